@@ -1,0 +1,207 @@
+/**
+ * The node's configuration: defaults <- config.yaml <- flags, checked whole before anything opens.
+ */
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import { ZoariumError } from '../protocol/errors.ts'
+import { LOG_LEVELS, type LogLevel } from './log.ts'
+
+export interface Config {
+  /** The data folder. */
+  readonly folder: string
+  readonly http: {
+    /** `HOST:PORT`, port 0 for any. */
+    readonly listen: readonly string[]
+    /** PEM files, or null for plain HTTP. */
+    readonly tls: { readonly cert: string; readonly key: string } | null
+    /** A reverse proxy in front speaks TLS. */
+    readonly behindProxy: boolean
+    /** Host names besides the listen addresses that requests may name. */
+    readonly hosts: readonly string[]
+  }
+  readonly network: {
+    /** libp2p multiaddrs. */
+    readonly listen: readonly string[]
+    /** Peers that are dialled and redialled for ever, multiaddrs with a PeerId. */
+    readonly peers: readonly string[]
+    readonly mdns: boolean
+    readonly dht: boolean
+  }
+  readonly mirror: {
+    /** Fetch the files of every model of publishers with `mirror` or more. */
+    readonly follow: boolean
+    /** Bytes of other publishers' files at most. */
+    readonly maxBytes: number
+  }
+  readonly inference: {
+    /** Run requests of other nodes whose publisher has `list` or more here. */
+    readonly acceptRemote: boolean
+    /** E.g. `country:DE`; declared by the operator, and called so. */
+    readonly residency: readonly string[]
+  }
+  readonly logLevel: LogLevel
+}
+
+export const DEFAULT_HTTP = '127.0.0.1:7070'
+export const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/7071'
+/** 200 GiB: the quota of one member in the protocol's defaults. */
+export const DEFAULT_MIRROR_BYTES = 200 * 1024 ** 3
+
+/** Flags of `zoarium daemon`; each replaces what the file says. */
+export interface DaemonOptions {
+  readonly folder: string
+  readonly http?: readonly string[]
+  readonly listen?: readonly string[]
+  readonly peers?: readonly string[]
+  readonly tls?: { readonly cert: string; readonly key: string } | null
+  readonly behindProxy?: boolean
+  readonly mdns?: boolean
+  readonly dht?: boolean
+  readonly follow?: boolean
+  readonly logLevel?: LogLevel
+}
+
+/** Reads `path` (absent: all defaults) and lays the flags over it. @throws ZoariumError CONFIG */
+export function readConfig(path: string, flags: DaemonOptions): Config {
+  let text = ''
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      throw new ZoariumError('CONFIG', "couldn't read config.yaml", {}, error)
+    }
+  }
+  let root: unknown
+  try {
+    root = parse(text, { maxAliasCount: 0 }) ?? {}
+  } catch (error) {
+    throw new ZoariumError('CONFIG', `config.yaml is not valid YAML: ${(error as Error).message}`)
+  }
+  const file = new Section('', root)
+  const http = file.section('http')
+  const network = file.section('network')
+  const mirror = file.section('mirror')
+  const inference = file.section('inference')
+  const tls = readTls(http)
+  const config: Config = {
+    folder: flags.folder,
+    http: {
+      listen: flags.http ?? http.texts('listen', [DEFAULT_HTTP]),
+      tls: flags.tls ?? tls,
+      behindProxy: flags.behindProxy ?? http.flag('behindProxy', false),
+      hosts: http.texts('hosts', []),
+    },
+    network: {
+      listen: flags.listen ?? network.texts('listen', [DEFAULT_LISTEN]),
+      peers: [...network.texts('peers', []), ...(flags.peers ?? [])],
+      mdns: flags.mdns ?? network.flag('mdns', true),
+      dht: flags.dht ?? network.flag('dht', true),
+    },
+    mirror: {
+      follow: flags.follow ?? mirror.flag('follow', true),
+      maxBytes: mirror.integer('maxBytes', DEFAULT_MIRROR_BYTES),
+    },
+    inference: {
+      acceptRemote: inference.flag('acceptRemote', true),
+      residency: inference.texts('residency', []),
+    },
+    logLevel: flags.logLevel ?? file.oneOf('logLevel', LOG_LEVELS, 'info'),
+  }
+  for (const section of [http, network, mirror, inference, file]) section.finish()
+  return config
+}
+
+function readTls(http: Section): Config['http']['tls'] {
+  const tls = http.section('tls')
+  const cert = tls.text('cert')
+  const key = tls.text('key')
+  tls.finish()
+  if (cert === null && key === null) return null
+  if (cert === null || key === null) {
+    throw new ZoariumError('CONFIG', 'TLS needs both a certificate and a key', {
+      field: cert === null ? 'http.tls.cert' : 'http.tls.key',
+    })
+  }
+  return { cert, key }
+}
+
+/** One mapping of the file; remembers which fields were asked for, so that typos are found. */
+class Section {
+  readonly #path: string
+  readonly #fields: Record<string, unknown>
+  readonly #known = new Set<string>()
+
+  constructor(path: string, value: unknown) {
+    this.#path = path
+    if (value === undefined || value === null) this.#fields = {}
+    else if (typeof value === 'object' && !Array.isArray(value)) {
+      this.#fields = value as Record<string, unknown>
+    } else throw this.#wrong('', 'a mapping', value)
+  }
+
+  #field(name: string): string {
+    return [this.#path, name].filter((part) => part !== '').join('.')
+  }
+
+  #wrong(name: string, expected: string, got: unknown): ZoariumError {
+    const field = this.#field(name)
+    return new ZoariumError('CONFIG', `config.yaml: ${field || 'the file'} must be ${expected}`, {
+      field,
+      got: JSON.stringify(got)?.slice(0, 80) ?? 'nothing',
+    })
+  }
+
+  #take(name: string): unknown {
+    this.#known.add(name)
+    return this.#fields[name]
+  }
+
+  section(name: string): Section {
+    return new Section(this.#field(name), this.#take(name))
+  }
+
+  text(name: string): string | null {
+    const value = this.#take(name) ?? null
+    if (value !== null && typeof value !== 'string') throw this.#wrong(name, 'text', value)
+    return value
+  }
+
+  texts(name: string, fallback: readonly string[]): readonly string[] {
+    const value = this.#take(name) ?? fallback
+    if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
+      throw this.#wrong(name, 'a list of texts', value)
+    }
+    return value
+  }
+
+  flag(name: string, fallback: boolean): boolean {
+    const value = this.#take(name) ?? fallback
+    if (typeof value !== 'boolean') throw this.#wrong(name, 'true or false', value)
+    return value
+  }
+
+  integer(name: string, fallback: number): number {
+    const value = this.#take(name) ?? fallback
+    if (!Number.isSafeInteger(value) || (value as number) < 0) {
+      throw this.#wrong(name, 'a whole number, 0 or more', value)
+    }
+    return value as number
+  }
+
+  oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {
+    const value = this.#take(name) ?? fallback
+    if (!choices.includes(value as T)) throw this.#wrong(name, `one of ${choices.join(', ')}`, value)
+    return value as T
+  }
+
+  /** @throws ZoariumError CONFIG for a field that nobody asked for */
+  finish(): void {
+    const unknown = Object.keys(this.#fields).find((name) => !this.#known.has(name))
+    if (unknown !== undefined) {
+      throw new ZoariumError('CONFIG', `config.yaml: unknown field ${this.#field(unknown)}`, {
+        field: this.#field(unknown),
+        limit: [...this.#known].join(', '),
+      })
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * What the HTTP routes need of the daemon; daemon.ts implements it over registry, network and
+ * inference. Routes stay thin: parse, call, reply. Every method may throw a ZoariumError.
+ */
+import type {
+  EventView,
+  IdentityView,
+  ModelPageView,
+  ModelView,
+  NewTokenView,
+  NodeView,
+  PeerView,
+  PublishView,
+  PullView,
+  Right,
+  RouteView,
+  Scope,
+  SyncView,
+  TokenView,
+  TrustExplanation,
+  TrustView,
+} from '../../protocol/api.ts'
+import type { Cid } from '../../protocol/cid.ts'
+import type { WeightFormat } from '../../protocol/model-description.ts'
+import type { BlobRange } from '../../registry/blob-store.ts'
+import type { ModelQuery } from '../../registry/catalogue.ts'
+
+export interface PublishOptions {
+  readonly name: string | null
+  readonly version: string | null
+  /** Keep only these weights; null: all that the card names. */
+  readonly weights: readonly WeightFormat[] | null
+  readonly dryRun: boolean
+  /** Skip the card's own test. */
+  readonly untested: boolean
+}
+
+export interface InferInput {
+  /** Tensor id of the card; null: the only or next required input. */
+  readonly name: string | null
+  readonly mediaType: string | null
+  readonly bytes: Uint8Array
+}
+
+export interface InferOptions {
+  /** `local`, `nearest` or a PeerId, publisher id or label of one node. */
+  readonly on: string
+  readonly output: 'png' | 'tiff' | 'npy' | 'zip' | null
+  readonly accept: string | null
+  readonly deadlineMs: number | null
+}
+
+export interface InferAnswer {
+  readonly body: Uint8Array
+  readonly mediaType: string
+  /** Where it ran: `local` or the PeerId; all nodes tried, in order. */
+  readonly node: string
+  readonly tried: readonly string[]
+  /** Server-Timing entries, milliseconds. */
+  readonly timings: Readonly<Record<string, number>>
+  readonly outputs: readonly { readonly id: string; readonly axes: readonly string[]; readonly shape: readonly number[]; readonly dtype: string }[]
+  readonly notes: readonly string[]
+}
+
+export interface FileAnswer {
+  readonly size: number
+  readonly mediaType: string
+  readonly cid: Cid
+  open(range: BlobRange): Promise<AsyncIterable<Uint8Array>>
+}
+
+export interface NodeApi {
+  node(): NodeView
+  /** Empty: ready. */
+  notReady(): readonly string[]
+  peers(): readonly PeerView[]
+  connect(address: string): Promise<PeerView>
+  sync(peer: string | null): Promise<readonly SyncView[]>
+
+  /** @throws NOT_FOUND, AMBIGUOUS, REF, VERSION_CONFLICT */
+  model(ref: string): ModelView
+  search(query: ModelQuery): ModelPageView
+  /** Payload and signature of a record. @throws NOT_FOUND */
+  envelope(record: Cid): Uint8Array
+  identity(publisher: string): IdentityView
+  /** @throws NOT_FOUND, BLOB_MISSING */
+  file(ref: string, path: string): FileAnswer
+
+  /** Folder for uploads that are too large for memory; emptied at start. */
+  readonly spool: string
+  /** @param zip path of a complete zip in {@link spool}; the caller removes it */
+  publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView>
+  pull(ref: string, signal: AbortSignal): Promise<PullView>
+  infer(
+    ref: string,
+    inputs: readonly InferInput[],
+    options: InferOptions,
+    signal: AbortSignal,
+  ): Promise<InferAnswer>
+  route(ref: string, bytes: number): Promise<readonly RouteView[]>
+
+  trust(): TrustView
+  addTrust(publisher: string, right: Right, options: { petname: string | null; send: boolean }): TrustView
+  removeTrust(publisher: string): TrustView
+  explainTrust(ref: string): TrustExplanation
+
+  tokens(): readonly TokenView[]
+  addToken(label: string, scopes: readonly Scope[], expiresMs: number | null): NewTokenView
+  revokeToken(id: string): boolean
+  /** Scopes of a presented token; null: not one of ours. Constant time in the token. */
+  scopesOf(token: string): readonly Scope[] | null
+
+  /** @returns the function that ends the subscription */
+  subscribe(listener: (event: EventView) => void): () => void
+  metrics(): Promise<string>
+}

@@ -1,0 +1,57 @@
+/** Dense tensors with named axes, C order. Pure. */
+import type { Dtype } from '../../protocol/model-description.ts'
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigUint64Array
+  | BigInt64Array
+
+export interface Tensor {
+  readonly dtype: Dtype
+  /** Axis ids, e.g. `['batch', 'channel', 'y', 'x']`; empty where no card named them. */
+  readonly axes: readonly string[]
+  readonly shape: readonly number[]
+  /** C order; `bool` is a Uint8Array of 0 and 1. */
+  readonly data: TypedArray
+}
+
+const ARRAYS = {
+  float32: Float32Array,
+  float64: Float64Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+  uint16: Uint16Array,
+  int16: Int16Array,
+  uint32: Uint32Array,
+  int32: Int32Array,
+  uint64: BigUint64Array,
+  int64: BigInt64Array,
+  bool: Uint8Array,
+} as const
+
+/** Bytes of one element. */
+export const bytesOf = (dtype: Dtype): number => ARRAYS[dtype].BYTES_PER_ELEMENT
+
+/** An array of zeros. */
+export const allocate = (dtype: Dtype, length: number): TypedArray => new ARRAYS[dtype](length)
+
+/** Number of elements. */
+export const countOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1)
+
+/** A view of `bytes` as elements; copies only where the alignment demands it. */
+export function elementsOf(dtype: Dtype, bytes: Uint8Array): TypedArray {
+  const width = bytesOf(dtype)
+  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice()
+  return new ARRAYS[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / width)
+}
+
+/** The elements as bytes, little-endian, without a copy. */
+export const bytesOfTensor = (tensor: Tensor): Uint8Array =>
+  new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength)

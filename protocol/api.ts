@@ -1,0 +1,253 @@
+/**
+ * The JSON of the `/v1` routes: what the daemon answers and the command line reads. Types only;
+ * docs/http-api.md describes the routes, and `/v1/openapi.json` is checked against both by a test.
+ *
+ * Times are ISO 8601 UTC text, durations milliseconds, sizes bytes.
+ */
+import type { Cid } from './cid.ts'
+import type { Issue } from './errors.ts'
+import type { FileRole, ModelDescription, WeightFormat } from './model-description.ts'
+
+export type Right = 'see' | 'list' | 'mirror' | 'run'
+export type Scope = 'read' | 'infer' | 'publish' | 'admin'
+
+/** Every error answer of `/v1`. */
+export interface ErrorBody {
+  readonly error: {
+    readonly code: string
+    readonly message: string
+    readonly field?: string
+    readonly limit?: number | string
+    readonly got?: number | string
+    readonly hint?: string
+    readonly issues?: readonly Issue[]
+  }
+}
+
+export interface PublisherView {
+  readonly id: Cid
+  /** Its own short name, signed in its profile; null while no profile is known. */
+  readonly label: string | null
+  readonly displayName: string | null
+  /** What this node's operator calls it. */
+  readonly petname: string | null
+  readonly right: Right
+  /** Whether images may be sent to it for inference. */
+  readonly send: boolean
+}
+
+/** GET /v1/node */
+export interface NodeView {
+  readonly publisher: PublisherView
+  readonly peer: string
+  /** libp2p addresses with the PeerId, ready for `--peer`. */
+  readonly addresses: readonly string[]
+  readonly version: string
+  readonly started: string
+  readonly counts: { readonly records: number; readonly models: number; readonly publishers: number }
+  readonly logs: readonly LogView[]
+  readonly blobs: { readonly count: number; readonly bytes: number }
+  readonly engine: EngineView
+  /** Models that this node may mirror and does not hold in full yet. */
+  readonly incomplete: number
+}
+
+export interface LogView {
+  readonly publisher: Cid
+  readonly key: string
+  readonly epoch: number
+  readonly seq: number
+  readonly state: 'OK' | 'STALE' | 'CONTESTED'
+}
+
+export interface EngineView {
+  readonly name: string
+  readonly version: string
+  readonly executionProviders: readonly string[]
+  readonly queued: number
+  readonly running: number
+  /** Records whose sessions are open. */
+  readonly warm: readonly Cid[]
+}
+
+/** GET /v1/peers -> {items} */
+export interface PeerView {
+  readonly peer: string
+  readonly addresses: readonly string[]
+  readonly connected: boolean
+  readonly publisher: PublisherView | null
+  readonly roles: readonly string[]
+  /** Round trip, milliseconds, smoothed; null before the first ping. */
+  readonly rttMs: number | null
+  readonly lastSync: string | null
+  /** Models that it offers to run. */
+  readonly serves: number
+  readonly queue: number | null
+}
+
+/** POST /v1/sync -> {items} */
+export interface SyncView {
+  readonly peer: string
+  readonly ok: boolean
+  readonly error: string | null
+  readonly records: number
+  readonly bytes: number
+  readonly roundTrips: number
+  readonly ms: number
+}
+
+export interface ModelFileView {
+  readonly path: string
+  readonly size: number
+  readonly cid: Cid
+  readonly sha256: string
+  readonly role: FileRole | string
+  readonly mediaType: string
+  /** Whether the bytes are on this node. */
+  readonly held: boolean
+}
+
+/** An item of GET /v1/models. */
+export interface ModelSummary {
+  /** `label/name@version`, or with the publisher's id where the label is not unique. */
+  readonly ref: string
+  readonly record: Cid
+  readonly root: Cid
+  readonly publisher: PublisherView
+  readonly name: string
+  readonly version: string
+  readonly title: string
+  readonly description: string
+  readonly license: string | null
+  readonly tags: readonly string[]
+  readonly published: string
+  /** Weight formats among the record's files. */
+  readonly weights: readonly WeightFormat[]
+  /** Per input: axis ids and channels, e.g. `batch,channel,y,x`. */
+  readonly inputs: readonly string[]
+  readonly tested: string
+  readonly withdrawn: 'yank' | 'recall' | 'erase' | null
+  /** Whether every file is on this node. */
+  readonly held: boolean
+  /** Whether this node may and can run it now, and if not why. */
+  readonly runnable: { readonly here: boolean; readonly reason: string | null }
+}
+
+export interface ModelPageView {
+  readonly items: readonly ModelSummary[]
+  readonly total: number
+  readonly next: string | null
+  /** Publishers seen but not listed: why an empty catalogue is empty. */
+  readonly unlisted: readonly PublisherView[]
+}
+
+/** GET /v1/models/{publisher}/{name}[@{version}] */
+export interface ModelView extends ModelSummary {
+  readonly key: string
+  readonly position: { readonly epoch: number; readonly seq: number }
+  readonly files: readonly ModelFileView[]
+  readonly bytes: number
+  readonly aliases: readonly string[]
+  readonly versions: readonly { readonly version: string; readonly record: Cid }[]
+  readonly card: ModelDescription
+}
+
+/** GET /v1/identities/{publisher}: operations as base64. */
+export interface IdentityView {
+  readonly publisher: Cid
+  readonly operations: readonly string[]
+  readonly devices: readonly {
+    readonly key: string
+    readonly scope: 'publish' | 'serve'
+    readonly notBefore: string
+    readonly notAfter: string
+  }[]
+}
+
+/** POST /v1/publish */
+export interface PublishView {
+  readonly dryRun: boolean
+  /** Null on a dry run. */
+  readonly record: Cid | null
+  readonly ref: string
+  readonly name: string
+  readonly version: string
+  readonly root: Cid | null
+  readonly files: readonly { readonly path: string; readonly size: number; readonly role: string }[]
+  readonly bytes: number
+  readonly tested: string
+  /** What the run of the card's test found, where there was one. */
+  readonly test: {
+    readonly worstAbsolute: number
+    readonly mismatchedPerMillion: number
+    readonly ms: number
+  } | null
+  readonly warnings: readonly Issue[]
+}
+
+/** POST /v1/pull */
+export interface PullView {
+  readonly record: Cid
+  readonly ref: string
+  readonly bytes: number
+  /** Bytes that had to be fetched. */
+  readonly fetched: number
+  readonly ms: number
+}
+
+/** One row of GET /v1/route; the first eligible one is taken. */
+export interface RouteView {
+  /** PeerId, or `local`. */
+  readonly node: string
+  readonly publisher: PublisherView | null
+  readonly eligible: boolean
+  /** Which rule excluded it, and how to change that. */
+  readonly reason: string | null
+  /** Predicted milliseconds, each term and their sum; null where not eligible. */
+  readonly cost: {
+    readonly uploadMs: number
+    readonly rttMs: number
+    readonly queueMs: number
+    readonly coldMs: number
+    readonly computeMs: number
+    readonly totalMs: number
+  } | null
+}
+
+export interface TrustRuleView {
+  readonly publisher: PublisherView
+  readonly own: boolean
+}
+
+/** GET /v1/trust -> {items, strangers} */
+export interface TrustView {
+  readonly items: readonly TrustRuleView[]
+  readonly strangers: readonly PublisherView[]
+}
+
+/** GET /v1/trust/explain?ref= */
+export interface TrustExplanation {
+  readonly ref: string
+  readonly publisher: PublisherView
+  readonly rights: readonly { readonly right: Right | 'send'; readonly granted: boolean; readonly because: string }[]
+}
+
+export interface TokenView {
+  readonly id: string
+  readonly label: string
+  readonly scopes: readonly Scope[]
+  readonly created: string
+  readonly expires: string | null
+}
+
+/** POST /v1/tokens: the only time that the token itself is shown. */
+export interface NewTokenView extends TokenView {
+  readonly token: string
+}
+
+/** One event of GET /v1/events; `type` is the SSE event name. */
+export interface EventView {
+  readonly type: 'record' | 'blob' | 'progress' | 'peer' | 'identity' | 'head'
+  readonly at: string
+  readonly data: Readonly<Record<string, unknown>>
+}

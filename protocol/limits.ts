@@ -1,0 +1,70 @@
+/**
+ * Every bound of the protocol, named, with its unit and reason. docs/protocol.md prints the same
+ * table. Bounds of one machine (queues, memory, sockets) stand beside the code that they bound.
+ */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+
+// Encoding
+/** Deepest nesting of a CBOR value; records need 5. */
+export const MAX_CBOR_DEPTH = 16
+/** Largest record payload: 1,000 files at 250 bytes. */
+export const MAX_RECORD_BYTES = 256 * KIB
+/** Largest identity operation: 16 root keys and signatures need 3 KiB. */
+export const MAX_IDENTITY_OP_BYTES = 8 * KIB
+/** Longest identity chain that is followed: one operation a week for 20 years. */
+export const MAX_IDENTITY_OPS = 1024
+/** Most root keys of one publisher. */
+export const MAX_ROOT_KEYS = 16
+/** Longest life of a delegation, so that a forgotten machine falls silent. */
+export const MAX_DELEGATION_MS = 400 * 24 * 3600 * 1000
+/** Heads, bindings and heartbeats are small signed statements. */
+export const MAX_STATEMENT_BYTES = 16 * KIB
+/** How far in the future a statement may be dated: clocks of institutes drift. */
+export const MAX_CLOCK_AHEAD_MS = 10 * 60 * 1000
+/** A head is shown STALE after this. */
+export const HEAD_LIFE_MS = 7 * 24 * 3600 * 1000
+/** Longest life of a binding. */
+export const MAX_BINDING_MS = 7 * 24 * 3600 * 1000
+
+// Models
+/** Most files of one model version. */
+export const MAX_FILES = 1000
+/** Longest path of a file in a package, in UTF-8 bytes. */
+export const MAX_PATH_BYTES = 255
+/** Deepest folder of a file in a package. */
+export const MAX_PATH_DEPTH = 8
+/** Largest file: the policy of the field's archives (50 GB a record) rounded down to one file. */
+export const MAX_BLOB_BYTES = 20 * GIB
+/** Largest card (rdf.yaml): the largest published one has 60 KiB. */
+export const MAX_CARD_BYTES = MIB
+/** Most nodes of a card's YAML tree. */
+export const MAX_CARD_NODES = 20_000
+/** Longest note of a withdrawal, in characters. */
+export const MAX_NOTE_CHARS = 200
+/** Most aliases (old ids, DOIs) of a model version. */
+export const MAX_ALIASES = 32
+/** Most model versions that one derives from. */
+export const MAX_PARENTS = 16
+
+// Content
+/** A leaf of a file's tree: `unixfs-v1-2025`. */
+export const LEAF_BYTES = MIB
+/** Links of an inner node: `unixfs-v1-2025`. */
+export const TREE_WIDTH = 1024
+/** Largest folder node; above it the profile shards, which no package needs. */
+export const MAX_FOLDER_NODE_BYTES = 256 * KIB
+
+// Wire
+/** Largest frame of a wire message other than a blob's range. */
+export const MAX_FRAME_BYTES = 2 * MIB
+/** Most records in one page of a sync answer. */
+export const MAX_SYNC_RECORDS = 500
+/** Most publishers or logs named in one sync message. */
+export const MAX_SYNC_ITEMS = 10_000
+/** Largest gossip message. */
+export const MAX_GOSSIP_BYTES = 64 * KIB
+/** Largest body of a remote inference request. */
+export const MAX_INFER_BYTES = 256 * MIB

@@ -1,0 +1,76 @@
+/**
+ * The blob seam: files' bytes, addressed by content id, whole and immutable.
+ *
+ * Contract of every implementation (test/suites/blob-store.ts runs on all of them):
+ * - A blob is visible (`stat`, `open`) only after all its bytes were verified and are durable.
+ * - Nothing is half-visible after a crash; a partial download survives one and can be resumed.
+ * - Inner tree nodes are not kept here; `put` and `Download` hand them to the caller.
+ * - Reads verify: bytes that no longer fit are reported as CONTENT_MISMATCH and moved aside,
+ *   never served.
+ */
+import type { Cid } from '../protocol/cid.ts'
+
+/** What is known of a file once all its bytes have passed. */
+export interface BlobInfo {
+  readonly cid: Cid
+  /** Bytes. */
+  readonly size: number
+  /** Plain SHA-256 of the bytes, 64 hex digits. */
+  readonly sha256: string
+  /** Inner nodes of its tree, root first; empty where the file is one leaf. */
+  readonly nodes: readonly Uint8Array[]
+}
+
+export interface BlobRange {
+  /** First byte, default 0. */
+  readonly start?: number
+  /** One past the last byte, default the size. */
+  readonly end?: number
+}
+
+/** A blob that is being fetched leaf by leaf, in any order; survives a restart. */
+export interface Download {
+  readonly cid: Cid
+  readonly size: number
+  /** Indexes of the leaves that are not here yet, ascending. */
+  missing(): readonly number[]
+  /**
+   * Takes in leaf `index`. The bytes are hashed against the tree first.
+   * @returns false, and keeps nothing, where they do not fit.
+   */
+  write(index: number, bytes: Uint8Array): Promise<boolean>
+  /**
+   * Makes the blob visible. Checks the whole file's SHA-256 once more.
+   * @throws ZoariumError CONTENT_MISMATCH (the partial file is dropped), STORE, DISK_FULL
+   */
+  finish(sha256: string): Promise<void>
+  /** Closes the partial file and keeps it for later. */
+  close(): Promise<void>
+}
+
+export interface BlobStore {
+  /**
+   * Stores a stream of bytes whose id is not known yet.
+   * @throws ZoariumError LIMIT beyond `maxBytes`, DISK_FULL, STORE; nothing is kept then
+   */
+  put(bytes: AsyncIterable<Uint8Array>, maxBytes: number): Promise<BlobInfo>
+  /** Size in bytes, or null where the blob is not here. */
+  stat(cid: Cid): { readonly size: number } | null
+  /**
+   * The bytes of a range, verified (whole-file check once since start, or per read).
+   * @throws ZoariumError BLOB_MISSING, CONTENT_MISMATCH
+   */
+  open(cid: Cid, range?: BlobRange): Promise<AsyncIterable<Uint8Array>>
+  /** Copies a blob to a path, verified; never a link. @throws as `open` */
+  copyTo(cid: Cid, path: string): Promise<void>
+  /**
+   * Starts or resumes a download.
+   * @param leaves SHA-256 digest of each leaf (32 bytes), from the verified tree
+   */
+  download(cid: Cid, size: number, leaves: readonly Uint8Array[]): Promise<Download>
+  /** Removes the blob, if it is here. */
+  remove(cid: Cid): Promise<void>
+  /** All visible blobs. */
+  list(): Iterable<{ readonly cid: Cid; readonly size: number }>
+  close(): Promise<void>
+}
