@@ -7,6 +7,7 @@
 import type { Cid } from './cid.ts'
 import type { Issue } from './errors.ts'
 import type { FileRole, ModelDescription, WeightFormat } from './model-description.ts'
+import type { RecordKind } from './record.ts'
 
 export type Right = 'see' | 'list' | 'mirror' | 'run'
 export type Scope = 'read' | 'infer' | 'publish' | 'admin'
@@ -44,7 +45,11 @@ export interface NodeView {
   readonly addresses: readonly string[]
   readonly version: string
   readonly started: string
-  readonly counts: { readonly records: number; readonly models: number; readonly publishers: number }
+  readonly counts: {
+    readonly records: number
+    readonly models: number
+    readonly publishers: number
+  }
   readonly logs: readonly LogView[]
   readonly blobs: { readonly count: number; readonly bytes: number }
   readonly engine: EngineView
@@ -152,6 +157,29 @@ export interface ModelView extends ModelSummary {
   readonly card: ModelDescription
 }
 
+/** GET /v1/resolve?ref= */
+export interface ResolveView {
+  readonly ref: string
+  readonly record: Cid
+  readonly root: Cid
+  readonly publisher: Cid
+  readonly name: string
+  readonly version: string
+}
+
+/** GET /v1/records/{cid} of a record that is no model; of a model, {@link ModelView} and `kind`. */
+export interface RecordView {
+  readonly kind: RecordKind
+  readonly record: Cid
+  readonly publisher: Cid
+  readonly key: string
+  readonly position: { readonly epoch: number; readonly seq: number }
+  readonly prev: Cid | null
+  readonly published: string
+  /** As signed: see docs/protocol.md, "Records". */
+  readonly body: Readonly<Record<string, unknown>>
+}
+
 /** GET /v1/identities/{publisher}: operations as base64. */
 export interface IdentityView {
   readonly publisher: Cid
@@ -229,7 +257,11 @@ export interface TrustView {
 export interface TrustExplanation {
   readonly ref: string
   readonly publisher: PublisherView
-  readonly rights: readonly { readonly right: Right | 'send'; readonly granted: boolean; readonly because: string }[]
+  readonly rights: readonly {
+    readonly right: Right | 'send'
+    readonly granted: boolean
+    readonly because: string
+  }[]
 }
 
 export interface TokenView {

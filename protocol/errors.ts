@@ -75,7 +75,7 @@ export const CODES = {
   KEY_WEAK: unverified('public key is of low order'),
   KEY_NONCANONICAL: unverified('public key is not canonically encoded'),
   SIG_INVALID: unverified('the signature does not fit key and bytes'),
-  RECORD_INVALID: unverified('a record breaks its schema'),
+  RECORD_INVALID: unverified('a statement or a message breaks its schema'),
   UNKNOWN_FIELD: unverified('a field that the schema does not know'),
   UNKNOWN_VERSION: unverified('a version of the format that this node does not speak'),
   KEY_NOT_DELEGATED: refused(403, 'the key was never delegated by that publisher'),
@@ -95,7 +95,11 @@ export const CODES = {
     meaning: 'two signed statements at one position',
   },
   CONTESTED: { status: 409, exit: EXIT.refused, meaning: 'the log or identity has forked' },
-  VERSION_CONFLICT: { status: 409, exit: EXIT.refused, meaning: 'name@version stands for two models' },
+  VERSION_CONFLICT: {
+    status: 409,
+    exit: EXIT.refused,
+    meaning: 'name@version stands for two models',
+  },
   HELD: refused(409, 'dated in the future; held until then'),
   BINDING_INVALID: refused(403, 'the peer is not bound to that publisher now'),
   // References
@@ -115,7 +119,11 @@ export const CODES = {
   PATH: invalid(422, 'a file name that no package may hold'),
   NAME_CLASH: invalid(422, 'two file names that some file systems cannot tell apart'),
   NAME: invalid(422, 'not a valid name'),
-  VERSION_EXISTS: { status: 409, exit: EXIT.invalidInput, meaning: 'that version is published; versions never change' },
+  VERSION_EXISTS: {
+    status: 409,
+    exit: EXIT.invalidInput,
+    meaning: 'that version is published; versions never change',
+  },
   ZIP: invalid(422, 'not a zip archive that can be read safely'),
   WEIGHTS: invalid(422, 'no such weights in the package'),
   WEIGHTS_CONTENT: invalid(415, 'the weights file is not what it should be'),
@@ -124,6 +132,7 @@ export const CODES = {
   MODEL_PARSE: invalid(422, 'the weights cannot be parsed'),
   MODEL_UNSUPPORTED: invalid(422, 'the model needs something that this node does not offer'),
   EXTERNAL_DATA: invalid(422, 'the weights point at data outside the package'),
+  MODEL_FAILED: invalid(422, 'the model fails on this input'),
   MODEL_CRASH: failed(502, 'the process that ran the model died'),
   MODEL_MEMORY: failed(507, 'the model needs more memory than it may use'),
   MODEL_QUARANTINED: busy(503, 'the model failed too often and is set aside for a while'),
@@ -137,7 +146,7 @@ export const CODES = {
   PIXELS: invalid(413, 'more pixels than are decoded at once'),
   TILING_NEEDED: invalid(413, 'the image would have to be tiled, which this version does not do'),
   OUTPUT_SHAPE: failed(502, 'the model returned other shapes than it declares'),
-  TEST_FAILED: invalid(422, "the model does not reproduce its own test output"),
+  TEST_FAILED: invalid(422, 'the model does not reproduce its own test output'),
   // Trust and routing
   TRUST: refused(403, 'no trust rule allows that'),
   POLICY: { status: 422, exit: EXIT.usage, meaning: 'the policy file is not valid' },
@@ -157,6 +166,7 @@ export const CODES = {
   MEDIA_TYPE: invalid(415, 'a Content-Type that the route does not take'),
   METHOD: invalid(405, 'a method that the route does not take'),
   PARAMETER: invalid(400, 'a parameter is wrong'),
+  RANGE: invalid(416, 'a byte range outside the file'),
   CANCELLED: busy(499, 'the client went away'),
   // The node itself
   USAGE: { status: 400, exit: EXIT.usage, meaning: 'the command line is wrong' },
@@ -210,6 +220,19 @@ export const refuse = (code: Code, message: string, detail: Detail = {}): Failur
   ...detail,
 })
 
+/** A failure as one finding among others. */
+export function issueOf(failure: Failure): Issue {
+  const { ok: _, issues: __, ...issue } = failure
+  return issue
+}
+
+/** Findings as one failure: it reads as the first and lists all. */
+export function refuseAll(issues: readonly [Issue, ...Issue[]]): Failure {
+  const { code, message, line: _, ...detail } = issues[0]
+  const more = issues.length - 1
+  return refuse(code, more === 0 ? message : `${message}, and ${more} more`, { ...detail, issues })
+}
+
 /** An operation that failed. `message` reads `couldn't <verb> <noun>` or names the rule broken. */
 export class ZoariumError extends Error {
   override readonly name = 'ZoariumError'
@@ -233,4 +256,9 @@ export class ZoariumError extends Error {
 export function expectOk<T>(verdict: Verdict<T>): T {
   if (!verdict.ok) throw ZoariumError.of(verdict)
   return verdict.value
+}
+
+/** Stops on our own bug; never called with foreign data. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new TypeError(message)
 }

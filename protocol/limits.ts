@@ -20,14 +20,24 @@ export const MAX_IDENTITY_OPS = 1024
 export const MAX_ROOT_KEYS = 16
 /** Longest life of a delegation, so that a forgotten machine falls silent. */
 export const MAX_DELEGATION_MS = 400 * 24 * 3600 * 1000
-/** Heads, bindings and heartbeats are small signed statements. */
+/** Heads and bindings are small signed statements. */
 export const MAX_STATEMENT_BYTES = 16 * KIB
+/** Highest number in a log: a record a second for a century. */
+export const MAX_SEQ = 2 ** 32 - 1
 /** How far in the future a statement may be dated: clocks of institutes drift. */
 export const MAX_CLOCK_AHEAD_MS = 10 * 60 * 1000
 /** A head is shown STALE after this. */
 export const HEAD_LIFE_MS = 7 * 24 * 3600 * 1000
 /** Longest life of a binding. */
 export const MAX_BINDING_MS = 7 * 24 * 3600 * 1000
+/** Longest life of a heartbeat, so that a dead node is soon forgotten. */
+export const MAX_HEARTBEAT_MS = 5 * 60 * 1000
+/** Most models that a heartbeat says it serves: 41 bytes each, and a gossip message has 64 KiB. */
+export const MAX_HEARTBEAT_SERVES = 1000
+/** Most models that a heartbeat names as warm, or with a speed. */
+export const MAX_HEARTBEAT_WARM = 64
+/** Largest payload of a heartbeat: the models above and all its other fields. */
+export const MAX_HEARTBEAT_BYTES = 60 * KIB
 
 // Models
 /** Most files of one model version. */
@@ -42,8 +52,22 @@ export const MAX_BLOB_BYTES = 20 * GIB
 export const MAX_CARD_BYTES = MIB
 /** Most nodes of a card's YAML tree. */
 export const MAX_CARD_NODES = 20_000
+/** Deepest nesting of a card: free configuration included, none goes beyond 12. */
+export const MAX_CARD_DEPTH = 32
+/** Most findings that are listed about one card or package. */
+export const MAX_ISSUES = 100
 /** Longest note of a withdrawal, in characters. */
 export const MAX_NOTE_CHARS = 200
+/** Longest alias (an old id, a DOI), in characters. */
+export const MAX_ALIAS_CHARS = 256
+/** Longest reference, in characters: a handle, a name and a version need 382. */
+export const MAX_REFERENCE_CHARS = 512
+/** Longest display name of a publisher, in characters. */
+export const MAX_DISPLAY_NAME_CHARS = 100
+/** Longest URL that a record shows, in characters: what browsers take. */
+export const MAX_URL_CHARS = 2048
+/** Most records that one tag, profile or roster replaces: branches of a rare race. */
+export const MAX_REPLACES = 16
 /** Most aliases (old ids, DOIs) of a model version. */
 export const MAX_ALIASES = 32
 /** Most model versions that one derives from. */
@@ -54,6 +78,10 @@ export const MAX_PARENTS = 16
 export const LEAF_BYTES = MIB
 /** Links of an inner node: `unixfs-v1-2025`. */
 export const TREE_WIDTH = 1024
+/** Largest inner node: 1,024 links of at most 64 bytes, with their sizes. */
+export const MAX_TREE_NODE_BYTES = 128 * KIB
+/** Most inner nodes of a file's tree: 20 GiB need 20 and a root. */
+export const MAX_TREE_NODES = 32
 /** Largest folder node; above it the profile shards, which no package needs. */
 export const MAX_FOLDER_NODE_BYTES = 256 * KIB
 
@@ -64,7 +92,19 @@ export const MAX_FRAME_BYTES = 2 * MIB
 export const MAX_SYNC_RECORDS = 500
 /** Most publishers or logs named in one sync message. */
 export const MAX_SYNC_ITEMS = 10_000
+/** Most ranges of a set in one sync message. */
+export const MAX_SYNC_RANGES = 256
+/** Most identity operations in one sync answer, so that a page fits a frame. */
+export const MAX_IDENTITY_PAGE = 128
+/** Longest name of the program that a peer gives. */
+export const MAX_AGENT_CHARS = 64
+/** Most inputs, and most outputs, of one remote inference. */
+export const MAX_INFER_TENSORS = 32
+/** Largest piece of a body that travels in one frame. */
+export const MAX_BODY_FRAME_BYTES = MIB
 /** Largest gossip message. */
 export const MAX_GOSSIP_BYTES = 64 * KIB
 /** Largest body of a remote inference request. */
 export const MAX_INFER_BYTES = 256 * MIB
+/** Largest result of a remote inference: float32 for each byte of the largest input. */
+export const MAX_INFER_RESULT_BYTES = GIB

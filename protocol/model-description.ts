@@ -53,7 +53,7 @@ export type FileRole = (typeof FILE_ROLES)[number]
 
 /** A file that a card names. */
 export interface FileReference {
-  /** As written: a path relative to the card, or a URL. */
+  /** A path relative to the card, without a leading `./`, or a URL; otherwise as written. */
   readonly source: string
   /** 64 lower-case hex digits, where the card states one. */
   readonly sha256: string | null
@@ -71,7 +71,12 @@ export type AxisSize =
   /** size = min + n * step, n = 0, 1, 2, ... */
   | { readonly kind: 'stepped'; readonly min: number; readonly step: number }
   /** size = int(reference size * reference scale / scale + offset) */
-  | { readonly kind: 'reference'; readonly tensor: string; readonly axis: string; readonly offset: number }
+  | {
+      readonly kind: 'reference'
+      readonly tensor: string
+      readonly axis: string
+      readonly offset: number
+    }
   /** known only after the run; `max` null: unbounded */
   | { readonly kind: 'dependent'; readonly min: number; readonly max: number | null }
 
@@ -101,7 +106,11 @@ type ReducedAxes = readonly string[] | null
  */
 export type Operation =
   | { readonly op: 'ensure_dtype'; readonly dtype: Dtype }
-  | { readonly op: 'binarize'; readonly thresholds: readonly number[]; readonly axis: string | null }
+  | {
+      readonly op: 'binarize'
+      readonly thresholds: readonly number[]
+      readonly axis: string | null
+    }
   | {
       readonly op: 'clip'
       readonly min: number | null
@@ -200,6 +209,7 @@ export interface ModelDescription {
   readonly inputs: readonly TensorDescription[]
   readonly outputs: readonly TensorDescription[]
   readonly weights: readonly WeightsEntry[]
+  /** In order: the first that is for a weight format and an output counts. The last is for all. */
   readonly tolerances: readonly Tolerance[]
   /** Every file that the card names, each once by `field`. */
   readonly files: readonly FileReference[]

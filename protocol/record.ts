@@ -1,90 +1,37 @@
 /**
  * Records: one signed statement in a log. docs/protocol.md, "Records".
- * The types stand here; reading and signing below.
+ *
+ * A record is checked cheapest first: length, strict decoding, header, signature, body. Whether the
+ * key may speak for the publisher is identity.ts's, where the record belongs is log.ts's.
  */
-import type { Cid } from './cid.ts'
-import type { FileRole } from './model-description.ts'
+import { fromHex } from './bytes.ts'
+import type { CborMap, CborValue } from './cbor.ts'
+import { type Cid, cidOf } from './cid.ts'
+import { seal, split } from './envelope.ts'
+import { accept, expectOk, refuse, type Verdict } from './errors.ts'
+import { MAX_IDENTITY_OPS, MAX_RECORD_BYTES, MAX_SEQ } from './limits.ts'
+import { RECORD_KINDS, type RecordBody, readBody, writeBody } from './record-body.ts'
+import { int, key, map, nullable, type ShapeOf, text } from './shape.ts'
+import { verify } from './signature.ts'
+import { assertSeed, decodePayload, encodePayload, statementLink, time } from './statement.ts'
 
-export const RECORD_KINDS = ['model', 'withdraw', 'tag', 'attest', 'profile', 'roster'] as const
-export type RecordKind = (typeof RECORD_KINDS)[number]
+export type {
+  ModelBody,
+  ModelFile,
+  Origin,
+  Parent,
+  ProfileBody,
+  RecordBody,
+  RecordKind,
+  TagBody,
+  WithdrawBody,
+} from './record-body.ts'
 
 /** A place in a log. Epochs are raised by the root only; seq counts from 0 in each. */
 export interface Position {
   readonly epoch: number
   readonly seq: number
 }
-
-export interface ModelFile {
-  /** Relative path, `/` between folders. */
-  readonly path: string
-  /** Bytes. */
-  readonly size: number
-  readonly cid: Cid
-  /** Plain SHA-256, 64 hex digits. */
-  readonly sha256: string
-  readonly role: FileRole
-  readonly mediaType: string
-}
-
-export interface Parent {
-  readonly record: Cid
-  readonly relation: 'converted' | 'finetuned' | 'repaired' | 'revised'
-}
-
-export interface Origin {
-  readonly scheme: string
-  readonly id: string
-  readonly version: string
-  readonly url: string
-  readonly sha256: string
-}
-
-export interface ModelBody {
-  readonly name: string
-  readonly version: string
-  /** Content id (raw) of the card's original bytes. */
-  readonly card: Cid
-  /** By path. */
-  readonly files: readonly ModelFile[]
-  /** Content id of the UnixFS folder of all files. */
-  readonly root: Cid
-  readonly parents: readonly Parent[]
-  readonly origin: Origin | null
-  readonly aliases: readonly string[]
-  /** `reproduced`: the publisher ran the card's test before signing; `untested`: it did not. */
-  readonly tested: 'reproduced' | 'untested'
-}
-
-export interface WithdrawBody {
-  readonly target: Cid
-  readonly verb: 'yank' | 'recall' | 'erase'
-  readonly reason: string
-  readonly note: string
-}
-
-export interface TagBody {
-  readonly name: string
-  readonly tag: string
-  readonly target: Cid
-  readonly replaces: readonly Cid[]
-}
-
-export interface ProfileBody {
-  readonly label: string
-  readonly displayName: string
-  readonly handle: string | null
-  readonly url: string | null
-  readonly ror: string | null
-  readonly replaces: readonly Cid[]
-}
-
-export type RecordBody =
-  | { readonly kind: 'model'; readonly body: ModelBody }
-  | { readonly kind: 'withdraw'; readonly body: WithdrawBody }
-  | { readonly kind: 'tag'; readonly body: TagBody }
-  | { readonly kind: 'profile'; readonly body: ProfileBody }
-  /** Kinds that this version keeps and shows but does not read. */
-  | { readonly kind: 'attest' | 'roster'; readonly body: Readonly<Record<string, unknown>> }
 
 /** A record's payload, decoded. */
 export type LogRecord = Position & {
@@ -105,4 +52,105 @@ export interface SignedRecord {
   /** Payload, then 64 bytes of signature. */
   readonly envelope: Uint8Array
   readonly record: LogRecord
+}
+
+/** Names of kinds to come are no longer than this. */
+const MAX_KIND_CHARS = 40
+
+const header = map({
+  publisher: statementLink,
+  key,
+  epoch: int(0, MAX_IDENTITY_OPS),
+  seq: time,
+  prev: nullable(statementLink),
+  idv: int(1, MAX_IDENTITY_OPS),
+  ts: time,
+  kind: text(MAX_KIND_CHARS),
+})
+type Header = ShapeOf<typeof header>
+
+/** The place of a record, and its id. */
+export interface RecordHeader extends Header {
+  readonly id: Cid
+}
+
+interface OpenRecord extends RecordHeader {
+  readonly body: CborValue
+}
+
+/**
+ * Signs a record. Throws a ZoariumError where the record breaks its own rules: what other nodes
+ * would refuse is never signed.
+ *
+ * @param seed 32 bytes; that of `record.key`
+ */
+export function signRecord(record: LogRecord, seed: Uint8Array): SignedRecord {
+  assertSeed(seed, record.key)
+  const fields = header.write(record)
+  const payload = encodePayload('record', {
+    ...(fields as CborMap),
+    body: writeBody(record),
+  })
+  return expectOk(readRecord(seal('record', payload, seed)))
+}
+
+/**
+ * Reads a record and checks its signature by the key that it names.
+ *
+ * Fails with LIMIT, SIG_LENGTH, SEQ, RECORD_INVALID, UNKNOWN_FIELD, UNKNOWN_VERSION (also for
+ * unknown kinds), PATH, NAME, NAME_CLASH, NFC, CONTENT_MISMATCH, and like cbor.ts and signature.ts.
+ */
+export function readRecord(envelope: Uint8Array): Verdict<SignedRecord> {
+  const verified = readHeader(envelope)
+  if (!verified.ok) return verified
+  const { id, kind, body, ...place } = verified.value
+  const known = RECORD_KINDS.find((each) => each === kind)
+  if (known === undefined) {
+    return refuse('UNKNOWN_VERSION', 'a kind of record that this version does not know', {
+      field: 'kind',
+      got: kind,
+      hint: 'a newer version of this program may read it',
+    })
+  }
+  const read = readBody(known, body)
+  if (!read.ok) return read
+  return accept({ id, envelope, record: { ...place, ...read.value } })
+}
+
+/** The header of a record, its signature checked; the body may be anything. For proofs. */
+export function readHeader(envelope: Uint8Array): Verdict<OpenRecord> {
+  const opened = openRecord(envelope)
+  if (!opened.ok) return opened
+  const parts = split(envelope)
+  if (!parts.ok) return parts
+  const { payload, signature } = parts.value
+  const verified = verify('record', payload, signature, fromHex(opened.value.key))
+  return verified.ok ? opened : verified
+}
+
+/**
+ * The header of a record that nobody has checked: for looking up what is known, and for budgets.
+ * Fails like {@link readRecord} up to the signature.
+ */
+export function peekRecord(envelope: Uint8Array): Verdict<RecordHeader> {
+  const opened = openRecord(envelope)
+  if (!opened.ok) return opened
+  const { body: _, ...head } = opened.value
+  return accept(head)
+}
+
+function openRecord(envelope: Uint8Array): Verdict<OpenRecord> {
+  const parts = split(envelope)
+  if (!parts.ok) return parts
+  const { payload } = parts.value
+  const fields = decodePayload('record', payload, MAX_RECORD_BYTES)
+  if (!fields.ok) return fields
+  const { body = null, ...rest } = fields.value
+  const read = header.read(rest, '')
+  if (!read.ok) return read
+  const { seq } = read.value
+  if (seq > MAX_SEQ) {
+    return refuse('SEQ', 'no log is that long', { field: 'seq', limit: MAX_SEQ, got: seq })
+  }
+  return accept({ ...read.value, id: cidOf('dag-cbor', payload), body })
 }

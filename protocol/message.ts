@@ -1,0 +1,388 @@
+/**
+ * Wire messages between nodes. docs/protocol.md, "Messages between nodes".
+ *
+ * A message is one zoarium-cbor-1 map with its type in `t`. Every field is always there; what does
+ * not apply is null. Reading is strict and bounded: an unknown type, field or value is a verdict.
+ * Bodies (ranges of blobs, images) travel as raw frames beside messages, see net/stream.ts.
+ */
+import { type CborValue, decode, encode } from './cbor.ts'
+import { accept, CODES, type Code, type Detail, refuse, type Verdict } from './errors.ts'
+import {
+  MAX_AGENT_CHARS,
+  MAX_BLOB_BYTES,
+  MAX_CARD_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_IDENTITY_OP_BYTES,
+  MAX_IDENTITY_OPS,
+  MAX_IDENTITY_PAGE,
+  MAX_INFER_BYTES,
+  MAX_INFER_TENSORS,
+  MAX_RECORD_BYTES,
+  MAX_STATEMENT_BYTES,
+  MAX_SYNC_ITEMS,
+  MAX_SYNC_RANGES,
+  MAX_SYNC_RECORDS,
+  MAX_TREE_NODE_BYTES,
+  MAX_TREE_NODES,
+} from './limits.ts'
+import {
+  type AnyShape,
+  bool,
+  bytes,
+  dictionary,
+  either,
+  int,
+  key,
+  link,
+  list,
+  map,
+  nullable,
+  type Shape,
+  type ShapeOf,
+  text,
+  word,
+} from './shape.ts'
+
+/** Names under which nodes find each other's handlers; the version is in the name. */
+export const PROTOCOLS = {
+  hello: '/zoarium/hello/1',
+  sync: '/zoarium/sync/1',
+  blob: '/zoarium/blob/1',
+  infer: '/zoarium/infer/1',
+  kad: '/zoarium/kad/1.0.0',
+} as const
+
+export const TOPICS = { heads: '/zoarium/heads/1', status: '/zoarium/status/1' } as const
+
+const SIGNATURE_BYTES = 64
+const count = int(0, Number.MAX_SAFE_INTEGER)
+const digest = bytes(32, 32)
+const statement = bytes(SIGNATURE_BYTES, MAX_STATEMENT_BYTES)
+const recordEnvelope = bytes(SIGNATURE_BYTES, MAX_RECORD_BYTES + SIGNATURE_BYTES)
+const shortText = text(256)
+
+const FAILURE = map({
+  t: word('error'),
+  code: text(40, /^[A-Z][A-Z0-9_]*$/),
+  message: text(1000),
+  field: nullable(text(1000)),
+  limit: nullable(either(count, text(1000), (value) => typeof value === 'number')),
+  got: nullable(either(count, text(1000), (value) => typeof value === 'number')),
+  hint: nullable(text(1000)),
+  /** Milliseconds after which another try makes sense. */
+  retryAfter: nullable(count),
+})
+
+const HELLO = map({
+  t: word('hello'),
+  /** Versions of this message family that the node speaks. */
+  versions: list(int(1, 1000), 8),
+  /** Program and version, for operators' eyes. */
+  agent: text(MAX_AGENT_CHARS),
+  /** Operations of its publisher's identity chain, so that the other side asks for new ones. */
+  identityLength: int(0, MAX_IDENTITY_OPS),
+  binding: nullable(statement),
+  heartbeat: nullable(statement),
+  limits: map({
+    /** Streams of one protocol that a peer may hold open here. */
+    streams: int(0, 1024),
+    /** Bytes per second that a peer gets, 0: unlimited. */
+    bytesPerSecond: count,
+    inferBytes: count,
+  }),
+})
+
+/** A chain (`key` null; `seq` its length, `tip` its newest operation) or a log, in a set. */
+export interface SyncItem {
+  readonly publisher: ShapeOf<typeof link>
+  readonly key: string | null
+  readonly epoch: number
+  readonly seq: number
+  /** Newest operation or record; null in a forked log, whose other numbers are 0. */
+  readonly tip: ShapeOf<typeof link> | null
+  /** Days since 1970 of the newest head, 0 without one. */
+  readonly day: number
+  /** Whether a proof is known that the log forked. */
+  readonly forked: boolean
+}
+
+/** Items travel as lists: field names would be half of their bytes. */
+const ITEM: Shape<SyncItem> = {
+  read(value, field) {
+    if (!Array.isArray(value) || value.length !== 7) {
+      return refuse('RECORD_INVALID', `${field} is not an item of 7 parts`, { field })
+    }
+    const verdict = ITEM_PARTS.read(
+      {
+        publisher: value[0],
+        key: value[1],
+        epoch: value[2],
+        seq: value[3],
+        tip: value[4],
+        day: value[5],
+        forked: value[6],
+      },
+      field,
+    )
+    return verdict
+  },
+  write: (item) => {
+    const { publisher, key: device, epoch, seq, tip, day, forked } = item
+    return [
+      link.write(publisher),
+      nullable(key).write(device),
+      epoch,
+      seq,
+      nullable(link).write(tip),
+      day,
+      forked,
+    ]
+  },
+}
+const ITEM_PARTS = map({
+  publisher: link,
+  key: nullable(key),
+  epoch: count,
+  seq: count,
+  tip: nullable(link),
+  day: int(0, 1e8),
+  forked: bool,
+})
+
+/** Where an item stands in a set: `publisher` or `publisher/key`; '' is before all. */
+const place = text(124, /^[a-z0-9/]*$/)
+/** A part of the sorted set, from `from` (included) to `until` (excluded, null: the end). */
+const RANGE = map({
+  from: place,
+  until: nullable(place),
+  /** SHA-256 over the lines of its items; null where the items are given. */
+  fingerprint: nullable(digest),
+  items: nullable(list(ITEM, MAX_SYNC_ITEMS)),
+})
+
+const AFTER = map({ epoch: count, seq: count, tip: link })
+
+const SYNC_REQUESTS = {
+  open: map({
+    t: word('open'),
+    /** Digest of the sender's publishers. */
+    mine: digest,
+    /** Digest of the receiver's publishers as the sender last saw them. */
+    yours: nullable(digest),
+    /** The sender's publishers; null where the receiver has seen them. */
+    publishers: nullable(list(link, MAX_SYNC_ITEMS)),
+    ranges: list(RANGE, MAX_SYNC_RANGES),
+  }),
+  'get-identity': map({ t: word('get-identity'), publisher: link, from: int(0, MAX_IDENTITY_OPS) }),
+  'get-profile': map({ t: word('get-profile'), publisher: link }),
+  'get-proof': map({ t: word('get-proof'), publisher: link, key }),
+  'get-records': map({
+    t: word('get-records'),
+    publisher: link,
+    key,
+    /** The asker's newest position and record; null: from the start. */
+    after: nullable(AFTER),
+    limit: int(1, MAX_SYNC_RECORDS),
+  }),
+  done: map({
+    t: word('done'),
+    /** Whether the asker holds something that the answerer lacks. */
+    behind: bool,
+  }),
+} as const
+
+const SYNC_REPLIES = {
+  /** Ranges that differ; none: all is equal. */
+  state: map({
+    t: word('state'),
+    /** The answerer's publishers; null where the asker has seen them. */
+    publishers: nullable(list(link, MAX_SYNC_ITEMS)),
+    ranges: list(RANGE, MAX_SYNC_RANGES),
+  }),
+  identity: map({
+    t: word('identity'),
+    operations: list(bytes(1, MAX_IDENTITY_OP_BYTES), MAX_IDENTITY_PAGE),
+    more: bool,
+  }),
+  profile: map({ t: word('profile'), envelope: nullable(recordEnvelope) }),
+  proof: map({
+    t: word('proof'),
+    first: nullable(recordEnvelope),
+    second: nullable(recordEnvelope),
+  }),
+  records: map({
+    t: word('records'),
+    records: list(
+      map({ envelope: recordEnvelope, card: nullable(bytes(0, MAX_CARD_BYTES)) }),
+      MAX_SYNC_RECORDS,
+    ),
+    /** The log's newest signed head, with the last page only. */
+    head: nullable(statement),
+    more: bool,
+  }),
+  error: FAILURE,
+} as const
+
+const BLOB_REQUESTS = {
+  'get-tree': map({ t: word('get-tree'), cid: link }),
+  'get-leaf': map({ t: word('get-leaf'), cid: link, index: count }),
+} as const
+
+const BLOB_REPLIES = {
+  /** Inner nodes of the tree, root first; none where the file is one leaf. */
+  tree: map({
+    t: word('tree'),
+    size: int(0, MAX_BLOB_BYTES),
+    nodes: list(bytes(0, MAX_TREE_NODE_BYTES), MAX_TREE_NODES),
+  }),
+  /** The leaf's bytes follow as one body frame. */
+  leaf: map({ t: word('leaf'), index: count }),
+  error: FAILURE,
+} as const
+
+const INFER_REQUESTS = {
+  infer: map({
+    t: word('infer'),
+    record: link,
+    output: nullable(text(16)),
+    accept: nullable(shortText),
+    /** Milliseconds that the asker waits. */
+    deadline: int(1, 24 * 3600 * 1000),
+    /** The bodies follow one after the other, in this order. */
+    inputs: list(
+      map({
+        name: nullable(shortText),
+        /** Bytes. */
+        size: int(0, MAX_INFER_BYTES),
+        mediaType: nullable(shortText),
+      }),
+      MAX_INFER_TENSORS,
+    ),
+    /** For the receipt's keyed hashes. */
+    salt: nullable(bytes(32, 32)),
+  }),
+} as const
+
+const INFER_REPLIES = {
+  result: map({
+    t: word('result'),
+    mediaType: shortText,
+    outputs: list(
+      map({
+        id: shortText,
+        axes: list(text(64), 16),
+        shape: list(count, 16),
+        dtype: text(16),
+      }),
+      MAX_INFER_TENSORS,
+    ),
+    /** Microseconds by step. */
+    timings: dictionary(count, 32, /^[a-zA-Z]{1,32}$/),
+    notes: list(text(1000), 100),
+    /** A signed statement about the run, or null. */
+    receipt: nullable(statement),
+  }),
+  error: FAILURE,
+} as const
+
+export type Hello = ShapeOf<typeof HELLO>
+export type SyncRange = ShapeOf<typeof RANGE>
+export type SyncOpen = ShapeOf<(typeof SYNC_REQUESTS)['open']>
+export type SyncRequest = ShapeOf<(typeof SYNC_REQUESTS)[keyof typeof SYNC_REQUESTS]>
+export type SyncReply = ShapeOf<(typeof SYNC_REPLIES)[keyof typeof SYNC_REPLIES]>
+export type BlobRequest = ShapeOf<(typeof BLOB_REQUESTS)[keyof typeof BLOB_REQUESTS]>
+export type BlobReply = ShapeOf<(typeof BLOB_REPLIES)[keyof typeof BLOB_REPLIES]>
+export type InferRequest = ShapeOf<(typeof INFER_REQUESTS)['infer']>
+export type InferResult = ShapeOf<(typeof INFER_REPLIES)['result']>
+export type InferReply = ShapeOf<(typeof INFER_REPLIES)[keyof typeof INFER_REPLIES]>
+export type FailureMessage = ShapeOf<typeof FAILURE>
+
+/** Reads and writes the messages of one direction of one protocol. */
+export interface Messages<M> {
+  encode(message: M): Uint8Array
+  /** @param maxBytes default {@link MAX_FRAME_BYTES} */
+  decode(bytes: Uint8Array, maxBytes?: number): Verdict<M>
+}
+
+type Shapes = Readonly<Record<string, AnyShape>>
+
+function messages<const S extends Shapes>(shapes: S): Messages<ShapeOf<S[keyof S]>> {
+  const types = Object.keys(shapes)
+  return {
+    encode(message) {
+      // SAFE: the type of a message is a key of `shapes`.
+      const shape = shapes[(message as { t: string }).t] as Shape<typeof message>
+      return encode(shape.write(message))
+    },
+    decode(frame, maxBytes = MAX_FRAME_BYTES) {
+      const value = decode(frame, maxBytes)
+      if (!value.ok) return value
+      const type = typeOf(value.value)
+      if (type === null || !types.includes(type)) {
+        return refuse('PEER', 'a message of an unknown type', {
+          field: 't',
+          limit: types.join(', '),
+          got: (type ?? 'none').slice(0, 40),
+        })
+      }
+      return (shapes[type] as S[keyof S]).read(value.value, '')
+    },
+  }
+}
+
+function typeOf(value: CborValue): string | null {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, 't')) return null
+  const type = (value as { readonly t?: unknown }).t
+  return typeof type === 'string' ? type : null
+}
+
+export const helloMessages = messages({ hello: HELLO })
+export const syncRequests = messages(SYNC_REQUESTS)
+export const syncReplies = messages(SYNC_REPLIES)
+export const blobRequests = messages(BLOB_REQUESTS)
+export const blobReplies = messages(BLOB_REPLIES)
+export const inferRequests = messages(INFER_REQUESTS)
+export const inferReplies = messages(INFER_REPLIES)
+
+/** A failure as it crosses the wire; texts are cut to what the message may carry. */
+export function failureMessage(
+  failure: { readonly code: Code; readonly message: string } & Detail,
+  retryAfter: number | null = null,
+): FailureMessage {
+  const part = (value: number | string | undefined): number | string | null =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+      ? value
+      : value === undefined
+        ? null
+        : String(value).slice(0, 1000)
+  return {
+    t: 'error',
+    code: failure.code,
+    message: failure.message.slice(0, 1000),
+    field: failure.field?.slice(0, 1000) ?? null,
+    limit: part(failure.limit),
+    got: part(failure.got),
+    hint: failure.hint?.slice(0, 1000) ?? null,
+    retryAfter,
+  }
+}
+
+/** What a peer's failure means here; a code that this version does not know becomes PEER. */
+export function readFailure(message: FailureMessage) {
+  const { code, field, limit, got, hint } = message
+  return refuse(Object.hasOwn(CODES, code) ? (code as Code) : 'PEER', message.message, {
+    ...(field === null ? {} : { field }),
+    ...(limit === null ? {} : { limit }),
+    ...(got === null ? {} : { got }),
+    ...(hint === null ? {} : { hint }),
+  })
+}
+
+/** Whether a decoded reply is the one that was asked for. */
+export const expectReply = <R extends { readonly t: string }, T extends R['t']>(
+  reply: R,
+  type: T,
+): Verdict<Extract<R, { readonly t: T }>> =>
+  reply.t === type
+    ? accept(reply as Extract<R, { readonly t: T }>)
+    : refuse('PEER', 'the peer answered something else', { limit: type, got: reply.t })

@@ -1,0 +1,579 @@
+/**
+ * Reconciling what two nodes hold, sans I/O. docs/protocol.md, "Sync".
+ *
+ * One node pulls from another: {@link pull} yields what it wants done (ask the other node, admit
+ * bytes here) and takes in the results; {@link answer} is the other side. A node that finds that
+ * the other one lacks something says so at the end, and the other one starts a pull of its own.
+ *
+ * The set holds one item for each identity chain and each log of the publishers that both sides
+ * list. Equal fingerprints over the sorted items end an exchange in one round trip.
+ */
+import { compareText } from './bytes.ts'
+import type { Cid } from './cid.ts'
+import { sha256 } from './crypto.ts'
+import type { Code, Failure, Verdict } from './errors.ts'
+import { MAX_FRAME_BYTES, MAX_IDENTITY_PAGE, MAX_SYNC_ITEMS, MAX_SYNC_RECORDS } from './limits.ts'
+import { checkEquivocation } from './log.ts'
+import {
+  expectReply,
+  failureMessage,
+  readFailure,
+  type SyncItem,
+  type SyncOpen,
+  type SyncRange,
+  type SyncReply,
+  type SyncRequest,
+} from './message.ts'
+import { type Position, peekRecord } from './record.ts'
+
+const DAY_MS = 24 * 3600 * 1000
+/** Envelopes and cards of one page; the rest of the frame is for what stands around them. */
+const PAGE_BYTES = MAX_FRAME_BYTES - 128 * 1024
+/** Requests of one pull; a million records need 2,000. What is left over comes next time. */
+const MAX_ROUNDS = 10_000
+
+/** A log as sync sees it. */
+export interface LogState extends Position {
+  readonly key: string
+  readonly tip: Cid
+  /** `issued` of the newest head, milliseconds; 0 without one. */
+  readonly headIssued: number
+  /** Whether two records are known to stand at one position of it. */
+  readonly isForked: boolean
+}
+
+export interface PlainRecord {
+  readonly envelope: Uint8Array
+  /** The card of a model record; null for other kinds and where it was erased. */
+  readonly card: Uint8Array | null
+}
+
+/** What this node holds, read by both sides of an exchange. */
+export interface SyncSource {
+  /** Publishers with the right `list` or more, in any order. */
+  publishers(): readonly Cid[]
+  /** The identity chain, or null where nothing is known of it. */
+  chain(publisher: Cid): { readonly length: number; readonly tip: Cid } | null
+  logs(publisher: Cid): readonly LogState[]
+  /** Operations from number `from`, at most `limit`. */
+  identityOps(publisher: Cid, from: number, limit: number): readonly Uint8Array[]
+  profile(publisher: Cid): Uint8Array | null
+  /** Records of a log after a position (null: from the start), at most `limit`, ascending. */
+  recordsAfter(
+    publisher: Cid,
+    key: string,
+    after: Position | null,
+    limit: number,
+  ): Iterable<PlainRecord>
+  /** The record at a position with its id, or null. */
+  recordAt(
+    publisher: Cid,
+    key: string,
+    position: Position,
+  ): (PlainRecord & { readonly id: Cid }) | null
+  head(publisher: Cid, key: string): Uint8Array | null
+  proof(publisher: Cid, key: string): readonly [Uint8Array, Uint8Array] | null
+}
+
+/** What one connection remembers of the other node between exchanges. */
+export interface SyncMemory {
+  /** The other node's publishers as it last named them. */
+  theirs: readonly Cid[] | null
+  /** Digest of our publishers as we last named them there. */
+  told: string | null
+}
+
+export const createSyncMemory = (): SyncMemory => ({ theirs: null, told: null })
+
+/** Something that a pull wants done. The result goes into `next()`. */
+export type SyncEffect =
+  | { readonly do: 'ask'; readonly request: Exclude<SyncRequest, { readonly t: 'done' }> }
+  /** Has no result. */
+  | { readonly do: 'tell'; readonly request: Extract<SyncRequest, { readonly t: 'done' }> }
+  | {
+      readonly do: 'admit-identity'
+      readonly publisher: Cid
+      readonly operations: readonly Uint8Array[]
+      readonly from: number
+    }
+  /** In order; what follows a refused one is refused, too. */
+  | { readonly do: 'admit-records'; readonly records: readonly PlainRecord[] }
+  | { readonly do: 'admit-head'; readonly envelope: Uint8Array }
+  | { readonly do: 'admit-proof'; readonly first: Uint8Array; readonly second: Uint8Array }
+  | { readonly do: 'admit-profile'; readonly envelope: Uint8Array }
+
+/** A reply to `ask`, verdicts of `admit-records` one by one, a verdict of anything else. */
+export type SyncInput = SyncReply | Verdict<unknown> | readonly Verdict<unknown>[] | undefined
+
+/** Something that was offered and not taken in. */
+export interface SyncRefusal {
+  readonly publisher: Cid
+  readonly code: Code
+  readonly message: string
+}
+
+export interface SyncOutcome {
+  /** Questions asked, {@link SyncOpen} included. */
+  rounds: number
+  /** Records that are new here. */
+  records: number
+  /** Nothing differed. */
+  equal: boolean
+  /** The other node lacks something that is here. */
+  behind: boolean
+  /** The bound on questions was met; pull again. */
+  more: boolean
+  readonly refused: SyncRefusal[]
+  /** What ended the pull before its time: an error reply or a broken rule. */
+  failure: Failure | null
+}
+
+export type SyncPull = Generator<SyncEffect, SyncOutcome, SyncInput>
+
+// The set
+
+/** Where an item stands in the sorted set. */
+export const placeOf = (item: SyncItem): string =>
+  item.key === null ? item.publisher : `${item.publisher}/${item.key}`
+
+/** The line of an item, over which fingerprints are taken. */
+export const lineOf = (item: SyncItem): string =>
+  `${placeOf(item)} ${item.epoch} ${item.seq} ${item.tip ?? '-'} ${item.day} ${item.forked ? 1 : 0}\n`
+
+const utf8 = new TextEncoder()
+
+/** SHA-256 over the lines of sorted items. */
+export const fingerprintOf = (items: readonly SyncItem[]): Uint8Array =>
+  sha256(utf8.encode(items.map(lineOf).join('')))
+
+/** SHA-256 over a publisher set: its ids in order, each with a line feed. */
+export const digestOfPublishers = (publishers: readonly Cid[]): Uint8Array =>
+  sha256(
+    utf8.encode(
+      [...publishers]
+        .sort()
+        .map((each) => `${each}\n`)
+        .join(''),
+    ),
+  )
+
+const textOf = (digest: Uint8Array): string => digest.join()
+
+/** All items of some publishers, sorted. */
+export function itemsOf(source: SyncSource, publishers: readonly Cid[]): readonly SyncItem[] {
+  const items: SyncItem[] = []
+  for (const publisher of publishers) {
+    const chain = source.chain(publisher)
+    if (chain === null) continue
+    const { length, tip } = chain
+    items.push({ publisher, key: null, epoch: 0, seq: length, tip, day: 0, forked: false })
+    for (const log of source.logs(publisher)) items.push(itemOf(publisher, log))
+  }
+  return items.sort((a, b) => compareText(placeOf(a), placeOf(b)))
+}
+
+/**
+ * Nodes hold different branches of a forked log, and may hold different proofs of it: its item
+ * says no more than that it forked, or their exchanges would never come to rest.
+ */
+function itemOf(publisher: Cid, log: LogState): SyncItem {
+  const { key, epoch, seq, tip, isForked } = log
+  if (isForked) return { publisher, key, epoch: 0, seq: 0, tip: null, day: 0, forked: true }
+  const day = Math.floor(log.headIssued / DAY_MS)
+  return { publisher, key, epoch, seq, tip, day, forked: false }
+}
+
+export const comparePositions = (a: Position, b: Position): number =>
+  a.epoch - b.epoch || a.seq - b.seq
+
+// The answering side
+
+/**
+ * Answers one request. `done` has no answer.
+ * @param memory of the asker, changed by `open`
+ */
+export function answer(
+  source: SyncSource,
+  memory: SyncMemory,
+  request: SyncRequest,
+): SyncReply | null {
+  switch (request.t) {
+    case 'open':
+      return answerOpen(source, memory, request)
+    case 'get-identity': {
+      const page = source.identityOps(request.publisher, request.from, MAX_IDENTITY_PAGE + 1)
+      return {
+        t: 'identity',
+        operations: page.slice(0, MAX_IDENTITY_PAGE),
+        more: page.length > MAX_IDENTITY_PAGE,
+      }
+    }
+    case 'get-profile':
+      return { t: 'profile', envelope: source.profile(request.publisher) }
+    case 'get-proof': {
+      const proof = source.proof(request.publisher, request.key)
+      return { t: 'proof', first: proof?.[0] ?? null, second: proof?.[1] ?? null }
+    }
+    case 'get-records':
+      return answerRecords(source, request)
+    case 'done':
+      return null
+  }
+}
+
+function answerOpen(source: SyncSource, memory: SyncMemory, open: SyncOpen): SyncReply {
+  const own = source.publishers()
+  if (open.publishers !== null) {
+    if (textOf(digestOfPublishers(open.publishers)) !== textOf(open.mine)) {
+      return failureMessage({ code: 'PEER', message: 'publishers do not have their digest' })
+    }
+    memory.theirs = open.publishers
+  }
+  // Without a memory of the asker's publishers all of ours are compared; it ignores the surplus.
+  const common =
+    memory.theirs !== null && textOf(digestOfPublishers(memory.theirs)) === textOf(open.mine)
+      ? intersection(own, memory.theirs)
+      : own
+  const items = itemsOf(source, common)
+  const known = open.yours !== null && textOf(open.yours) === textOf(digestOfPublishers(own))
+  return {
+    t: 'state',
+    publishers: known ? null : own.slice(0, MAX_SYNC_ITEMS),
+    ranges: open.ranges.flatMap((range) => compareRange(items, range)),
+  }
+}
+
+/** The asker's range against ours: nothing where they are equal, else our items. */
+function compareRange(items: readonly SyncItem[], range: SyncRange): SyncRange[] {
+  const mine = within(items, range)
+  const theirs = range.fingerprint ?? fingerprintOf(range.items ?? [])
+  if (textOf(fingerprintOf(mine)) === textOf(theirs)) return []
+  const page = mine.slice(0, MAX_SYNC_ITEMS)
+  const next = mine[MAX_SYNC_ITEMS]
+  const until = next === undefined ? range.until : placeOf(next)
+  return [{ from: range.from, until, fingerprint: null, items: page }]
+}
+
+const within = (items: readonly SyncItem[], range: Pick<SyncRange, 'from' | 'until'>) =>
+  items.filter((item) => {
+    const place = placeOf(item)
+    return place >= range.from && (range.until === null || place < range.until)
+  })
+
+const intersection = (a: readonly Cid[], b: readonly Cid[]): readonly Cid[] => {
+  const set = new Set(b)
+  return a.filter((each) => set.has(each))
+}
+
+function answerRecords(
+  source: SyncSource,
+  request: Extract<SyncRequest, { t: 'get-records' }>,
+): SyncReply {
+  const { publisher, key, after, limit } = request
+  const records: PlainRecord[] = []
+  if (after !== null) {
+    const ours = source.recordAt(publisher, key, after)
+    // Two records at one position: ours is what the asker needs to prove it.
+    if (ours !== null && ours.id !== after.tip) {
+      const { envelope, card } = ours
+      return { t: 'records', records: [{ envelope, card }], head: null, more: false }
+    }
+  }
+  let bytes = 0
+  for (const { envelope, card } of source.recordsAfter(publisher, key, after, limit + 1)) {
+    const size = envelope.length + (card?.length ?? 0)
+    if (records.length === limit || (records.length > 0 && bytes + size > PAGE_BYTES)) {
+      return { t: 'records', records, head: null, more: true }
+    }
+    records.push({ envelope, card })
+    bytes += size
+  }
+  return { t: 'records', records, head: source.head(publisher, key), more: false }
+}
+
+// The asking side
+
+type Step<T> = Generator<SyncEffect, T, SyncInput>
+type Question = Extract<SyncEffect, { readonly do: 'ask' }>['request']
+type Reply<T extends SyncReply['t']> = Extract<SyncReply, { readonly t: T }>
+
+/** Leaves a pull from any depth; never leaves {@link settle}. */
+class Broken extends Error {
+  readonly failure: Failure
+  constructor(failure: Failure) {
+    super(failure.message)
+    this.failure = failure
+  }
+}
+
+function* ask<T extends SyncReply['t']>(
+  outcome: SyncOutcome,
+  request: Question,
+  type: T,
+): Step<Reply<T>> {
+  outcome.rounds++
+  // SAFE: the driver answers `ask` with a reply.
+  const reply = (yield { do: 'ask', request }) as SyncReply
+  if (reply.t === 'error') throw new Broken(readFailure(reply))
+  const verdict = expectReply<SyncReply, T>(reply, type)
+  if (!verdict.ok) throw new Broken(verdict)
+  return verdict.value
+}
+
+/** Runs the steps of a pull and turns what broke it into the outcome's failure. */
+function* settle(outcome: SyncOutcome, steps: Step<void>): SyncPull {
+  try {
+    yield* steps
+  } catch (error) {
+    if (!(error instanceof Broken)) throw error
+    outcome.failure = error.failure
+  }
+  return outcome
+}
+
+function* admit(
+  outcome: SyncOutcome,
+  publisher: Cid,
+  effect: Exclude<SyncEffect, { readonly do: 'ask' | 'tell' | 'admit-records' }>,
+): Step<boolean> {
+  // SAFE: the driver answers these with a verdict.
+  const verdict = (yield effect) as Verdict<unknown>
+  if (!verdict.ok) {
+    outcome.refused.push({ publisher, code: verdict.code, message: verdict.message })
+  }
+  return verdict.ok
+}
+
+/** @returns whether all were taken in */
+function* admitRecords(
+  outcome: SyncOutcome,
+  publisher: Cid,
+  records: readonly PlainRecord[],
+): Step<boolean> {
+  if (records.length === 0) return true
+  // SAFE: the driver answers `admit-records` with one verdict each.
+  const verdicts = (yield { do: 'admit-records', records }) as readonly Verdict<unknown>[]
+  outcome.records += verdicts.filter(({ ok }) => ok).length
+  const refused = verdicts.find((verdict) => !verdict.ok)
+  if (refused === undefined || refused.ok) return true
+  // The first tells why; those after it fail for want of it.
+  outcome.refused.push({ publisher, code: refused.code, message: refused.message })
+  return false
+}
+
+const newOutcome = (): SyncOutcome => ({
+  rounds: 0,
+  records: 0,
+  equal: false,
+  behind: false,
+  more: false,
+  refused: [],
+  failure: null,
+})
+
+/**
+ * Pulls what the other node has and this one lacks.
+ * @param memory of the other node, changed
+ */
+export function pull(source: SyncSource, memory: SyncMemory): SyncPull {
+  const outcome = newOutcome()
+  return settle(outcome, pullSet(outcome, source, memory))
+}
+
+function* pullSet(outcome: SyncOutcome, source: SyncSource, memory: SyncMemory): Step<void> {
+  const own = [...source.publishers()].sort().slice(0, MAX_SYNC_ITEMS)
+  outcome.equal = true
+  for (let from: string | null = ''; from !== null; ) {
+    const ranges: readonly SyncRange[] = yield* open(outcome, source, memory, own, from)
+    let next: string | null = null
+    for (const range of ranges) {
+      outcome.equal = false
+      yield* pullRange(outcome, source, commonOf(own, memory), range)
+      next = range.until
+    }
+    if (outcome.rounds >= MAX_ROUNDS) outcome.more = true
+    // Only forward, or a peer could keep this going.
+    from = next !== null && next > from && !outcome.more ? next : null
+  }
+  yield { do: 'tell', request: { t: 'done', behind: outcome.behind } }
+}
+
+const commonOf = (own: readonly Cid[], memory: SyncMemory): readonly Cid[] =>
+  memory.theirs === null ? own : intersection(own, memory.theirs)
+
+/** Compares everything from a place on; returns the ranges that differ. */
+function* open(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  memory: SyncMemory,
+  own: readonly Cid[],
+  from: string,
+): Step<readonly SyncRange[]> {
+  const mine = digestOfPublishers(own)
+  const items = within(itemsOf(source, commonOf(own, memory)), { from, until: null })
+  const request: SyncOpen = {
+    t: 'open',
+    mine,
+    yours: memory.theirs === null ? null : digestOfPublishers(memory.theirs),
+    publishers: memory.told === textOf(mine) ? null : own,
+    ranges: [{ from, until: null, fingerprint: fingerprintOf(items), items: null }],
+  }
+  const reply = yield* ask(outcome, request, 'state')
+  memory.told = textOf(mine)
+  if (reply.publishers !== null) memory.theirs = reply.publishers
+  return reply.ranges
+}
+
+function* pullRange(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  common: readonly Cid[],
+  range: SyncRange,
+): Step<void> {
+  const mine = new Map(
+    within(itemsOf(source, common), range).map((item) => [placeOf(item), item] as const),
+  )
+  const wanted = new Set(common)
+  const theirs = (range.items ?? []).filter(
+    (item) => wanted.has(item.publisher) && isWithin(placeOf(item), range),
+  )
+  for (const item of theirs) {
+    const place = placeOf(item)
+    const own = mine.get(place)
+    mine.delete(place)
+    if (outcome.rounds >= MAX_ROUNDS) return
+    if (item.key === null) yield* pullIdentity(outcome, source, item, own)
+    else yield* pullLog(outcome, source, item, item.key, own)
+  }
+  if (mine.size > 0) outcome.behind = true
+}
+
+const isWithin = (place: string, range: SyncRange): boolean =>
+  place >= range.from && (range.until === null || place < range.until)
+
+function* pullIdentity(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  theirs: SyncItem,
+  own: SyncItem | undefined,
+): Step<void> {
+  const { publisher } = theirs
+  if (own !== undefined && theirs.seq < own.seq) {
+    outcome.behind = true
+    return
+  }
+  if (own !== undefined && theirs.seq === own.seq && theirs.tip === own.tip) return
+  // Equal length and another tip: a second branch, which only the whole chain can show.
+  const from = own === undefined || theirs.seq === own.seq ? 0 : own.seq
+  yield* pullChain(outcome, source, publisher, from)
+}
+
+function* pullChain(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  publisher: Cid,
+  first: number,
+): Step<void> {
+  for (let from = first; outcome.rounds < MAX_ROUNDS; ) {
+    const page = yield* ask(outcome, { t: 'get-identity', publisher, from }, 'identity')
+    if (page.operations.length === 0) return
+    const { operations } = page
+    const ok = yield* admit(outcome, publisher, {
+      do: 'admit-identity',
+      publisher,
+      operations,
+      from,
+    })
+    from += operations.length
+    if (!ok || !page.more || (source.chain(publisher)?.length ?? 0) < from) return
+  }
+}
+
+function* pullLog(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  theirs: SyncItem,
+  key: string,
+  own: SyncItem | undefined,
+): Step<void> {
+  const { publisher } = theirs
+  if (theirs.forked) {
+    if (!own?.forked) yield* pullForked(outcome, source, publisher, key)
+    return
+  }
+  if (own !== undefined) {
+    const order = comparePositions(theirs, own)
+    if (order < 0 || own.forked) {
+      outcome.behind = true
+      return
+    }
+    if (order === 0 && theirs.tip === own.tip) {
+      if (theirs.day < own.day) outcome.behind = true
+      if (theirs.day <= own.day) return
+    }
+  }
+  yield* pullRecords(outcome, source, publisher, key, null)
+}
+
+/** Records before the fork are good; once the proof is kept, nothing more of the log comes in. */
+function* pullForked(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  publisher: Cid,
+  key: string,
+): Step<void> {
+  const { first, second } = yield* ask(outcome, { t: 'get-proof', publisher, key }, 'proof')
+  if (first === null || second === null) return
+  const fork = checkEquivocation(first, second)
+  if (!fork.ok) throw new Broken(fork)
+  yield* pullRecords(outcome, source, publisher, key, fork.value)
+  yield* admit(outcome, publisher, { do: 'admit-proof', first, second })
+}
+
+/** @param before where to stop, or null */
+function* pullRecords(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  publisher: Cid,
+  key: string,
+  before: Position | null,
+): Step<void> {
+  const positionOf = () => source.logs(publisher).find((log) => log.key === key) ?? null
+  for (let last = positionOf(); outcome.rounds < MAX_ROUNDS; ) {
+    if (before !== null && last !== null && !isBefore(nextOf(last), before)) return
+    const after = last === null ? null : { epoch: last.epoch, seq: last.seq, tip: last.tip }
+    const limit = MAX_SYNC_RECORDS
+    const page = yield* ask(outcome, { t: 'get-records', publisher, key, after, limit }, 'records')
+    const records = page.records.filter(({ envelope }) => isWanted(envelope, before))
+    const ok = yield* admitRecords(outcome, publisher, records)
+    if (!ok || records.length < page.records.length) return
+    if (page.head !== null) {
+      yield* admit(outcome, publisher, { do: 'admit-head', envelope: page.head })
+    }
+    const now = positionOf()
+    // A peer that promises more and moves nothing is not asked again.
+    if (!page.more || now === null || (last !== null && !isBefore(last, now))) return
+    last = now
+  }
+}
+
+function isWanted(envelope: Uint8Array, before: Position | null): boolean {
+  if (before === null) return true
+  const place = peekRecord(envelope)
+  return place.ok && isBefore(place.value, before)
+}
+
+const isBefore = (a: Position, b: Position): boolean => comparePositions(a, b) < 0
+const nextOf = ({ epoch, seq }: Position): Position => ({ epoch, seq: seq + 1 })
+
+/** Pulls identity chain and profile of a publisher without its records, as for a stranger. */
+export function introduce(source: SyncSource, publisher: Cid): SyncPull {
+  const outcome = newOutcome()
+  return settle(outcome, pullProfile(outcome, source, publisher))
+}
+
+function* pullProfile(outcome: SyncOutcome, source: SyncSource, publisher: Cid): Step<void> {
+  yield* pullChain(outcome, source, publisher, source.chain(publisher)?.length ?? 0)
+  const { envelope } = yield* ask(outcome, { t: 'get-profile', publisher }, 'profile')
+  if (envelope !== null) yield* admit(outcome, publisher, { do: 'admit-profile', envelope })
+}

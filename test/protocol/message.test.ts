@@ -1,0 +1,338 @@
+import assert from 'node:assert/strict'
+import * as fc from 'fast-check'
+import { type CborMap, type CborValue, decode, encode } from '../../protocol/cbor.ts'
+import { cidOf, linkOf } from '../../protocol/cid.ts'
+import { CODES, expectOk } from '../../protocol/errors.ts'
+import {
+  MAX_AGENT_CHARS,
+  MAX_CARD_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_IDENTITY_OP_BYTES,
+  MAX_IDENTITY_PAGE,
+  MAX_INFER_TENSORS,
+  MAX_RECORD_BYTES,
+  MAX_STATEMENT_BYTES,
+  MAX_SYNC_ITEMS,
+  MAX_SYNC_RECORDS,
+  MAX_TREE_NODES,
+} from '../../protocol/limits.ts'
+import {
+  type BlobReply,
+  blobReplies,
+  blobRequests,
+  expectReply,
+  failureMessage,
+  type Hello,
+  helloMessages,
+  inferReplies,
+  inferRequests,
+  type Messages,
+  readFailure,
+  type SyncItem,
+  type SyncReply,
+  type SyncRequest,
+  syncReplies,
+  syncRequests,
+} from '../../protocol/message.ts'
+
+const cid = cidOf('dag-cbor', new Uint8Array(1))
+const file = cidOf('raw', new Uint8Array(1))
+const key = 'ab'.repeat(32)
+const digest = new Uint8Array(32).fill(3)
+const of = (length: number) => new Uint8Array(length)
+const times = <T>(length: number, value: T): T[] => Array.from({ length }, () => value)
+
+const item: SyncItem = {
+  publisher: cid,
+  key,
+  epoch: 0,
+  seq: 4,
+  tip: cid,
+  day: 20000,
+  forked: false,
+}
+const range = { from: '', until: null, fingerprint: null, items: [item] }
+const open: Extract<SyncRequest, { t: 'open' }> = {
+  t: 'open',
+  mine: digest,
+  yours: null,
+  publishers: [cid],
+  ranges: [{ from: '', until: null, fingerprint: digest, items: null }],
+}
+const records: Extract<SyncReply, { t: 'records' }> = {
+  t: 'records',
+  records: [{ envelope: of(64), card: of(0) }],
+  head: null,
+  more: false,
+}
+const hello: Hello = {
+  t: 'hello',
+  versions: [1],
+  agent: 'zoarium/0.1',
+  identityLength: 3,
+  binding: of(100),
+  heartbeat: null,
+  limits: { streams: 1, bytesPerSecond: 0, inferBytes: 0 },
+}
+const tree: Extract<BlobReply, { t: 'tree' }> = { t: 'tree', size: 1, nodes: [] }
+const infer = {
+  t: 'infer',
+  record: cid,
+  output: 'png',
+  accept: null,
+  deadline: 1000,
+  inputs: [{ name: null, size: 3, mediaType: 'image/png' }],
+  salt: null,
+} as const
+const result = {
+  t: 'result',
+  mediaType: 'image/png',
+  outputs: [{ id: 'mask', axes: ['y', 'x'], shape: [2, 3], dtype: 'uint8' }],
+  timings: { computeMs: 1500 },
+  notes: [],
+  receipt: null,
+} as const
+
+/** Every message once, by the direction in which it goes. */
+const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
+  ['hello', helloMessages as Messages<never>, [hello]],
+  [
+    'sync requests',
+    syncRequests as Messages<never>,
+    [
+      open,
+      { t: 'get-identity', publisher: cid, from: 3 },
+      { t: 'get-profile', publisher: cid },
+      { t: 'get-proof', publisher: cid, key },
+      { t: 'get-records', publisher: cid, key, after: null, limit: 500 },
+      { t: 'get-records', publisher: cid, key, after: { epoch: 0, seq: 1, tip: cid }, limit: 1 },
+      { t: 'done', behind: true },
+    ],
+  ],
+  [
+    'sync replies',
+    syncReplies as Messages<never>,
+    [
+      { t: 'state', publishers: null, ranges: [] },
+      { t: 'state', publishers: [cid], ranges: [range] },
+      { t: 'identity', operations: [of(10)], more: false },
+      { t: 'profile', envelope: null },
+      { t: 'proof', first: of(64), second: of(64) },
+      records,
+      failureMessage({ code: 'BUSY', message: 'later', limit: 3, got: 'four' }, 1000),
+    ],
+  ],
+  [
+    'blob requests',
+    blobRequests as Messages<never>,
+    [
+      { t: 'get-tree', cid: file },
+      { t: 'get-leaf', cid: cidOf('dag-pb', of(2)), index: 7 },
+    ],
+  ],
+  [
+    'blob replies',
+    blobReplies as Messages<never>,
+    [tree, { t: 'tree', size: 5e9, nodes: [of(9)] }, { t: 'leaf', index: 7 }],
+  ],
+  ['infer requests', inferRequests as Messages<never>, [infer]],
+  ['infer replies', inferReplies as Messages<never>, [result]],
+]
+
+describe('protocol/message', () => {
+  for (const [name, messages, examples] of EXAMPLES) {
+    it(`reads back what it writes: ${name}`, () => {
+      for (const example of examples) {
+        assert.deepEqual(expectOk(messages.decode(messages.encode(example as never))), example)
+      }
+    })
+
+    it(`never throws on foreign bytes: ${name}`, () => {
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+          assert.equal(messages.decode(bytes).ok, false)
+        }),
+        { numRuns: 300 },
+      )
+    })
+
+    it(`never throws on bent messages, and reads no other form: ${name}`, () => {
+      const bent = fc.record({
+        example: fc.constantFrom(...examples),
+        at: fc.nat(),
+        value: fc.integer({ min: 0, max: 255 }),
+      })
+      fc.assert(
+        fc.property(bent, ({ example, at, value }) => {
+          const bytes = messages.encode(example as never).slice()
+          bytes[at % bytes.length] = value
+          const verdict = messages.decode(bytes)
+          if (verdict.ok) assert.deepEqual(messages.encode(verdict.value), bytes)
+          else assert.ok(Object.hasOwn(CODES, verdict.code))
+        }),
+        { numRuns: 500 },
+      )
+    })
+
+    it(`refuses every field that is missing, surplus or of another type: ${name}`, () => {
+      for (const example of examples) {
+        const value = expectOk(decode(messages.encode(example as never))) as CborMap
+        for (const field of Object.keys(value)) {
+          const { [field]: _, ...rest } = value
+          assert.equal(messages.decode(encode(rest)).ok, false, `without ${field}`)
+          for (const other of [-1, 'x'.repeat(5000), [[]], { 'no field': -1 }] as CborValue[]) {
+            assert.equal(messages.decode(encode({ ...value, [field]: other })).ok, false, field)
+          }
+        }
+        const verdict = messages.decode(encode({ ...value, surplus: 1 }))
+        assert.equal(verdict.ok ? null : verdict.code, 'UNKNOWN_FIELD')
+      }
+    })
+  }
+
+  it('names the types that it knows when it meets another', () => {
+    const verdict = blobRequests.decode(encode({ t: 'get-everything' }))
+    assert.equal(verdict.ok ? null : verdict.code, 'PEER')
+    assert.equal(verdict.ok ? null : verdict.got, 'get-everything')
+    for (const value of [null, 1, [], 'hello', of(3), linkOf(cid), {}, { t: 1 }]) {
+      assert.equal(blobRequests.decode(encode(value as CborValue)).ok, false)
+    }
+  })
+
+  /** Each bound: the message at the limit is read, the one past it refused. */
+  const bounds: readonly [string, Messages<never>, (n: number) => unknown, number][] = [
+    [
+      'agent',
+      helloMessages as Messages<never>,
+      (n) => ({ ...hello, agent: 'x'.repeat(n) }),
+      MAX_AGENT_CHARS,
+    ],
+    [
+      'binding',
+      helloMessages as Messages<never>,
+      (n) => ({ ...hello, binding: of(n) }),
+      MAX_STATEMENT_BYTES,
+    ],
+    [
+      'publishers',
+      syncRequests as Messages<never>,
+      (n) => ({ ...open, publishers: times(n, cid) }),
+      MAX_SYNC_ITEMS,
+    ],
+    [
+      'items',
+      syncReplies as Messages<never>,
+      (n) => ({ t: 'state', publishers: null, ranges: [{ ...range, items: times(n, item) }] }),
+      MAX_SYNC_ITEMS,
+    ],
+    [
+      'records asked for',
+      syncRequests as Messages<never>,
+      (n) => ({ t: 'get-records', publisher: cid, key, after: null, limit: n }),
+      MAX_SYNC_RECORDS,
+    ],
+    [
+      'records',
+      syncReplies as Messages<never>,
+      (n) => ({ ...records, records: times(n, { envelope: of(64), card: null }) }),
+      MAX_SYNC_RECORDS,
+    ],
+    [
+      'record',
+      syncReplies as Messages<never>,
+      (n) => ({ ...records, records: [{ envelope: of(n), card: null }] }),
+      MAX_RECORD_BYTES + 64,
+    ],
+    [
+      'card',
+      syncReplies as Messages<never>,
+      (n) => ({ ...records, records: [{ envelope: of(64), card: of(n) }] }),
+      MAX_CARD_BYTES,
+    ],
+    [
+      'identity operations',
+      syncReplies as Messages<never>,
+      (n) => ({ t: 'identity', operations: times(n, of(10)), more: false }),
+      MAX_IDENTITY_PAGE,
+    ],
+    [
+      'identity operation',
+      syncReplies as Messages<never>,
+      (n) => ({ t: 'identity', operations: [of(n)], more: false }),
+      MAX_IDENTITY_OP_BYTES,
+    ],
+    [
+      'tree',
+      blobReplies as Messages<never>,
+      (n) => ({ ...tree, nodes: times(n, of(10)) }),
+      MAX_TREE_NODES,
+    ],
+    [
+      'inputs',
+      inferRequests as Messages<never>,
+      (n) => ({ ...infer, inputs: times(n, infer.inputs[0]) }),
+      MAX_INFER_TENSORS,
+    ],
+    [
+      'outputs',
+      inferReplies as Messages<never>,
+      (n) => ({ ...result, outputs: times(n, result.outputs[0]) }),
+      MAX_INFER_TENSORS,
+    ],
+  ]
+  for (const [name, messages, make, limit] of bounds) {
+    it(`bounds: ${name}`, () => {
+      assert.equal(messages.decode(messages.encode(make(limit) as never)).ok, true, 'at the limit')
+      assert.equal(messages.decode(messages.encode(make(limit + 1) as never)).ok, false, 'past it')
+    })
+  }
+
+  it('fits the largest messages into a frame', () => {
+    const items = times(MAX_SYNC_ITEMS, { ...item, epoch: 1e3, seq: 1e9 })
+    const state = {
+      t: 'state',
+      publishers: times(MAX_SYNC_ITEMS, cid),
+      ranges: [{ ...range, items }],
+    }
+    assert.ok(syncReplies.encode(state as never).length <= MAX_FRAME_BYTES)
+    const operations = times(MAX_IDENTITY_PAGE, of(MAX_IDENTITY_OP_BYTES))
+    const page = syncReplies.encode({ t: 'identity', operations, more: true })
+    assert.ok(page.length <= MAX_FRAME_BYTES, `${page.length}`)
+    const largest = { envelope: of(MAX_RECORD_BYTES + 64), card: of(MAX_CARD_BYTES) }
+    const record = syncReplies.encode({ ...records, records: [largest] })
+    assert.ok(record.length <= MAX_FRAME_BYTES)
+  })
+
+  it('refuses more bytes than a frame may have, unread', () => {
+    const verdict = syncReplies.decode(of(MAX_FRAME_BYTES + 1))
+    assert.equal(verdict.ok ? null : verdict.code, 'LIMIT')
+  })
+
+  it('carries failures, and takes codes that it does not know for PEER', () => {
+    const message = failureMessage({
+      code: 'INPUT',
+      message: 'x'.repeat(2000),
+      field: 'raw',
+      limit: -1,
+      got: 2.5,
+      hint: 'crop',
+    })
+    const read = expectOk(syncReplies.decode(syncReplies.encode(message)))
+    assert.equal(read.t, 'error')
+    const failure = read.t === 'error' ? readFailure(read) : assert.fail()
+    assert.equal(failure.code, 'INPUT')
+    assert.equal(failure.message.length, 1000)
+    assert.deepEqual(
+      [failure.field, failure.limit, failure.got, failure.hint],
+      ['raw', '-1', '2.5', 'crop'],
+    )
+    assert.equal(readFailure({ ...message, code: 'LATER_CODE' }).code, 'PEER')
+    assert.equal(readFailure({ ...message, code: 'toString' }).code, 'PEER')
+  })
+
+  it('tells the reply that was asked for from another', () => {
+    assert.equal(expectReply<SyncReply, 'records'>(records, 'records').ok, true)
+    const other = expectReply<SyncReply, 'state'>(records, 'state')
+    assert.equal(other.ok ? null : other.code, 'PEER')
+  })
+})

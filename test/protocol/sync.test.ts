@@ -1,0 +1,331 @@
+import assert from 'node:assert/strict'
+import * as fc from 'fast-check'
+import { type Holdings, holdingsOf } from '../../daemon/net/holdings.ts'
+import type { Cid } from '../../protocol/cid.ts'
+import { expectOk } from '../../protocol/errors.ts'
+import { MAX_SYNC_RECORDS } from '../../protocol/limits.ts'
+import { syncReplies, syncRequests } from '../../protocol/message.ts'
+import { peekRecord, type SignedRecord } from '../../protocol/record.ts'
+import {
+  answer,
+  createSyncMemory,
+  introduce,
+  itemsOf,
+  lineOf,
+  pull,
+  type SyncEffect,
+  type SyncInput,
+  type SyncMemory,
+  type SyncOutcome,
+  type SyncPull,
+} from '../../protocol/sync.ts'
+import type { Registry } from '../../registry/registry.ts'
+import { START, TestPublisher } from '../helpers/publisher.ts'
+import { admit, openTestRegistry, trust } from '../helpers/registry.ts'
+
+const clock = { now: () => START + 1e9 }
+const [a, b, c] = ['a', 'b', 'c'].map((name) => new TestPublisher(name)) as [
+  TestPublisher,
+  TestPublisher,
+  TestPublisher,
+]
+
+/** A node with its memories of others, and what it sent. */
+class Node {
+  readonly own: TestPublisher
+  readonly registry: Registry
+  holdings: Holdings
+  readonly memories = new Map<Node, SyncMemory>()
+  bytes = 0
+  nudged = false
+
+  constructor(own: TestPublisher, registry: Registry) {
+    this.own = own
+    this.registry = registry
+    this.holdings = holdingsOf(registry)
+  }
+
+  /** A node that lists publishers and knows who they are. */
+  static async open(own: TestPublisher, ...listed: readonly TestPublisher[]): Promise<Node> {
+    const registry = await openTestRegistry(own, clock)
+    for (const each of listed) {
+      trust(registry, each.publisher, 'list')
+      expectOk(registry.admitIdentity(each.publisher, each.operations, 0))
+    }
+    return new Node(own, registry)
+  }
+
+  admit(...records: readonly SignedRecord[]): void {
+    admit(this.registry, ...records)
+  }
+
+  memory(other: Node): SyncMemory {
+    const memory = this.memories.get(other) ?? createSyncMemory()
+    this.memories.set(other, memory)
+    return memory
+  }
+
+  pull(other: Node): SyncOutcome {
+    return this.drive(other, pull(this.holdings, this.memory(other)))
+  }
+
+  drive(other: Node, steps: SyncPull): SyncOutcome {
+    this.bytes = 0
+    let step = steps.next(undefined)
+    while (!step.done) step = steps.next(this.#perform(other, step.value))
+    return step.value
+  }
+
+  #perform(other: Node, effect: SyncEffect): SyncInput {
+    const { holdings } = this
+    switch (effect.do) {
+      case 'ask': {
+        const frame = syncRequests.encode(effect.request)
+        const request = expectOk(syncRequests.decode(frame))
+        const reply = answer(other.holdings, other.memory(this), request)
+        assert.ok(reply)
+        const answered = syncReplies.encode(reply)
+        this.bytes += frame.length + answered.length + 8
+        return expectOk(syncReplies.decode(answered))
+      }
+      case 'tell':
+        other.nudged = effect.request.behind
+        return undefined
+      case 'admit-identity':
+        return holdings.admitIdentity(effect.publisher, effect.operations, effect.from)
+      case 'admit-records':
+        return holdings.admitRecords(effect.records)
+      case 'admit-head':
+        return holdings.admitHead(effect.envelope)
+      case 'admit-proof':
+        return holdings.admitProof(effect.first, effect.second)
+      case 'admit-profile':
+        return holdings.admitProfile(effect.envelope)
+    }
+  }
+
+  lines(...publishers: readonly TestPublisher[]): string {
+    const ids = publishers.map(({ publisher }) => publisher)
+    return itemsOf(this.holdings, ids).map(lineOf).join('')
+  }
+}
+
+/** Makes the publisher's log grow at its own node. */
+function publish(node: Node, count = 1): void {
+  const { own } = node
+  for (let i = 0; i < count; i++) {
+    node.admit(own.tag('nuclei', `t${i}`, own.publisher as Cid))
+  }
+}
+
+/** Spoils the signature. */
+const flip = (envelope: Uint8Array): void => {
+  envelope[envelope.length - 1] = (envelope.at(-1) ?? 0) ^ 1
+}
+
+describe('protocol/sync', () => {
+  it('pulls records, heads and identity operations', async () => {
+    const own = new TestPublisher('pulls')
+    const one = await Node.open(own, b)
+    const two = await Node.open(b, own)
+    publish(one, 3)
+    const signed = own.profile('pulls')
+    one.admit(signed)
+    expectOk(one.holdings.admitHead(own.head(signed)))
+    own.delegate('publish', new Uint8Array(32).fill(7))
+    expectOk(one.holdings.admitIdentity(own.publisher, own.operations, 0))
+
+    const outcome = two.pull(one)
+    assert.equal(outcome.failure, null)
+    assert.deepEqual(outcome.refused, [])
+    assert.equal(outcome.records, 4)
+    assert.equal(two.holdings.chain(own.publisher)?.length, own.operations.length)
+    assert.ok(two.holdings.head(own.publisher, own.key()))
+    assert.equal(two.lines(own, b), one.lines(own, b))
+  })
+
+  it('ends in one round trip of at most 350 bytes where nothing changed', async () => {
+    const one = await Node.open(new TestPublisher('quiet'), b)
+    const two = await Node.open(b, one.own)
+    publish(one, 2)
+    two.pull(one)
+    const outcome = two.pull(one)
+    assert.equal(outcome.rounds, 1)
+    assert.equal(outcome.equal, true)
+    assert.equal(outcome.behind, false)
+    assert.ok(two.bytes <= 350, `${two.bytes} bytes`)
+  })
+
+  it('compares only publishers that both sides list', async () => {
+    const one = await Node.open(new TestPublisher('partly'), c)
+    const two = await Node.open(b, one.own)
+    publish(one, 1)
+    one.admit(c.profile('c'))
+    two.pull(one)
+    assert.equal(two.pull(one).equal, true)
+    assert.equal(two.holdings.logs(c.publisher).length, 0)
+    assert.equal(one.pull(two).equal, true)
+  })
+
+  it('tells the other side that it lacks something', async () => {
+    const one = await Node.open(new TestPublisher('ahead'), b)
+    const two = await Node.open(b, one.own)
+    publish(one)
+    assert.equal(one.pull(two).behind, true)
+    assert.equal(two.nudged, true)
+    assert.equal(two.pull(one).records, 1)
+    assert.equal(one.pull(two).behind, false)
+    assert.equal(two.nudged, false)
+  })
+
+  it('takes pages until the end of a log', async () => {
+    const one = await Node.open(new TestPublisher('long'), b)
+    const two = await Node.open(b, one.own)
+    publish(one, MAX_SYNC_RECORDS + 1)
+    const outcome = two.pull(one)
+    assert.equal(outcome.records, MAX_SYNC_RECORDS + 1)
+    assert.equal(outcome.rounds, 3)
+  })
+
+  it('lists a publisher that was a stranger, with its whole history', async () => {
+    const one = await Node.open(new TestPublisher('late'), b)
+    const two = await Node.open(b)
+    publish(one, 2)
+    assert.equal(two.pull(one).records, 0)
+    trust(two.registry, one.own.publisher, 'list')
+    const outcome = two.pull(one)
+    assert.deepEqual(outcome.refused, [])
+    assert.equal(outcome.records, 2)
+  })
+
+  it('introduces a stranger by chain and profile, without records', async () => {
+    const own = new TestPublisher('stranger')
+    const one = await Node.open(own)
+    const two = await Node.open(b)
+    one.admit(own.tag('nuclei', 't', own.publisher), own.profile('strange'))
+    const outcome = two.drive(one, introduce(two.holdings, own.publisher))
+    assert.equal(outcome.failure, null)
+    assert.equal(two.registry.catalogue.profile(own.publisher)?.label, 'strange')
+    assert.equal(two.holdings.logs(own.publisher).length, 0)
+  })
+
+  it('proves a fork by the record at the other position, and comes to rest', async () => {
+    const own = new TestPublisher('forked')
+    const one = await Node.open(own, b, c)
+    const two = await Node.open(b, own, c)
+    const three = await Node.open(c, own, b)
+    const first = own.tag('nuclei', 'x', own.publisher)
+    one.admit(first)
+    two.admit(first)
+    one.admit(own.tag('nuclei', 'one', own.publisher))
+    own.rewind(first)
+    two.admit(own.tag('nuclei', 'two', own.publisher))
+
+    const outcome = two.pull(one)
+    assert.deepEqual(
+      outcome.refused.map(({ code }) => code),
+      ['EQUIVOCATION'],
+    )
+    assert.ok(two.holdings.proof(own.publisher, own.key()))
+    assert.equal(one.pull(two).failure, null)
+    assert.ok(one.holdings.proof(own.publisher, own.key()))
+    assert.equal(two.pull(one).equal, true)
+
+    // A node that comes later gets what was signed before the fork, and the proof.
+    const late = three.pull(two)
+    assert.equal(late.records, 1)
+    assert.ok(three.holdings.proof(own.publisher, own.key()))
+    assert.equal(three.pull(two).equal, true)
+    assert.equal(three.pull(one).equal, true)
+  })
+
+  it('names what was refused and goes on with other logs', async () => {
+    const own = new TestPublisher('refused')
+    const one = await Node.open(own, b, c)
+    const two = await Node.open(b, own, c)
+    one.admit(own.tag('nuclei', 'x', own.publisher))
+    const other = new TestPublisher('c')
+    one.admit(other.tag('nuclei', 'y', other.publisher))
+    const { holdings } = two
+    two.holdings = {
+      ...holdings,
+      admitRecords: (records) =>
+        holdings.admitRecords(
+          records.map(({ envelope, card }) => {
+            const bytes = envelope.slice()
+            if (expectOk(peekRecord(envelope)).publisher === own.publisher) flip(bytes)
+            return { envelope: bytes, card }
+          }),
+        ),
+    }
+    const outcome = two.pull(one)
+    assert.equal(outcome.refused.length, 1)
+    assert.equal(outcome.records, 1)
+  })
+
+  it('converges from any states, in any order of exchanges', async () => {
+    const steps = fc.array(
+      fc.record({
+        node: fc.integer({ min: 0, max: 2 }),
+        other: fc.integer({ min: 0, max: 2 }),
+        publish: fc.integer({ min: 0, max: 2 }),
+      }),
+      { maxLength: 12 },
+    )
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(steps, async (script) => {
+        run++
+        const owners = [0, 1, 2].map((i) => new TestPublisher(`run ${run} node ${i}`))
+        const nodes = await Promise.all(
+          owners.map((own) => Node.open(own, ...owners.filter((each) => each !== own))),
+        )
+        for (const step of script) {
+          const node = nodes[step.node] as Node
+          const other = nodes[step.other] as Node
+          if (step.publish > 0) publish(node, step.publish)
+          else if (node !== other) assert.equal(node.pull(other).failure, null)
+        }
+        // Twice around: what the last one had goes by way of a third.
+        for (let round = 0; round < 2; round++) {
+          for (const node of nodes) for (const other of nodes) if (node !== other) node.pull(other)
+        }
+        const lines = nodes.map((node) => node.lines(...owners))
+        assert.equal(new Set(lines).size, 1)
+        for (const node of nodes) {
+          for (const other of nodes) if (node !== other) assert.ok(node.pull(other).equal)
+        }
+      }),
+      { numRuns: 15 },
+    )
+  })
+
+  it('ends where the other side answers something else or goes round in circles', async () => {
+    const two = await Node.open(b, a)
+    const steps = pull(two.holdings, createSyncMemory())
+    steps.next(undefined)
+    const odd = steps.next({ t: 'profile', envelope: null })
+    assert.equal(odd.done, true)
+    assert.equal(odd.done && odd.value.failure?.code, 'PEER')
+
+    const circle = pull(two.holdings, createSyncMemory())
+    circle.next(undefined)
+    const range = { from: '', until: '', fingerprint: null, items: [] }
+    const next = circle.next({ t: 'state', publishers: [], ranges: [range] })
+    assert.equal(!next.done && next.value.do, 'tell')
+
+    const error = pull(two.holdings, createSyncMemory())
+    error.next(undefined)
+    const failed = error.next({
+      t: 'error',
+      code: 'NO_SUCH_CODE',
+      message: 'no',
+      field: null,
+      limit: null,
+      got: null,
+      hint: null,
+      retryAfter: null,
+    })
+    assert.equal(failed.done && failed.value.failure?.code, 'PEER')
+  })
+})

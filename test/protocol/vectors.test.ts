@@ -1,0 +1,91 @@
+/** Replays the vectors in test/vectors, one function for each file. */
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
+import { readBinding } from '../../protocol/binding.ts'
+import { fromHex, toHex } from '../../protocol/bytes.ts'
+import { decode, encode } from '../../protocol/cbor.ts'
+import { type Cid, parseCid } from '../../protocol/cid.ts'
+import { createTreeHasher, readTree } from '../../protocol/content-tree.ts'
+import { accept, expectOk, type Verdict } from '../../protocol/errors.ts'
+import { type FolderFile, folderCid } from '../../protocol/folder.ts'
+import { readHead } from '../../protocol/head.ts'
+import { readHeartbeat } from '../../protocol/heartbeat.ts'
+import { findDevice, readIdentity } from '../../protocol/identity.ts'
+import { LEAF_BYTES } from '../../protocol/limits.ts'
+import { checkEquivocation, checkNext, type LogPosition } from '../../protocol/log.ts'
+import { readRecord } from '../../protocol/record.ts'
+import { parseReference } from '../../protocol/reference.ts'
+import { contentOf, makeVectors, type Vector } from '../vectors/generate.ts'
+
+interface Speaker {
+  readonly operations: readonly string[]
+  readonly envelope: string
+  readonly now: number
+}
+interface Tree {
+  readonly cid: string
+  readonly size: number
+  readonly nodes: readonly string[]
+}
+
+const map = <A, B>(verdict: Verdict<A>, change: (value: A) => B): Verdict<B> =>
+  verdict.ok ? accept(change(verdict.value)) : verdict
+const identityOf = (operations: readonly string[]) =>
+  expectOk(readIdentity(operations.map(fromHex)))
+// SAFE, each: the generator writes the inputs of a file in this form.
+const replays: Readonly<Record<string, (input: never) => Verdict<unknown>>> = {
+  'encoding.json': (hex: string) => map(decode(fromHex(hex)), (value) => toHex(encode(value))),
+  'record.json': (hex: string) =>
+    map(readRecord(fromHex(hex)), ({ id, record }) => ({ id, record })),
+  'identity.json': (operations: string[]) => readIdentity(operations.map(fromHex)),
+  'delegation.json': ({ operations, record }: { operations: string[]; record: string }) =>
+    findDevice(identityOf(operations), expectOk(readRecord(fromHex(record))).record),
+  'log.json': ({ log, record }: { log: LogPosition | null; record: string }) =>
+    checkNext(log, expectOk(readRecord(fromHex(record)))),
+  'equivocation.json': ([first, second]: [string, string]) =>
+    checkEquivocation(fromHex(first), fromHex(second)),
+  'head.json': (hex: string) => map(readHead(fromHex(hex)), ({ head }) => head),
+  'binding.json': ({ operations, envelope, now }: Speaker) =>
+    readBinding(fromHex(envelope), identityOf(operations), now),
+  'heartbeat.json': ({ operations, envelope, now }: Speaker) =>
+    readHeartbeat(fromHex(envelope), identityOf(operations), now),
+  'content.json': ({ size }: { size: number }) => {
+    const bytes = contentOf(size)
+    const hasher = createTreeHasher()
+    for (let at = 0; at < size; at += LEAF_BYTES) hasher.leaf(bytes.subarray(at, at + LEAF_BYTES))
+    const { nodes, ...tree } = hasher.finish()
+    return accept({ ...tree, nodes: nodes.map(toHex) })
+  },
+  'tree.json': ({ cid, size, nodes }: Tree) =>
+    map(readTree(expectOk(parseCid(cid)), size, nodes.map(fromHex)), (digests) =>
+      digests.map(toHex),
+    ),
+  'folder.json': (files: FolderFile[]): Verdict<Cid> => folderCid(files),
+  'reference.json': (text: string) => parseReference(text),
+}
+
+const folder = path.join(import.meta.dirname, '..', 'vectors')
+
+describe('protocol/vectors', () => {
+  for (const [name, replay] of Object.entries(replays)) {
+    it(`replays ${name}`, () => {
+      const vectors: Vector[] = JSON.parse(fs.readFileSync(path.join(folder, name), 'utf8'))
+      assert(vectors.length > 0)
+      for (const { description, input, expected, code } of vectors) {
+        const verdict = replay(input as never)
+        if (code === undefined)
+          assert.deepEqual(verdict, { ok: true, value: expected }, description)
+        else assert.equal(verdict.ok ? 'ok' : verdict.code, code, description)
+      }
+    })
+  }
+
+  it('has committed what the generator makes', () => {
+    for (const [name, vectors] of Object.entries(makeVectors())) {
+      const committed = JSON.parse(fs.readFileSync(path.join(folder, name), 'utf8'))
+      assert.deepEqual(committed, JSON.parse(JSON.stringify(vectors)), name)
+    }
+    assert.deepEqual(Object.keys(makeVectors()), Object.keys(replays))
+  })
+})

@@ -1,0 +1,541 @@
+/**
+ * Makes the test vectors of the protocol: `node test/vectors/generate.ts` writes them anew. All
+ * seeds are fixed, so the same code makes the same bytes; test/protocol/vectors.test.ts compares and
+ * replays them. Vectors never change within a version of the protocol.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import * as dagCbor from '@ipld/dag-cbor'
+import { signBinding } from '../../protocol/binding.ts'
+import { compareBytes, concat, fromHex, toHex } from '../../protocol/bytes.ts'
+import { type CborMap, type CborValue, decode } from '../../protocol/cbor.ts'
+import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
+import { createTreeHasher } from '../../protocol/content-tree.ts'
+import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
+import { seal } from '../../protocol/envelope.ts'
+import { expectOk } from '../../protocol/errors.ts'
+import { folderCid } from '../../protocol/folder.ts'
+import { type Head, signHead } from '../../protocol/head.ts'
+import { type Heartbeat, signHeartbeat } from '../../protocol/heartbeat.ts'
+import {
+  createGenesis,
+  extendIdentity,
+  keySetOf,
+  readIdentity,
+  type Scope,
+  signDelegation,
+} from '../../protocol/identity.ts'
+import { LEAF_BYTES, MAX_DELEGATION_MS } from '../../protocol/limits.ts'
+import type { LogRecord, ModelFile, RecordBody, SignedRecord } from '../../protocol/record.ts'
+import { signRecord } from '../../protocol/record.ts'
+import { sign } from '../../protocol/signature.ts'
+
+/** One case: what goes in, and either what comes out or the code of the refusal. */
+export interface Vector {
+  readonly description: string
+  readonly input: unknown
+  readonly expected?: unknown
+  readonly code?: string
+}
+
+const DAY_MS = 24 * 3600 * 1000
+const NOW = Date.UTC(2026, 0, 1)
+const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+/** Every seed is the SHA-256 of a sentence. */
+const seedOf = (name: string): Uint8Array => sha256(utf8(`zoarium test vector seed: ${name}`))
+const keyOf = (seed: Uint8Array): string => toHex(publicKeyOf(seed))
+
+const roots = ['root 1', 'root 2', 'root 3'].map(seedOf)
+const [root1, root2] = roots as [Uint8Array, Uint8Array, Uint8Array]
+const seeds = { publish: seedOf('publish'), serve: seedOf('serve') }
+const next = keySetOf(['next 1', 'next 2'].map(seedOf), 2)
+
+const genesis = createGenesis({ roots, threshold: 2, next, ts: NOW })
+const delegate = (scope: Scope, n: typeof genesis.identity, signers: readonly Uint8Array[]) =>
+  signDelegation(
+    n,
+    { key: keyOf(seeds[scope]), scope, notBefore: NOW, notAfter: NOW + MAX_DELEGATION_MS, ts: NOW },
+    signers,
+  )
+const delegatePublish = delegate('publish', genesis.identity, [root1, root2])
+const withPublish = expectOk(extendIdentity(genesis.identity, delegatePublish))
+const delegateServe = delegate('serve', withPublish, roots)
+const operations = [genesis.envelope, delegatePublish, delegateServe]
+const identity = expectOk(readIdentity(operations))
+
+/** A copy with one bit flipped, counted from the end where negative. */
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
+  const copy = Uint8Array.from(bytes)
+  const index = at < 0 ? copy.length + at : at
+  copy[index] = (copy[index] ?? 0) ^ 1
+  return copy
+}
+
+/** Bytes of a file that everybody can make: the n-th byte is n mod 251. */
+export function contentOf(size: number): Uint8Array {
+  const bytes = new Uint8Array(size)
+  for (let n = 0; n < size; n++) bytes[n] = n % 251
+  return bytes
+}
+
+function treeOf(bytes: Uint8Array) {
+  const hasher = createTreeHasher()
+  for (let at = 0; at < bytes.length; at += LEAF_BYTES) {
+    hasher.leaf(bytes.subarray(at, at + LEAF_BYTES))
+  }
+  return hasher.finish()
+}
+
+function fileOf(path: string, bytes: Uint8Array, role: ModelFile['role'], mediaType: string): ModelFile {
+  const { cid, size, sha256 } = treeOf(bytes)
+  return { path, size, cid, sha256, role, mediaType }
+}
+
+const files: readonly ModelFile[] = [
+  fileOf('docs/README.md', utf8('# Nuclei\n'), 'documentation', 'text/markdown'),
+  fileOf('rdf.yaml', utf8('format_version: 0.5.4\ntype: model\n'), 'card', 'application/yaml'),
+  fileOf('weights.onnx', contentOf(LEAF_BYTES + 1), 'weights', 'application/octet-stream'),
+]
+const cardFile = files[1] as ModelFile
+
+const modelBody = {
+  kind: 'model',
+  body: {
+    name: 'nuclei',
+    version: '1.0.0',
+    card: cardFile.cid,
+    files,
+    root: expectOk(folderCid(files)),
+    parents: [],
+    origin: null,
+    aliases: ['10.5281/zenodo.5764892', 'affable-shark'],
+    tested: 'reproduced',
+  },
+} as const satisfies RecordBody
+
+function record(statement: RecordBody, header: Partial<LogRecord> = {}): SignedRecord {
+  const fields = {
+    publisher: identity.publisher,
+    key: keyOf(seeds.publish),
+    epoch: 0,
+    seq: 0,
+    prev: null,
+    idv: identity.length,
+    ts: NOW + 1000,
+    ...statement,
+    ...header,
+    // SAFE: a header never changes the kind here.
+  } as LogRecord
+  return signRecord(fields, seeds.publish)
+}
+
+const model = record(modelBody)
+const profile = record(
+  {
+    kind: 'profile',
+    body: {
+      label: 'institute',
+      displayName: 'Institut für Zellbiologie',
+      handle: 'zoo.example.org',
+      url: 'https://zoo.example.org/',
+      ror: '03mstc592',
+      replaces: [],
+    },
+  },
+  { seq: 1, prev: model.id },
+)
+const tag = record(
+  { kind: 'tag', body: { name: 'nuclei', tag: 'stable', target: model.id, replaces: [] } },
+  { seq: 2, prev: profile.id },
+)
+const withdraw = record(
+  {
+    kind: 'withdraw',
+    body: { target: model.id, verb: 'yank', reason: 'superseded', note: 'Use 1.1.0.' },
+  },
+  { seq: 3, prev: tag.id },
+)
+/** Another record at the position of the tag. */
+const fork = record(
+  { kind: 'tag', body: { name: 'nuclei', tag: 'stable', target: profile.id, replaces: [] } },
+  { seq: 2, prev: profile.id },
+)
+
+/** A payload with other fields, sealed by a seed without any check. */
+function forged(
+  envelope: Uint8Array,
+  changes: Record<string, CborValue>,
+  type: Parameters<typeof seal>[0] = 'record',
+  seed = seeds.publish,
+): Uint8Array {
+  const payload = expectOk(decode(envelope.subarray(0, -64))) as CborMap
+  return seal(type, dagCbor.encode({ ...payload, ...changes }), seed)
+}
+const bodyOf = (signed: SignedRecord): CborMap =>
+  (expectOk(decode(signed.envelope.subarray(0, -64))) as { body: CborMap }).body
+const forgedBody = (signed: SignedRecord, changes: Record<string, CborValue>): Uint8Array =>
+  forged(signed.envelope, { body: { ...bodyOf(signed), ...changes } })
+/** The model with another second file. */
+function forgedFile(changes: Record<string, CborValue>): Uint8Array {
+  const list = bodyOf(model)['files'] as readonly CborMap[]
+  return forgedBody(model, { files: list.map((file, n) => (n === 1 ? { ...file, ...changes } : file)) })
+}
+
+/** The same signature with S + L: another byte string that lax rules accept. */
+function malleated(envelope: Uint8Array): Uint8Array {
+  const scalar = BigInt(`0x${toHex(envelope.subarray(-32).toReversed())}`) + ORDER
+  const bytes = fromHex(scalar.toString(16).padStart(64, '0')).toReversed()
+  return concat([envelope.subarray(0, -32), bytes])
+}
+
+/** An operation with other fields, signed by these roots without any check. */
+function forgedOperation(
+  operation: Uint8Array,
+  changes: Record<string, CborValue>,
+  signers: readonly Uint8Array[] = roots,
+  order: (a: readonly Uint8Array[], b: readonly Uint8Array[]) => number = ([a], [b]) =>
+    compareBytes(a as Uint8Array, b as Uint8Array),
+): Uint8Array {
+  const { p } = expectOk(decode(operation)) as { p: Uint8Array }
+  const payload = dagCbor.encode({ ...(expectOk(decode(p)) as CborMap), ...changes })
+  const signatures = signers.map((seed) => [publicKeyOf(seed), sign('identity', payload, seed)])
+  return dagCbor.encode({ p: payload, s: signatures.sort(order) })
+}
+
+const head: Head = {
+  publisher: identity.publisher,
+  key: keyOf(seeds.publish),
+  epoch: 0,
+  seq: 3,
+  tip: withdraw.id,
+  issued: NOW + 2000,
+  expires: NOW + 2000 + 7 * DAY_MS,
+}
+const serveStatement = {
+  publisher: identity.publisher,
+  key: keyOf(seeds.serve),
+  peer: '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN',
+  issued: NOW + 2000,
+}
+const binding = { ...serveStatement, roles: ['serve', 'sync'], expires: NOW + 2000 + 7 * DAY_MS } as const
+const heartbeat: Heartbeat = {
+  ...serveStatement,
+  expires: NOW + 2000 + 60_000,
+  engines: [{ name: 'onnx', provider: 'CPUExecutionProvider', device: 'x86_64, 16 cores' }],
+  queue: 1,
+  warm: [model.id],
+  serves: [model.id],
+  speed: [{ model: model.id, usPerMegapixel: 250_000 }],
+  freeMemory: 2 ** 33,
+  residency: ['DE', 'institute'],
+  acceptsInput: true,
+}
+const headEnvelope = signHead(head, seeds.publish)
+const bindingEnvelope = signBinding(binding, seeds.serve)
+const heartbeatEnvelope = signHeartbeat(heartbeat, seeds.serve)
+
+const valid = (description: string, input: unknown, expected: unknown): Vector => ({
+  description,
+  input,
+  expected,
+})
+const invalid = (code: string, description: string, input: unknown): Vector => ({
+  description,
+  input,
+  code,
+})
+const hexed = (code: string, description: string, bytes: Uint8Array) =>
+  invalid(code, description, toHex(bytes))
+
+function encodingVectors(): Vector[] {
+  const digest = '00'.repeat(32)
+  const nested = (depth: number): string => `${'81'.repeat(depth)}00`
+  const accepted: [string, string][] = [
+    ['zero', '00'],
+    ['the greatest integer, 2^53-1', '1b001fffffffffffff'],
+    ['the least integer, -(2^53-1)', '3b001ffffffffffffe'],
+    ['null, true, false', '83f6f5f4'],
+    ['keys by length, then by bytes', 'a3616101616202626161f6'],
+    ['text that begins with a byte order mark', '66efbbbf616263'],
+    ['text that is not in normal form C', '6365cc81'],
+    ['a link to raw bytes', `d82a58250001551220${digest}`],
+    ['a link to an encoded value', `d82a58250001711220${digest}`],
+    ['a link to a folder under the key root', `a164726f6f74d82a58250001701220${digest}`],
+    ['16 nested lists', nested(16)],
+  ]
+  const refused: [string, string, string][] = [
+    ['CBOR_NONCANONICAL', 'keys out of order', 'a2616201616101'],
+    ['CBOR_NONCANONICAL', 'keys ordered by bytes, not by length', 'a262616101616202'],
+    ['CBOR_NONCANONICAL', 'a key twice', 'a2616101616102'],
+    ['CBOR_NONCANONICAL', 'a key that is no text', 'a10102'],
+    ['CBOR_NONCANONICAL', 'a number longer than it need be', '1817'],
+    ['CBOR_NONCANONICAL', 'a length longer than it need be', '590000'],
+    ['CBOR_NONCANONICAL', 'a list of indefinite length', '9fff'],
+    ['CBOR_NONCANONICAL', 'a tag other than 42', 'c06130'],
+    ['CBOR_FLOAT', 'a float of a whole number', 'fb3ff0000000000000'],
+    ['CBOR_FLOAT', 'half precision', 'f93c00'],
+    ['CBOR_FLOAT', 'negative zero', 'fb8000000000000000'],
+    ['CBOR_FLOAT', 'not a number', 'f97e00'],
+    ['CBOR_SIMPLE', 'undefined', 'f7'],
+    ['CBOR_SIMPLE', 'an unassigned simple value', 'e0'],
+    ['INT_RANGE', '2^53', '1b0020000000000000'],
+    ['INT_RANGE', '-(2^53)', '3b001fffffffffffff'],
+    ['INT_RANGE', '2^64-1', '1bffffffffffffffff'],
+    ['UTF8', 'a byte sequence that is none', '62c328'],
+    ['UTF8', 'half of a surrogate pair', '63eda080'],
+    ['DEPTH', '17 nested lists', nested(17)],
+    ['TRUNCATED', 'nothing', ''],
+    ['TRUNCATED', 'a list of 2^31-1 items in 9 bytes', '9a7fffffff00000000'],
+    ['TRUNCATED', 'text that ends early', '6261'],
+    ['TRAILING', 'two values', '0000'],
+    ['KEY_RESERVED', 'a key __proto__', 'a1695f5f70726f746f5f5f01'],
+    ['KEY_RESERVED', 'a key with a NUL', 'a1610001'],
+    ['CID_PROFILE', 'a content id of version 0', `d82a5823001220${digest}`],
+    ['CID_PROFILE', 'another hash function', `d82a58250001551e20${digest}`],
+    ['CID_PROFILE', 'an identity hash', 'd82a450001550000'],
+    ['CID_PROFILE', 'a folder where none may stand', `d82a58250001701220${digest}`],
+    ['CID_PROFILE', 'a link without the zero before it', `d82a582401551220${digest}`],
+  ]
+  return [
+    ...accepted.map(([description, hex]) => valid(description, hex, hex)),
+    ...refused.map(([code, description, hex]) => invalid(code, description, hex)),
+  ]
+}
+
+function recordVectors(): Vector[] {
+  const shown = ({ id, record }: SignedRecord) => ({ id, record })
+  const weak = forged(model.envelope, { key: new Uint8Array(32) })
+  return [
+    valid('a model', toHex(model.envelope), shown(model)),
+    valid('a profile', toHex(profile.envelope), shown(profile)),
+    valid('a tag', toHex(tag.envelope), shown(tag)),
+    valid('a withdrawal', toHex(withdraw.envelope), shown(withdraw)),
+    hexed('SIG_INVALID', 'a flipped bit in the payload', forged(tag.envelope, {}).with(40, 0)),
+    hexed('SIG_INVALID', 'a flipped bit in R of the signature', flipped(tag.envelope, -64)),
+    hexed('SIG_INVALID', 'signed by another key', forged(tag.envelope, {}, 'record', seeds.serve)),
+    hexed('SIG_INVALID', 'signed as another type', forged(tag.envelope, {}, 'head')),
+    hexed('SIG_NONCANONICAL', 'S + L in the signature', malleated(tag.envelope)),
+    hexed('SIG_LENGTH', 'shorter than a signature', tag.envelope.subarray(-64)),
+    hexed('KEY_WEAK', 'a key of low order', weak),
+    hexed('TRAILING', 'a byte between payload and signature', seal('record', concat([tag.envelope.subarray(0, -64), Uint8Array.of(0)]), seeds.publish)),
+    hexed('RECORD_INVALID', 'another type', forged(tag.envelope, { t: 'head' })),
+    hexed('UNKNOWN_VERSION', 'version 2', forged(tag.envelope, { v: 2 })),
+    hexed('UNKNOWN_VERSION', 'a kind that nobody knows', forged(tag.envelope, { kind: 'poll' })),
+    hexed('UNKNOWN_FIELD', 'a surplus field', forged(tag.envelope, { comment: 'hello' })),
+    hexed('SEQ', 'a number beyond any log', forged(tag.envelope, { seq: Number.MAX_SAFE_INTEGER })),
+    hexed('RECORD_INVALID', 'a negative number', forged(tag.envelope, { seq: -1 })),
+    hexed('NAME', 'a name in capitals', forgedBody(tag, { name: 'Nuclei' })),
+    hexed('NAME', 'a tag that is always found, never set', forgedBody(tag, { tag: 'latest' })),
+    hexed('NAME', 'an alias that turns the direction of text', forgedBody(model, { aliases: ['a\u202eb'] })),
+    hexed('NFC', 'an alias in another normal form', forgedBody(model, { aliases: ['e\u0301'] })),
+    hexed('LIMIT', 'a note of 201 characters', forgedBody(withdraw, { note: 'x'.repeat(201) })),
+    hexed('PATH', 'a path out of the folder', forgedFile({ path: 'docs/../../rdf.yaml' })),
+    hexed('NAME_CLASH', 'two paths that some systems take for one', forgedFile({ path: 'DOCS/readme.md' })),
+    hexed('RECORD_INVALID', 'files out of order', forgedFile({ path: 'a.yaml' })),
+    hexed('RECORD_INVALID', 'a hash that is not that of the leaf', forgedFile({ sha256: new Uint8Array(32) })),
+    hexed('CID_PROFILE', 'a file that is an encoded value', forgedFile({ cid: linkOf(model.id) })),
+    hexed('CONTENT_MISMATCH', 'a root that is another folder', forgedBody(model, { root: linkOf(expectOk(folderCid([cardFile]))) })),
+  ]
+}
+
+function identityVectors(): Vector[] {
+  const chain = (...envelopes: Uint8Array[]) => envelopes.map(toHex)
+  const bad = (code: string, description: string, ...envelopes: Uint8Array[]) =>
+    invalid(code, description, chain(...envelopes))
+  const first = (changes: Record<string, CborValue>) => forgedOperation(genesis.envelope, changes)
+  const second = (changes: Record<string, CborValue>) => forgedOperation(delegatePublish, changes)
+  const keys = genesis.identity.roots.map(fromHex) as [Uint8Array, Uint8Array, Uint8Array]
+  return [
+    valid('a genesis of 2 of 3 keys', chain(genesis.envelope), genesis.identity),
+    valid('with two delegations', chain(...operations), identity),
+    bad('IDENTITY_INVALID', 'no operation'),
+    bad('GAP', 'no genesis', delegatePublish),
+    bad('GAP', 'an operation is missing', genesis.envelope, delegateServe),
+    bad('SEQ', 'an operation twice', genesis.envelope, delegatePublish, delegatePublish),
+    bad('PREV_UNKNOWN', 'another one before it', genesis.envelope, second({ prev: linkOf(model.id) })),
+    bad('IDENTITY_INVALID', 'a second genesis', genesis.envelope, first({ n: 1, prev: linkOf(genesis.identity.tip) })),
+    bad('THRESHOLD', 'a threshold of 0', first({ threshold: 0 })),
+    bad('THRESHOLD', 'a threshold of -1', first({ threshold: -1 })),
+    bad('THRESHOLD', 'a threshold above the number of keys', first({ threshold: 4 })),
+    bad('THRESHOLD', 'a key twice', first({ keys: [keys[0], keys[0], keys[1]] })),
+    bad('IDENTITY_INVALID', 'keys out of order', first({ keys: keys.toReversed() })),
+    bad('KEY_WEAK', 'a root key of low order', first({ keys: [new Uint8Array(32), ...keys] })),
+    bad('THRESHOLD_NOT_MET', 'one signature of two', forgedOperation(genesis.envelope, {}, [root1])),
+    bad('THRESHOLD_NOT_MET', 'one key signs twice', forgedOperation(genesis.envelope, {}, [root1, root1])),
+    bad('IDENTITY_INVALID', 'a signer that is no root', forgedOperation(genesis.envelope, {}, [...roots, seeds.serve])),
+    bad('IDENTITY_INVALID', 'signatures out of order', forgedOperation(genesis.envelope, {}, roots, ([a], [b]) => compareBytes(b as Uint8Array, a as Uint8Array))),
+    bad('SIG_INVALID', 'a flipped bit in a signature', flipped(genesis.envelope, -64)),
+    bad('KEY_WEAK', 'a device key of low order', genesis.envelope, second({ key: new Uint8Array(32) })),
+    bad('IDENTITY_INVALID', 'a root as a device key', genesis.envelope, second({ key: keys[0] })),
+    bad('IDENTITY_INVALID', 'a delegation of 400 days and 1 ms', genesis.envelope, second({ notAfter: NOW + MAX_DELEGATION_MS + 1 })),
+    bad('RECORD_INVALID', 'a scope that nobody knows', genesis.envelope, second({ scope: 'admin' })),
+    bad('UNKNOWN_FIELD', 'a surplus field', genesis.envelope, second({ comment: 'hello' })),
+    bad('UNKNOWN_VERSION', 'version 2', first({ v: 2 })),
+    bad('UNKNOWN_VERSION', 'an operation that nobody knows', genesis.envelope, second({ op: 'anoint' })),
+  ]
+}
+
+function delegationVectors(): Vector[] {
+  const chain = operations.map(toHex)
+  const by = (code: string, description: string, envelope: Uint8Array) =>
+    invalid(code, description, { operations: chain, record: toHex(envelope) })
+  const served = { key: fromHex(keyOf(seeds.serve)) }
+  const stranger = seedOf('stranger')
+  return [
+    valid('a model by a publish key', { operations: chain, record: toHex(model.envelope) }, identity.devices[0]),
+    by('KEY_NOT_DELEGATED', 'a key of nobody', forged(tag.envelope, { key: publicKeyOf(stranger) }, 'record', stranger)),
+    by('KEY_NOT_DELEGATED', 'signed before the delegation', forged(tag.envelope, { idv: 1 })),
+    by('GAP', 'the signer knew more operations', forged(tag.envelope, { idv: 4 })),
+    by('KEY_EXPIRED', 'dated before the delegation', forged(tag.envelope, { ts: NOW - 1 })),
+    by('KEY_EXPIRED', 'dated after the delegation', forged(tag.envelope, { ts: NOW + MAX_DELEGATION_MS + 1 })),
+    by('SCOPE', 'a tag by a serve key', forged(tag.envelope, served, 'record', seeds.serve)),
+    by('SCOPE', 'an erasure by a publish key', forgedBody(withdraw, { verb: 'erase' })),
+  ]
+}
+
+function logVectors(): Vector[] {
+  const position = (signed: SignedRecord | null) =>
+    signed === null ? null : { epoch: 0, seq: signed.record.seq, tip: signed.id }
+  const at = (log: SignedRecord | null, envelope: Uint8Array) => ({
+    log: position(log),
+    record: toHex(envelope),
+  })
+  return [
+    valid('the first record of a log', at(null, model.envelope), true),
+    valid('the next record of a log', at(model, profile.envelope), true),
+    invalid('GAP', 'a log without its first record', at(null, profile.envelope)),
+    invalid('GAP', 'a record is missing', at(model, tag.envelope)),
+    invalid('SEQ', 'the newest record once more', at(tag, tag.envelope)),
+    invalid('SEQ', 'an epoch that nobody raised', at(null, forged(model.envelope, { epoch: 1 }))),
+    invalid('PREV_UNKNOWN', 'another record before it', at(fork, withdraw.envelope)),
+    invalid('EQUIVOCATION', 'another record at the position', at(tag, fork.envelope)),
+  ]
+}
+
+function equivocationVectors(): Vector[] {
+  const pair = (first: Uint8Array, second: Uint8Array) => [toHex(first), toHex(second)]
+  const { publisher, key } = tag.record
+  return [
+    valid('two records at one position', pair(tag.envelope, fork.envelope), { publisher, key, epoch: 0, seq: 2 }),
+    invalid('EQUIVOCATION', 'one record twice', pair(tag.envelope, tag.envelope)),
+    invalid('EQUIVOCATION', 'two positions', pair(profile.envelope, tag.envelope)),
+    invalid('SIG_INVALID', 'one signature is forged', pair(tag.envelope, flipped(fork.envelope, -64))),
+  ]
+}
+
+function headVectors(): Vector[] {
+  return [
+    valid('a head', toHex(headEnvelope), head),
+    hexed('SIG_INVALID', 'a flipped bit', flipped(headEnvelope, -64)),
+    hexed('SIG_INVALID', 'signed as a record', forged(headEnvelope, {})),
+    hexed('RECORD_INVALID', 'a life of 7 days and 1 ms', forged(headEnvelope, { expires: head.expires + 1 }, 'head')),
+    hexed('RECORD_INVALID', 'no life', forged(headEnvelope, { expires: head.issued }, 'head')),
+    hexed('UNKNOWN_FIELD', 'a surplus field', forged(headEnvelope, { root: null }, 'head')),
+    hexed('UNKNOWN_VERSION', 'version 2', forged(headEnvelope, { v: 2 }, 'head')),
+  ]
+}
+
+function speakerVectors(type: 'binding' | 'heartbeat', envelope: Uint8Array, statement: { issued: number; expires: number }): Vector[] {
+  const chain = operations.map(toHex)
+  const at = (now: number, bytes = envelope) => ({ operations: chain, envelope: toHex(bytes), now })
+  const changed = (changes: Record<string, CborValue>, seed = seeds.serve) =>
+    at(statement.issued, forged(envelope, changes, type, seed))
+  const other = createGenesis({ roots: [seedOf('other')], threshold: 1, next, ts: NOW }).identity.publisher
+  return [
+    valid(`a ${type}`, at(statement.issued), statement),
+    valid('by a clock that is 10 minutes slow', at(statement.issued - 600_000 + 1), statement),
+    invalid('BINDING_INVALID', 'by a clock that is slower', at(statement.issued - 600_001)),
+    invalid('BINDING_INVALID', 'run out', at(statement.expires + 1)),
+    invalid('BINDING_INVALID', 'of another publisher', changed({ publisher: linkOf(other) })),
+    invalid('SCOPE', 'by a publish key', changed({ key: fromHex(keyOf(seeds.publish)) }, seeds.publish)),
+    invalid('KEY_NOT_DELEGATED', 'by a key of nobody', changed({ key: publicKeyOf(seedOf('stranger')) }, seedOf('stranger'))),
+    invalid('SIG_INVALID', 'a flipped bit', at(statement.issued, flipped(envelope, -64))),
+    invalid('RECORD_INVALID', 'a peer that is none', changed({ peer: 'somebody' })),
+    invalid('UNKNOWN_FIELD', 'a surplus field', changed({ comment: 'hello' })),
+  ]
+}
+
+function contentVectors(): Vector[] {
+  return [0, 1, LEAF_BYTES - 1, LEAF_BYTES, LEAF_BYTES + 1, 3 * LEAF_BYTES].map((size) => {
+    const { nodes, ...tree } = treeOf(contentOf(size))
+    return valid(`${size} bytes, the n-th being n mod 251`, { size }, { ...tree, nodes: nodes.map(toHex) })
+  })
+}
+
+function treeVectors(): Vector[] {
+  const { cid, size, nodes } = treeOf(contentOf(3 * LEAF_BYTES))
+  const [node] = nodes as [Uint8Array]
+  const leaves = [0, 1, 2].map((n) => toHex(sha256(contentOf(3 * LEAF_BYTES).subarray(n * LEAF_BYTES, (n + 1) * LEAF_BYTES))))
+  const tree = (cid: Cid, size: number, ...nodes: Uint8Array[]) => ({ cid, size, nodes: nodes.map(toHex) })
+  const folder = Uint8Array.of(0x0a, 2, 0x08, 1)
+  return [
+    valid('the digests of three leaves', tree(cid, size, node), leaves),
+    invalid('CONTENT_MISMATCH', 'a flipped bit', tree(cid, size, flipped(node, 10))),
+    invalid('CONTENT_MISMATCH', 'another size', tree(cid, size - 1, node)),
+    invalid('CONTENT_MISMATCH', 'no node', tree(cid, size)),
+    invalid('CONTENT_MISMATCH', 'a node too many', tree(cid, size, node, node)),
+    invalid('CONTENT_MISMATCH', 'a folder', tree(cidOf('dag-pb', folder), size, folder)),
+    invalid('LIMIT', 'a file of 20 GiB and 1 byte', tree(cid, 20 * 2 ** 30 + 1, node)),
+  ]
+}
+
+function folderVectors(): Vector[] {
+  const entry = ({ path, cid, size }: ModelFile) => ({ path, cid, size })
+  const named = (path: string) => ({ ...entry(cardFile), path })
+  const folder = (description: string, entries: readonly ReturnType<typeof entry>[]) =>
+    valid(description, entries, expectOk(folderCid(entries)))
+  return [
+    folder('the files of the model', files.map(entry)),
+    folder('nested folders, in no order', ['b', 'a/c', 'a/b/d', 'a.b', 'ä', '\uffee', '😀'].map(named)),
+    folder('nothing', []),
+    invalid('NAME_CLASH', 'a file that is a folder too', [named('a'), named('a/b')]),
+  ]
+}
+
+function referenceVectors(): Vector[] {
+  const named = { kind: 'model', publisher: 'embl', name: 'nuclei' }
+  return [
+    valid('a model', 'embl/nuclei', { ...named, version: null, tag: null }),
+    valid('a version', 'embl/nuclei@1.2.0', { ...named, version: '1.2.0', tag: null }),
+    valid('a tag', 'embl/nuclei@stable', { ...named, version: null, tag: 'stable' }),
+    valid('the newest version', 'embl/nuclei@latest', { ...named, version: null, tag: null }),
+    valid('a publisher by its handle', 'zoo.embl.de/nuclei', { ...named, publisher: 'zoo.embl.de', version: null, tag: null }),
+    valid('a publisher by its id', `${identity.publisher}/nuclei`, { ...named, publisher: identity.publisher, version: null, tag: null }),
+    valid('a record', model.id, { kind: 'record', cid: model.id }),
+    valid('a DOI', '10.5281/zenodo.5764892', { kind: 'alias', text: '10.5281/zenodo.5764892' }),
+    valid('an old nickname', 'affable-shark', { kind: 'alias', text: 'affable-shark' }),
+    invalid('REF', 'the id of a file', cardFile.cid),
+    invalid('CID_TEXT', 'an id whose last bits are set', `${model.id.slice(0, -1)}${model.id.endsWith('b') ? 'c' : 'b'}`),
+    invalid('REF', 'nothing', ''),
+    invalid('REF', 'capitals', 'embl/Nuclei'),
+    invalid('REF', 'a path', '../../etc/passwd'),
+    invalid('REF', 'two suffixes', 'embl/nuclei@1@2'),
+    invalid('REF', 'a line break', 'embl/nuclei\n'),
+  ]
+}
+
+/** All vectors, by their file below this folder. */
+export const makeVectors = (): Readonly<Record<string, readonly Vector[]>> => ({
+  'encoding.json': encodingVectors(),
+  'record.json': recordVectors(),
+  'identity.json': identityVectors(),
+  'delegation.json': delegationVectors(),
+  'log.json': logVectors(),
+  'equivocation.json': equivocationVectors(),
+  'head.json': headVectors(),
+  'binding.json': speakerVectors('binding', bindingEnvelope, binding),
+  'heartbeat.json': speakerVectors('heartbeat', heartbeatEnvelope, heartbeat),
+  'content.json': contentVectors(),
+  'tree.json': treeVectors(),
+  'folder.json': folderVectors(),
+  'reference.json': referenceVectors(),
+})
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [name, vectors] of Object.entries(makeVectors())) {
+    fs.writeFileSync(path.join(import.meta.dirname, name), `${JSON.stringify(vectors, null, 2)}\n`)
+  }
+}
