@@ -4,9 +4,12 @@
  * Contract of every implementation (test/suites/blob-store.ts runs on all of them):
  * - A blob is visible (`stat`, `open`) only after all its bytes were verified and are durable.
  * - Nothing is half-visible after a crash; a partial download survives one and can be resumed.
- * - Inner tree nodes are not kept here; `put` and `Download` hand them to the caller.
+ * - Inner tree nodes are not kept here: `put` hands them to the caller, and a download begins with
+ *   the leaves of a tree that the caller has verified.
  * - Reads verify: bytes that no longer fit are reported as CONTENT_MISMATCH and moved aside,
- *   never served.
+ *   never served; from then on the blob is missing.
+ * - Byte arrays handed over may be reused by the caller once the promise has settled; those handed
+ *   out may be kept.
  */
 import type { Cid } from '../protocol/cid.ts'
 
@@ -24,7 +27,7 @@ export interface BlobInfo {
 export interface BlobRange {
   /** First byte, default 0. */
   readonly start?: number
-  /** One past the last byte, default the size. */
+  /** One past the last byte, default the size; what lies beyond the size is left out. */
   readonly end?: number
 }
 
@@ -37,37 +40,46 @@ export interface Download {
   /**
    * Takes in leaf `index`. The bytes are hashed against the tree first.
    * @returns false, and keeps nothing, where they do not fit.
+   * @throws ZoariumError DISK_FULL, STORE
    */
   write(index: number, bytes: Uint8Array): Promise<boolean>
   /**
-   * Makes the blob visible. Checks the whole file's SHA-256 once more.
+   * Makes the blob visible and ends the download; no leaf may be missing. Checks the whole file's
+   * SHA-256 (64 hex digits) first.
    * @throws ZoariumError CONTENT_MISMATCH (the partial file is dropped), STORE, DISK_FULL
    */
   finish(sha256: string): Promise<void>
-  /** Closes the partial file and keeps it for later. */
+  /** Ends the download and keeps what is here for later. Safe to repeat, also after `finish`. */
   close(): Promise<void>
 }
 
 export interface BlobStore {
   /**
    * Stores a stream of bytes whose id is not known yet.
-   * @throws ZoariumError LIMIT beyond `maxBytes`, DISK_FULL, STORE; nothing is kept then
+   * @throws ZoariumError LIMIT beyond `maxBytes`, DISK_FULL, STORE, or what the stream threw;
+   * nothing is kept then
    */
   put(bytes: AsyncIterable<Uint8Array>, maxBytes: number): Promise<BlobInfo>
   /** Size in bytes, or null where the blob is not here. */
   stat(cid: Cid): { readonly size: number } | null
   /**
-   * The bytes of a range, verified (whole-file check once since start, or per read).
+   * The bytes of a range, verified (the whole file, once since the process began).
    * @throws ZoariumError BLOB_MISSING, CONTENT_MISMATCH
    */
   open(cid: Cid, range?: BlobRange): Promise<AsyncIterable<Uint8Array>>
-  /** Copies a blob to a path, verified; never a link. @throws as `open` */
+  /** Copies a blob to a new path, verified; never a link. @throws as `open` */
   copyTo(cid: Cid, path: string): Promise<void>
   /**
    * Starts or resumes a download.
    * @param leaves SHA-256 digest of each leaf (32 bytes), from the verified tree
+   * @throws ZoariumError BUSY where one for this blob is under way
    */
   download(cid: Cid, size: number, leaves: readonly Uint8Array[]): Promise<Download>
+  /**
+   * How many blobs have gone since the store was opened, removed or set aside; for whoever
+   * remembers what is here.
+   */
+  readonly losses: number
   /** Removes the blob, if it is here. */
   remove(cid: Cid): Promise<void>
   /** All visible blobs. */

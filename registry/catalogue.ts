@@ -4,12 +4,15 @@
  *
  * Contract of every implementation (test/suites/catalogue.ts runs on all of them):
  * - Calls are synchronous. Each call is one transaction: durable when it returns, or nothing.
+ *   `transaction` makes one of many; inside it nothing is durable until it returns.
+ * - Writes throw ZoariumError DISK_FULL or STORE and change nothing then; reads throw STORE.
  * - Byte arrays that are handed over belong to the catalogue; those handed out may be kept.
  * - Lists come in the order that their docstring states, so that runs repeat.
  */
 import type { Cid } from '../protocol/cid.ts'
-import type { Position, RecordKind, SignedRecord } from '../protocol/record.ts'
+import type { Code } from '../protocol/errors.ts'
 import type { ModelDescription } from '../protocol/model-description.ts'
+import type { Position, RecordKind, SignedRecord } from '../protocol/record.ts'
 
 /** A device key as 64 hex digits. */
 export type KeyId = string
@@ -22,12 +25,19 @@ export interface LogRow {
   readonly seq: number
   /** Id of its newest record here. */
   readonly tip: Cid
-  /** The newest signed head (envelope) that names it, or null. */
+  /** The newest signed head (envelope) of that key, or null; it may be ahead of the tip. */
   readonly head: Uint8Array | null
   /** `issued` of that head, milliseconds; 0 without one. */
   readonly headIssued: number
   /** Two envelopes at one position, if the log forked. */
   readonly proof: readonly [Uint8Array, Uint8Array] | null
+}
+
+export interface HeadRow {
+  readonly key: KeyId
+  readonly envelope: Uint8Array
+  /** Milliseconds. */
+  readonly issued: number
 }
 
 /** A model record as the catalogue lists it. */
@@ -44,8 +54,15 @@ export interface ModelRow {
   readonly files: readonly ModelFileRow[]
   readonly aliases: readonly string[]
   readonly tested: string
-  readonly withdrawn: 'yank' | 'recall' | 'erase' | null
+  /** The strongest withdrawal that its publisher signed, or null. */
+  readonly withdrawn: Withdrawal | null
+  /** Why the card could not be read here, or null; the description then only has the name. */
+  readonly unreadable: { readonly code: Code; readonly message: string } | null
 }
+
+/** Verbs of withdrawal, weakest first. */
+export const WITHDRAWALS = ['yank', 'recall', 'erase'] as const
+export type Withdrawal = (typeof WITHDRAWALS)[number]
 
 export interface ModelFileRow {
   readonly path: string
@@ -57,18 +74,27 @@ export interface ModelFileRow {
   readonly mediaType: string
 }
 
-/** What to search for; all given conditions must hold. */
+/**
+ * What to search for; all given conditions must hold, those on axes, channels and dtype for one and
+ * the same input. Found is the newest version of each name that is not withdrawn.
+ */
 export interface ModelQuery {
-  /** Words; ranked full text over name, description, tags, authors, documentation title. */
+  /**
+   * Words; all must occur, the last one as the beginning of a word. Ranked full text over name,
+   * alias, description, tags, authors, and the publisher's label and name.
+   */
   readonly text?: string
-  /** Spatial axes of an input, in any order, e.g. `yx` or `zyx`. */
+  /** Space and time axes of an input, in any order, e.g. `yx` or `tzyx`; `b` and `c` are ignored. */
   readonly axes?: string
-  /** Channels of an input. */
+  /** Channels of an input; one without a channel axis has 1. */
   readonly channels?: number
   readonly dtype?: string
   readonly tag?: string
   readonly license?: string
   readonly publisher?: Cid
+  /** Publishers to leave out. */
+  readonly hidden?: readonly Cid[]
+  /** Default `relevance` where there are words, else `newest`. */
   readonly sort?: 'relevance' | 'newest' | 'name'
   /** 1 to {@link MAX_PAGE}, default 20. */
   readonly limit?: number
@@ -77,6 +103,7 @@ export interface ModelQuery {
 }
 
 export const MAX_PAGE = 100
+export const DEFAULT_PAGE = 20
 
 export interface ModelPage {
   readonly items: readonly ModelRow[]
@@ -92,6 +119,9 @@ export interface ProfileRow {
   readonly displayName: string
   readonly handle: string | null
   readonly url: string | null
+  readonly ror: string | null
+  /** Profile records that it stands in for. */
+  readonly replaces: readonly Cid[]
 }
 
 export interface PeerRow {
@@ -121,17 +151,22 @@ export interface RecordIndex {
   readonly card?: Uint8Array
   /** The normalised description; model records only. */
   readonly description?: ModelDescription
+  /** Set where the card could not be read; model records only. */
+  readonly unreadable?: ModelRow['unreadable']
 }
 
 export interface Catalogue {
+  /** Runs many calls as one transaction; a throw undoes them all. May be nested. */
+  transaction<T>(work: () => T): T
+
   // Identity chains
   /** Appends operation `n` (0-based). The caller has verified it. */
   putIdentityOp(publisher: Cid, n: number, envelope: Uint8Array): void
   /** Operations from number `from`, ascending. */
   identityOps(publisher: Cid, from?: number): readonly Uint8Array[]
-  /** All publishers with a chain, by id. */
+  /** All publishers with a chain, in the order of their coming. */
   publishers(): readonly Cid[]
-  /** Removes a stranger: its chain, profile and heads. */
+  /** Removes a stranger, one without records: its chain, profile and heads. */
   dropPublisher(publisher: Cid): void
 
   // Logs and records
@@ -144,30 +179,48 @@ export interface Catalogue {
   /** The record at a position of a log. */
   recordAt(publisher: Cid, key: KeyId, position: Position): Uint8Array | null
   /** Records of a log after a position (null: from the start), ascending. */
-  recordsAfter(publisher: Cid, key: KeyId, after: Position | null, limit: number): readonly Uint8Array[]
+  recordsAfter(
+    publisher: Cid,
+    key: KeyId,
+    after: Position | null,
+    limit: number,
+  ): readonly Uint8Array[]
   log(publisher: Cid, key: KeyId): LogRow | null
   /** By publisher, then key. */
   logs(publisher?: Cid): readonly LogRow[]
+  /** Keeps the newest head of a key; the log itself need not be here. */
   putHead(publisher: Cid, key: KeyId, envelope: Uint8Array, issued: number): void
+  /** By key. */
+  heads(publisher: Cid): readonly HeadRow[]
+  /** Keeps the proof that a log forked; the first one stays. */
   putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void
   card(cid: Cid): Uint8Array | null
 
   // Profiles
+  /** Keeps a profile; of those that none replaces, the greatest record id stands. */
   putProfile(profile: ProfileRow): void
   profile(publisher: Cid): ProfileRow | null
+  /** Standing profiles of a label, by publisher. */
   profilesByLabel(label: string): readonly ProfileRow[]
 
   // Models
   model(record: Cid): ModelRow | null
-  /** All versions of a name, newest position first; withdrawn ones too. */
+  /**
+   * All versions of a name, newest first; withdrawn ones too. Within a log the position orders;
+   * between logs of one publisher the running maximum of `ts`, then the record id.
+   */
   modelVersions(publisher: Cid, name: string): readonly ModelRow[]
+  /** By record id. */
   modelsByAlias(alias: string): readonly ModelRow[]
-  /** Model records of a publisher, newest first. */
-  modelsOf(publisher: Cid): readonly ModelRow[]
+  /** By record id. */
+  modelsByRoot(root: Cid): readonly ModelRow[]
+  /** Ids of a publisher's model records in the order of their coming; withdrawn ones too. */
+  modelIds(publisher: Cid): readonly Cid[]
+  /** @throws ZoariumError PARAMETER for a cursor or limit that is none */
   search(query: ModelQuery): ModelPage
   /** Records that name a blob, by record id. */
   recordsWithFile(cid: Cid): readonly Cid[]
-  /** Tag's target, or null. */
+  /** A tag's target, or null; of tags that none replaces, the greatest record id stands. */
   tag(publisher: Cid, name: string, tag: string): Cid | null
 
   // Blob trees

@@ -1,0 +1,254 @@
+/**
+ * Admission: what of other nodes' statements enters the catalogue. docs/protocol.md, "Admission".
+ *
+ * Checks run in one order, the cheapest first: length, known id, header, trust, delegated key,
+ * encoding and signature and body, delegation at that place, quota, place in the log, card. A
+ * refusal says nothing about the id, since anybody can spoil a signature; nothing is remembered
+ * of refused bytes but the proof that a log has forked.
+ */
+import type { Cid } from '../protocol/cid.ts'
+import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
+import { type Head, readHead } from '../protocol/head.ts'
+import { deviceOf, findDevice } from '../protocol/identity.ts'
+import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
+import { checkEquivocation, checkNext } from '../protocol/log.ts'
+import { type Position, peekRecord, readRecord, type SignedRecord } from '../protocol/record.ts'
+import { indexCard } from './card-index.ts'
+import type { Catalogue, LogRow, ProfileRow, RecordIndex } from './catalogue.ts'
+import type { Clock } from './clock.ts'
+import type { Identities } from './identities.ts'
+import { profileOf } from './profile.ts'
+import type { TrustPolicy } from './trust.ts'
+
+/** Most records of one publisher that are taken in on one day; withdrawals are not counted. */
+export const MAX_RECORDS_PER_DAY = 20_000
+/** Most profiles that are taken on one day without their log: names change rarely. */
+export const MAX_PROFILES_PER_DAY = 16
+const DAY_MS = 24 * 3600 * 1000
+
+/** `known`: the record was here before. */
+export type Admitted =
+  | { readonly status: 'admitted'; readonly signed: SignedRecord }
+  | { readonly status: 'known'; readonly id: Cid }
+
+export interface AdmittedHead {
+  readonly head: Head
+  /** Whether the log has records that are not here. */
+  readonly ahead: boolean
+  /** Whether the head is newer than the one that was here. */
+  readonly isNew: boolean
+}
+
+export class Admission {
+  readonly #catalogue: Catalogue
+  readonly #identities: Identities
+  readonly #policy: () => TrustPolicy
+  readonly #clock: Clock
+  readonly #maxRecordsPerDay: number
+  #today = { day: 0, counts: new Map<Cid, number>() }
+
+  constructor(parts: {
+    readonly catalogue: Catalogue
+    readonly identities: Identities
+    readonly policy: () => TrustPolicy
+    readonly clock: Clock
+    /** Default {@link MAX_RECORDS_PER_DAY}. */
+    readonly maxRecordsPerDay?: number
+  }) {
+    this.#maxRecordsPerDay = parts.maxRecordsPerDay ?? MAX_RECORDS_PER_DAY
+    this.#catalogue = parts.catalogue
+    this.#identities = parts.identities
+    this.#policy = parts.policy
+    this.#clock = parts.clock
+  }
+
+  /**
+   * Takes in the next record of a log.
+   *
+   * Fails with TRUST, GAP (records or identity operations before it are missing), KEY_NOT_DELEGATED,
+   * KEY_EXPIRED, SCOPE, HELD (dated ahead of the clock: offer it again later), QUOTA, CONTESTED,
+   * EQUIVOCATION (the proof is kept), PREV_UNKNOWN, SEQ, and like `readRecord` and `indexCard`.
+   *
+   * @param card the card's bytes of a model record; null where it has none or the card is here
+   */
+  record(envelope: Uint8Array, card: Uint8Array | null): Verdict<Admitted> {
+    const peeked = peekRecord(envelope)
+    if (!peeked.ok) return peeked
+    const { id, publisher, key } = peeked.value
+    if (this.#catalogue.record(id) !== null) return accept({ status: 'known', id })
+    if (!this.#policy().may(publisher, 'list')) return untrusted(publisher)
+    const known = this.#device(publisher, key)
+    if (!known.ok) return known
+    const log = this.#catalogue.log(publisher, key)
+    if (isForked(log, peeked.value)) return contested(publisher, key)
+
+    const read = readRecord(envelope)
+    if (!read.ok) return read
+    const signed = read.value
+    const delegated = this.#delegation(signed)
+    if (!delegated.ok) return delegated
+    const quota = this.#quota(signed)
+    if (!quota.ok) return quota
+    const next = checkNext(log, signed)
+    if (!next.ok) return next.code === 'EQUIVOCATION' ? this.#keepProof(signed, next) : next
+    const index = this.#index(signed, card)
+    if (!index.ok) return index
+
+    this.#catalogue.appendRecord(signed, index.value)
+    this.#count(signed)
+    return accept({ status: 'admitted', signed })
+  }
+
+  /**
+   * Takes in a profile without its log, for publishers that are only seen.
+   * Fails like `record`, and with RECORD_INVALID for records of other kinds.
+   */
+  profile(envelope: Uint8Array): Verdict<ProfileRow> {
+    const read = readRecord(envelope)
+    if (!read.ok) return read
+    const { id, record } = read.value
+    if (record.kind !== 'profile') {
+      return refuse('RECORD_INVALID', 'not a profile', { field: 'kind', got: record.kind })
+    }
+    const known = this.#device(record.publisher, record.key)
+    if (!known.ok) return known
+    const delegated = this.#delegation(read.value)
+    if (!delegated.ok) return delegated
+    const row = profileOf(id, envelope, record.publisher, record.body)
+    if (this.#catalogue.profile(record.publisher)?.record === id) return accept(row)
+    const quota = this.#quota(read.value, MAX_PROFILES_PER_DAY)
+    if (!quota.ok) return quota
+    this.#catalogue.putProfile(row)
+    this.#count(read.value)
+    return accept(row)
+  }
+
+  /**
+   * Takes in a head. What an older one says is ignored: positions that were seen never fall.
+   *
+   * Fails with GAP without the identity, KEY_NOT_DELEGATED, CONTESTED, HELD, and like `readHead`.
+   */
+  head(envelope: Uint8Array): Verdict<AdmittedHead> {
+    const read = readHead(envelope)
+    if (!read.ok) return read
+    const { head } = read.value
+    const { publisher, key, issued } = head
+    const known = this.#device(publisher, key)
+    if (!known.ok) return known
+    const due = this.#due(issued, 'issued')
+    if (!due.ok) return due
+
+    const before = this.#catalogue.heads(publisher).find((each) => each.key === key)
+    const newest = before === undefined ? null : readHead(before.envelope)
+    const isNew = !newest?.ok || compareHeads(head, newest.value.head) > 0
+    if (isNew) this.#catalogue.putHead(publisher, key, envelope, issued)
+    const log = this.#catalogue.log(publisher, key)
+    const ahead = log === null ? 1 : head.epoch - log.epoch || head.seq - log.seq
+    // At an equal position another tip is news too: the record there proves a fork.
+    return accept({ head, ahead: ahead > 0 || (ahead === 0 && head.tip !== log?.tip), isNew })
+  }
+
+  /**
+   * Takes in the proof that a log forked. What was signed before the fork stays and may follow;
+   * nothing else does.
+   *
+   * Fails with TRUST, GAP without the identity, KEY_NOT_DELEGATED, and like `checkEquivocation`.
+   */
+  proof(first: Uint8Array, second: Uint8Array): Verdict<{ readonly publisher: Cid }> {
+    const proven = checkEquivocation(first, second)
+    if (!proven.ok) return proven
+    const { publisher, key } = proven.value
+    if (!this.#policy().may(publisher, 'list')) return untrusted(publisher)
+    const known = this.#device(publisher, key)
+    if (!known.ok) return known
+    this.#catalogue.putProof(publisher, key, first, second)
+    return accept({ publisher })
+  }
+
+  /** Whether that publisher ever delegated that key; cheap, before any signature. */
+  #device(publisher: Cid, key: string): Verdict<unknown> {
+    const identity = this.#identities.get(publisher)
+    if (identity === null) {
+      return refuse('GAP', 'the identity of the publisher is missing here', { got: publisher })
+    }
+    if (this.#identities.isContested(publisher)) return contested(publisher, null)
+    return deviceOf(identity, key)
+  }
+
+  #delegation(signed: SignedRecord): Verdict<unknown> {
+    const identity = this.#identities.get(signed.record.publisher)
+    if (identity === null) throw new TypeError('the identity was looked up before')
+    const found = findDevice(identity, signed.record)
+    return found.ok ? this.#due(signed.record.ts, 'ts') : found
+  }
+
+  #due(time: number, field: string): Verdict<unknown> {
+    const now = this.#clock.now()
+    if (time <= now + MAX_CLOCK_AHEAD_MS) return accept(null)
+    return refuse('HELD', 'dated in the future; one of the two clocks is wrong', {
+      field,
+      limit: now + MAX_CLOCK_AHEAD_MS,
+      got: time,
+    })
+  }
+
+  #quota({ record }: SignedRecord, limit = this.#maxRecordsPerDay): Verdict<unknown> {
+    const day = Math.floor(this.#clock.now() / DAY_MS)
+    if (day !== this.#today.day) this.#today = { day, counts: new Map() }
+    const count = this.#today.counts.get(record.publisher) ?? 0
+    if (count < limit || record.kind === 'withdraw') return accept(null)
+    return refuse('QUOTA', 'more records of one publisher than are taken in on one day', {
+      limit,
+      hint: 'the rest follows tomorrow',
+    })
+  }
+
+  #count({ record }: SignedRecord): void {
+    const { counts } = this.#today
+    counts.set(record.publisher, (counts.get(record.publisher) ?? 0) + 1)
+  }
+
+  #index({ record }: SignedRecord, card: Uint8Array | null): Verdict<RecordIndex> {
+    if (record.kind !== 'model') return accept({})
+    return indexCard(record.body, card ?? this.#catalogue.card(record.body.card))
+  }
+
+  /** Two records at one position: the proof is kept, and the log ends before them. */
+  #keepProof(signed: SignedRecord, failure: Failure): Failure {
+    const { publisher, key } = signed.record
+    const ours = this.#catalogue.recordAt(publisher, key, signed.record)
+    if (ours === null) return failure
+    const proof = checkEquivocation(ours, signed.envelope)
+    if (!proof.ok) return proof
+    this.#catalogue.putProof(publisher, key, ours, signed.envelope)
+    return { ...failure, hint: 'the proof is kept; nothing more of this log is taken in' }
+  }
+}
+
+/** Where a log forked, or null. */
+export function forkOf(log: LogRow | null): Position | null {
+  if (!log?.proof) return null
+  const peeked = peekRecord(log.proof[0])
+  return peeked.ok ? { epoch: peeked.value.epoch, seq: peeked.value.seq } : null
+}
+
+function isForked(log: LogRow | null, { epoch, seq }: Position): boolean {
+  const fork = forkOf(log)
+  return fork !== null && (epoch > fork.epoch || (epoch === fork.epoch && seq >= fork.seq))
+}
+
+/** Position first, then date: a clock that was set back must not hide a record. */
+const compareHeads = (a: Head, b: Head): number =>
+  a.epoch - b.epoch || a.seq - b.seq || a.issued - b.issued
+
+const untrusted = (publisher: Cid): Failure =>
+  refuse('TRUST', 'no rule lets records of this publisher in', {
+    got: publisher,
+    hint: `to list its models: zoarium trust add ${publisher} list`,
+  })
+
+const contested = (publisher: Cid, key: string | null): Failure =>
+  refuse('CONTESTED', `the ${key === null ? 'identity' : 'log'} has forked`, {
+    got: key ?? publisher,
+    hint: 'nothing new of it is taken in until the institution heals it',
+  })

@@ -1,0 +1,63 @@
+/** What the catalogue keeps beside a model record: its card, read into the normal form. */
+import { readCard } from '../protocol/card.ts'
+import { isContentOf } from '../protocol/cid.ts'
+import { accept, refuse, type Verdict } from '../protocol/errors.ts'
+import { MAX_CARD_BYTES } from '../protocol/limits.ts'
+import type { ModelDescription } from '../protocol/model-description.ts'
+import type { ModelBody } from '../protocol/record.ts'
+import type { RecordIndex } from './catalogue.ts'
+
+/**
+ * Checks a card against its record and reads it.
+ *
+ * A card that this version cannot read does not stop a log: the record stands under the name that
+ * it gives itself, its reason beside it, and is not run. Otherwise one card of a newer format would
+ * hide everything that its publisher signs afterwards.
+ *
+ * Fails with BLOB_MISSING without the card, CONTENT_MISMATCH or LIMIT with another one.
+ */
+export function indexCard(body: ModelBody, card: Uint8Array | null): Verdict<RecordIndex> {
+  if (card === null) {
+    return refuse('BLOB_MISSING', 'a model record comes with its card', {
+      field: 'card',
+      got: body.card,
+    })
+  }
+  if (card.length > MAX_CARD_BYTES) {
+    return refuse('LIMIT', 'the card is too large', {
+      field: 'card',
+      limit: MAX_CARD_BYTES,
+      got: card.length,
+    })
+  }
+  if (!isContentOf(body.card, card)) {
+    return refuse('CONTENT_MISMATCH', 'the card is not the one that the record names', {
+      field: 'card',
+      limit: body.card,
+    })
+  }
+  const read = readCard(card)
+  if (read.ok) return accept({ card, description: read.value.description })
+  const { code, message } = read
+  return accept({ card, description: nameOnly(body), unreadable: { code, message } })
+}
+
+/** A description of a model of which only the record is known. */
+const nameOnly = ({ name, version }: ModelBody): ModelDescription => ({
+  formatVersion: '',
+  name,
+  description: '',
+  id: null,
+  version,
+  license: null,
+  tags: [],
+  authors: [],
+  cite: [],
+  documentation: null,
+  covers: [],
+  inputs: [],
+  outputs: [],
+  weights: [],
+  tolerances: [],
+  files: [],
+})

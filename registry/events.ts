@@ -1,0 +1,38 @@
+/** What happens in a registry, for those who must act on it: synchronisation, gossip, the page. */
+import type { Cid } from '../protocol/cid.ts'
+import type { SignedRecord } from '../protocol/record.ts'
+import type { KeyId } from './catalogue.ts'
+
+export interface RegistryEvents {
+  /** A record was admitted or signed. */
+  readonly record: SignedRecord
+  /** A blob's bytes are here and verified. */
+  readonly blob: { readonly cid: Cid; readonly size: number }
+  /** An identity chain is new or has grown. */
+  readonly identity: { readonly publisher: Cid }
+  /** A newer head is known. */
+  readonly head: { readonly publisher: Cid; readonly key: KeyId; readonly envelope: Uint8Array }
+  /** A trust rule was set or removed. */
+  readonly trust: { readonly publisher: Cid }
+}
+
+type EventName = keyof RegistryEvents
+type Listener<N extends EventName> = (event: RegistryEvents[N]) => void
+
+/** Calls listeners in the order of their coming, synchronously. */
+export class Events {
+  readonly #listeners = new Map<EventName, Set<Listener<never>>>()
+
+  /** @returns a function that ends the listening */
+  on<N extends EventName>(name: N, listener: Listener<N>): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners)
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
+
+  emit<N extends EventName>(name: N, event: RegistryEvents[N]): void {
+    // SAFE: `on` files each listener under the name that types it.
+    for (const listener of this.#listeners.get(name) ?? []) (listener as Listener<N>)(event)
+  }
+}

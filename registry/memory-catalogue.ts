@@ -1,0 +1,398 @@
+/** The catalogue in memory: the twin of the one on disk, for tests. Small before fast. */
+import type { Cid } from '../protocol/cid.ts'
+import type { Position, RecordKind, SignedRecord } from '../protocol/record.ts'
+import {
+  type Catalogue,
+  type HeadRow,
+  type KeyId,
+  type LogRow,
+  type ModelPage,
+  type ModelQuery,
+  type ModelRow,
+  type PeerRow,
+  type ProfileRow,
+  type RecordIndex,
+  type TokenRow,
+  WITHDRAWALS,
+  type Withdrawal,
+} from './catalogue.ts'
+import { compare, fitsFacets, scoreOf } from './memory-search.ts'
+import { formatCursor, pageSize, parseCursor, queryWords } from './model-index.ts'
+import { profileOf } from './profile.ts'
+
+type Log = Omit<LogRow, 'head' | 'headIssued'> & {
+  readonly time: number
+  readonly records: readonly Cid[]
+}
+interface Model {
+  readonly row: Omit<ModelRow, 'withdrawn'>
+  /** Order of coming. */
+  readonly n: number
+  readonly time: number
+  readonly epoch: number
+  readonly seq: number
+}
+interface Tag {
+  readonly record: Cid
+  readonly publisher: Cid
+  readonly name: string
+  readonly tag: string
+  readonly target: Cid
+}
+
+/** Every value is replaced, never changed, so that a copy of the maps is a snapshot. */
+const emptyState = () => ({
+  operations: new Map<Cid, readonly Uint8Array[]>(),
+  logs: new Map<string, Log>(),
+  heads: new Map<string, HeadRow & { publisher: Cid }>(),
+  records: new Map<Cid, SignedRecord>(),
+  cards: new Map<Cid, Uint8Array>(),
+  profiles: new Map<Cid, ProfileRow>(),
+  tags: new Map<Cid, Tag>(),
+  /** `publisher record` of what was replaced. */
+  replaced: new Map<string, true>(),
+  /** By `publisher target`. */
+  withdrawals: new Map<string, Withdrawal>(),
+  models: new Map<Cid, Model>(),
+  trees: new Map<Cid, readonly Uint8Array[]>(),
+  peers: new Map<string, PeerRow>(),
+  tokens: new Map<string, TokenRow>(),
+  settings: new Map<string, string>(),
+})
+type State = ReturnType<typeof emptyState>
+
+export class MemoryCatalogue implements Catalogue {
+  #state: State = emptyState()
+
+  transaction<T>(work: () => T): T {
+    const before = this.#state
+    // SAFE: each map is copied under its own name.
+    this.#state = Object.fromEntries(
+      Object.entries(before).map(([name, map]) => [name, new Map<unknown, unknown>(map)]),
+    ) as unknown as State
+    try {
+      return work()
+    } catch (error) {
+      this.#state = before
+      throw error
+    }
+  }
+
+  close(): void {}
+
+  putIdentityOp(publisher: Cid, n: number, envelope: Uint8Array): void {
+    const operations = this.identityOps(publisher)
+    if (operations.length !== n) throw new TypeError(`operation ${n} after ${operations.length}`)
+    this.#state.operations.set(publisher, [...operations, envelope.slice()])
+  }
+
+  identityOps(publisher: Cid, from = 0): readonly Uint8Array[] {
+    return (this.#state.operations.get(publisher) ?? []).slice(from)
+  }
+
+  publishers(): readonly Cid[] {
+    return [...this.#state.operations.keys()]
+  }
+
+  dropPublisher(publisher: Cid): void {
+    const { operations, heads, profiles } = this.#state
+    operations.delete(publisher)
+    for (const [id, row] of heads) if (row.publisher === publisher) heads.delete(id)
+    for (const [id, row] of profiles) if (row.publisher === publisher) profiles.delete(id)
+  }
+
+  appendRecord(signed: SignedRecord, index: RecordIndex): void {
+    const { id, record } = signed
+    const { publisher, key, epoch, seq, ts } = record
+    if (this.#state.records.has(id)) throw new TypeError('the record is here already')
+    const before = this.#state.logs.get(`${publisher} ${key}`)
+    const time = Math.max(before?.time ?? 0, ts)
+    this.#state.logs.set(`${publisher} ${key}`, {
+      publisher,
+      key,
+      epoch,
+      seq,
+      tip: id,
+      time,
+      proof: before?.proof ?? null,
+      records: [...(before?.records ?? []), id],
+    })
+    this.#state.records.set(id, { ...signed, envelope: signed.envelope.slice() })
+    if (record.kind === 'model') {
+      const { name, version, root, card, files, aliases, tested } = record.body
+      const { description, unreadable = null } = index
+      if (description === undefined) throw new TypeError('a model record comes with a description')
+      if (index.card !== undefined) this.#state.cards.set(card, index.card.slice())
+      const names = { publisher, name, version, root, card }
+      const row = { record: id, ...names, ts, description, files, aliases, tested, unreadable }
+      this.#state.models.set(id, { row, n: this.#state.models.size, time, epoch, seq })
+    } else if (record.kind === 'withdraw') {
+      const place = `${publisher} ${record.body.target}`
+      const there = this.#state.withdrawals.get(place)
+      this.#state.withdrawals.set(place, stronger(there, record.body.verb))
+    } else if (record.kind === 'tag') {
+      const { name, tag, target, replaces } = record.body
+      this.#state.tags.set(id, { record: id, publisher, name, tag, target })
+      this.#replace(publisher, replaces)
+    } else if (record.kind === 'profile') {
+      this.putProfile(profileOf(id, signed.envelope, publisher, record.body))
+    }
+  }
+
+  record(id: Cid): { readonly envelope: Uint8Array; readonly kind: RecordKind } | null {
+    const signed = this.#state.records.get(id)
+    return signed === undefined ? null : { envelope: signed.envelope, kind: signed.record.kind }
+  }
+
+  recordAt(publisher: Cid, key: KeyId, { epoch, seq }: Position): Uint8Array | null {
+    const found = this.#recordsOf(publisher, key).find(
+      ({ record }) => record.epoch === epoch && record.seq === seq,
+    )
+    return found?.envelope ?? null
+  }
+
+  recordsAfter(
+    publisher: Cid,
+    key: KeyId,
+    after: Position | null,
+    limit: number,
+  ): readonly Uint8Array[] {
+    const { epoch, seq } = after ?? { epoch: -1, seq: -1 }
+    return this.#recordsOf(publisher, key)
+      .filter(({ record }) => record.epoch > epoch || (record.epoch === epoch && record.seq > seq))
+      .slice(0, limit)
+      .map(({ envelope }) => envelope)
+  }
+
+  log(publisher: Cid, key: KeyId): LogRow | null {
+    const log = this.#state.logs.get(`${publisher} ${key}`)
+    if (log === undefined) return null
+    const { time: _, records: __, ...row } = log
+    const head = this.#state.heads.get(`${publisher} ${key}`)
+    return { ...row, head: head?.envelope ?? null, headIssued: head?.issued ?? 0 }
+  }
+
+  logs(publisher?: Cid): readonly LogRow[] {
+    return [...this.#state.logs.values()]
+      .filter((log) => publisher === undefined || log.publisher === publisher)
+      .sort((a, b) => compare(a.publisher, b.publisher) || compare(a.key, b.key))
+      .flatMap((log) => this.log(log.publisher, log.key) ?? [])
+  }
+
+  putHead(publisher: Cid, key: KeyId, envelope: Uint8Array, issued: number): void {
+    const head = { publisher, key, envelope: envelope.slice(), issued }
+    this.#state.heads.set(`${publisher} ${key}`, head)
+  }
+
+  heads(publisher: Cid): readonly HeadRow[] {
+    return [...this.#state.heads.values()]
+      .filter((head) => head.publisher === publisher)
+      .map(({ key, envelope, issued }) => ({ key, envelope, issued }))
+      .sort((a, b) => compare(a.key, b.key))
+  }
+
+  putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void {
+    const id = `${publisher} ${key}`
+    const log = this.#state.logs.get(id)
+    if (log === undefined || log.proof !== null) return
+    this.#state.logs.set(id, { ...log, proof: [first.slice(), second.slice()] })
+  }
+
+  card(cid: Cid): Uint8Array | null {
+    return this.#state.cards.get(cid) ?? null
+  }
+
+  putProfile(profile: ProfileRow): void {
+    this.#state.profiles.set(profile.record, profile)
+    this.#replace(profile.publisher, profile.replaces)
+  }
+
+  profile(publisher: Cid): ProfileRow | null {
+    const standing = [...this.#state.profiles.values()].filter(
+      (row) => row.publisher === publisher && !this.#isReplaced(row),
+    )
+    return greatest(standing)
+  }
+
+  profilesByLabel(label: string): readonly ProfileRow[] {
+    const publishers = new Set([...this.#state.profiles.values()].map((row) => row.publisher))
+    return [...publishers]
+      .sort(compare)
+      .flatMap((publisher) => this.profile(publisher) ?? [])
+      .filter((profile) => profile.label === label)
+  }
+
+  model(record: Cid): ModelRow | null {
+    const model = this.#state.models.get(record)
+    return model === undefined ? null : this.#withWithdrawal(model)
+  }
+
+  modelVersions(publisher: Cid, name: string): readonly ModelRow[] {
+    return this.#versions(publisher, name).map((model) => this.#withWithdrawal(model))
+  }
+
+  modelsByAlias(alias: string): readonly ModelRow[] {
+    return this.#modelsWhere((row) => row.aliases.includes(alias))
+  }
+
+  modelsByRoot(root: Cid): readonly ModelRow[] {
+    return this.#modelsWhere((row) => row.root === root)
+  }
+
+  modelIds(publisher: Cid): readonly Cid[] {
+    return [...this.#state.models.values()]
+      .filter(({ row }) => row.publisher === publisher)
+      .map(({ row }) => row.record)
+  }
+
+  search(query: ModelQuery): ModelPage {
+    const limit = pageSize(query)
+    const words = queryWords(query.text)
+    const asked = query.sort ?? 'relevance'
+    const sort = words === null && asked === 'relevance' ? 'newest' : asked
+    const cursor = parseCursor(query.cursor, sort)
+    const hits = [...this.#state.models.values()]
+      .filter((model) => this.#isNewest(model) && fitsFacets(model.row, query))
+      .flatMap((model) => {
+        const score =
+          words === null ? 0 : scoreOf(model.row, this.profile(model.row.publisher), words)
+        if (score === null) return []
+        const key = { relevance: -score, newest: model.time, name: model.row.name }[sort]
+        return [{ key, row: model.n, model }]
+      })
+    const direction = sort === 'newest' ? -1 : 1
+    const order = (a: Place, b: Place): number =>
+      direction * (compare(a.key, b.key) || a.row - b.row)
+    hits.sort(order)
+    const rest = cursor === null ? hits : hits.filter((hit) => order(hit, cursor) > 0)
+    const shown = rest.slice(0, limit)
+    const last = rest.length > limit ? shown.at(-1) : undefined
+    return {
+      items: shown.map(({ model }) => this.#withWithdrawal(model)),
+      total: hits.length,
+      next: last === undefined ? null : formatCursor(sort, last),
+    }
+  }
+
+  recordsWithFile(cid: Cid): readonly Cid[] {
+    return this.#modelsWhere((row) => row.files.some((file) => file.cid === cid)).map(
+      (row) => row.record,
+    )
+  }
+
+  tag(publisher: Cid, name: string, tag: string): Cid | null {
+    const standing = [...this.#state.tags.values()].filter(
+      (row) =>
+        row.publisher === publisher &&
+        row.name === name &&
+        row.tag === tag &&
+        !this.#isReplaced(row),
+    )
+    return greatest(standing)?.target ?? null
+  }
+
+  putTree(cid: Cid, nodes: readonly Uint8Array[]): void {
+    if (nodes.length === 0) return
+    this.#state.trees.set(
+      cid,
+      nodes.map((node) => node.slice()),
+    )
+  }
+
+  tree(cid: Cid): readonly Uint8Array[] | null {
+    return this.#state.trees.get(cid) ?? null
+  }
+
+  peers(): readonly PeerRow[] {
+    return [...this.#state.peers.values()].sort(
+      (a, b) => b.seen - a.seen || compare(a.peer, b.peer),
+    )
+  }
+
+  putPeer(peer: PeerRow): void {
+    this.#state.peers.set(peer.peer, peer)
+  }
+
+  tokens(): readonly TokenRow[] {
+    return [...this.#state.tokens.values()].sort(
+      (a, b) => a.created - b.created || compare(a.id, b.id),
+    )
+  }
+
+  putToken(token: TokenRow): void {
+    this.#state.tokens.set(token.id, token)
+  }
+
+  removeToken(id: string): boolean {
+    return this.#state.tokens.delete(id)
+  }
+
+  setting(key: string): string | null {
+    return this.#state.settings.get(key) ?? null
+  }
+
+  putSetting(key: string, value: string): void {
+    this.#state.settings.set(key, value)
+  }
+
+  counts(): { readonly records: number; readonly models: number; readonly publishers: number } {
+    const { records, models, operations } = this.#state
+    return { records: records.size, models: models.size, publishers: operations.size }
+  }
+
+  #recordsOf(publisher: Cid, key: KeyId): readonly SignedRecord[] {
+    const log = this.#state.logs.get(`${publisher} ${key}`)
+    return (log?.records ?? []).flatMap((id) => this.#state.records.get(id) ?? [])
+  }
+
+  #replace(publisher: Cid, records: readonly Cid[]): void {
+    for (const record of records) this.#state.replaced.set(`${publisher} ${record}`, true)
+  }
+
+  #isReplaced(row: { publisher: Cid; record: Cid }): boolean {
+    return this.#state.replaced.has(`${row.publisher} ${row.record}`)
+  }
+
+  #withWithdrawal({ row }: Model): ModelRow {
+    const withdrawn = this.#state.withdrawals.get(`${row.publisher} ${row.record}`) ?? null
+    return { ...row, withdrawn }
+  }
+
+  #modelsWhere(test: (row: Model['row']) => boolean): readonly ModelRow[] {
+    return [...this.#state.models.values()]
+      .filter(({ row }) => test(row))
+      .sort((a, b) => compare(a.row.record, b.row.record))
+      .map((model) => this.#withWithdrawal(model))
+  }
+
+  #versions(publisher: Cid, name: string): readonly Model[] {
+    return [...this.#state.models.values()]
+      .filter(({ row }) => row.publisher === publisher && row.name === name)
+      .sort(
+        (a, b) =>
+          b.time - a.time ||
+          b.epoch - a.epoch ||
+          b.seq - a.seq ||
+          compare(b.row.record, a.row.record),
+      )
+  }
+
+  #isNewest(model: Model): boolean {
+    const { publisher, name } = model.row
+    const standing = this.#versions(publisher, name).find(
+      (each) => this.#withWithdrawal(each).withdrawn === null,
+    )
+    return standing === model
+  }
+}
+
+interface Place {
+  readonly key: number | string
+  readonly row: number
+}
+
+const stronger = (a: Withdrawal | undefined, b: Withdrawal): Withdrawal =>
+  a !== undefined && WITHDRAWALS.indexOf(a) > WITHDRAWALS.indexOf(b) ? a : b
+
+const greatest = <T extends { readonly record: Cid }>(rows: readonly T[]): T | null =>
+  rows.reduce<T | null>((best, row) => (best && best.record > row.record ? best : row), null)

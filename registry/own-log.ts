@@ -1,0 +1,122 @@
+/** This node's own logs: the only place where records and heads are signed. */
+import { expectOk, ZoariumError } from '../protocol/errors.ts'
+import { readHead, signHead } from '../protocol/head.ts'
+import { findDevice, type Scope } from '../protocol/identity.ts'
+import { HEAD_LIFE_MS } from '../protocol/limits.ts'
+import { type RecordBody, type SignedRecord, signRecord } from '../protocol/record.ts'
+import type { Catalogue, KeyId, RecordIndex } from './catalogue.ts'
+import type { Clock } from './clock.ts'
+import { failpoint } from './failpoint.ts'
+import type { Identities } from './identities.ts'
+import { type Signer, scopeOf } from './signer.ts'
+
+/** A head is signed anew after this, so that others see that the node is alive. */
+export const HEAD_RENEWAL_MS = 24 * 3600 * 1000
+
+export interface OwnHead {
+  readonly key: KeyId
+  readonly envelope: Uint8Array
+  /** Whether it was signed just now. */
+  readonly isNew: boolean
+}
+
+export class OwnLog {
+  readonly #catalogue: Catalogue
+  readonly #identities: Identities
+  readonly #signer: Signer
+  readonly #clock: Clock
+
+  constructor(parts: {
+    readonly catalogue: Catalogue
+    readonly identities: Identities
+    readonly signer: Signer
+    readonly clock: Clock
+  }) {
+    this.#catalogue = parts.catalogue
+    this.#identities = parts.identities
+    this.#signer = parts.signer
+    this.#clock = parts.clock
+  }
+
+  /**
+   * Signs the next record of a log and keeps it, in the order that signer.ts explains. Not
+   * interruptible: nothing else of this process runs before the record is durable.
+   *
+   * @param also further writes, in the same transaction
+   * @throws ZoariumError SELF_UNSURE, CONTESTED, SCOPE, KEY_EXPIRED, DISK_FULL, STORE, or what the
+   * record's own rules say; nothing is signed then
+   */
+  append(
+    statement: RecordBody,
+    index: RecordIndex = {},
+    also: () => void = () => {},
+  ): SignedRecord {
+    const { publisher } = this.#signer
+    const identity = this.#identities.get(publisher)
+    if (identity === null) throw new TypeError('the own identity is in the catalogue')
+    const { key, seed } = this.#signer.device(scopeOf(statement.kind))
+    const log = this.#catalogue.log(publisher, key)
+    if (log?.proof) throw forked()
+    this.#signer.requireSure(this.#catalogue, key)
+
+    const place =
+      log === null
+        ? { epoch: 0, seq: 0, prev: null }
+        : { epoch: log.epoch, seq: log.seq + 1, prev: log.tip }
+    const base = { publisher, key, ...place, idv: identity.length, ts: this.#clock.now() }
+    const signed = signRecord({ ...base, ...statement }, seed)
+    // What other nodes would refuse is never kept.
+    expectOk(findDevice(identity, signed.record))
+
+    const { epoch, seq } = place
+    failpoint('sign.before-ledger')
+    const ledger = this.#signer.prepare(key, { epoch, seq, id: signed.id })
+    failpoint('sign.before-row')
+    try {
+      this.#catalogue.transaction(() => {
+        also()
+        this.#catalogue.appendRecord(signed, index)
+      })
+    } catch (error) {
+      ledger.drop()
+      throw error
+    }
+    failpoint('sign.after-row')
+    ledger.commit()
+    failpoint('sign.after-ledger')
+    return signed
+  }
+
+  /** The heads of the own logs; those that are new or a day old are signed now. */
+  heads(): readonly OwnHead[] {
+    return this.#signer.scopes().flatMap((scope) => this.#head(scope) ?? [])
+  }
+
+  #head(scope: Scope): OwnHead | null {
+    const { publisher } = this.#signer
+    const { key, seed } = this.#signer.device(scope)
+    const log = this.#catalogue.log(publisher, key)
+    if (log === null || log.proof !== null) return null
+    const now = this.#clock.now()
+    if (log.head !== null) {
+      const { head } = expectOk(readHead(log.head))
+      const age = now - head.issued
+      const isCurrent = head.tip === log.tip && age >= 0 && age < HEAD_RENEWAL_MS
+      if (isCurrent) return { key, envelope: log.head, isNew: false }
+    }
+    const { epoch, seq, tip } = log
+    const head = { publisher, key, epoch, seq, tip, issued: now, expires: now + HEAD_LIFE_MS }
+    const envelope = signHead(head, seed)
+    this.#catalogue.putHead(publisher, key, envelope, now)
+    return { key, envelope, isNew: true }
+  }
+}
+
+const forked = (): ZoariumError =>
+  new ZoariumError(
+    'CONTESTED',
+    'your own log has forked: two records were signed at one position',
+    {
+      hint: 'the key was used on two machines, or an old backup was restored; the root has to heal it',
+    },
+  )

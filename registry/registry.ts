@@ -1,0 +1,369 @@
+/**
+ * The registry: what this node holds and will accept, behind one door. It opens no socket and
+ * starts no timer; whoever does tells it the result.
+ *
+ * Invariants: a record is in the catalogue only after every check of admission.ts or signed by
+ * this node; a blob is visible only after all its bytes were verified; a model whose publisher
+ * lost the right to be listed is neither found nor resolved.
+ */
+import { type Cid, codecOf } from '../protocol/cid.ts'
+import { expectOk, type Verdict, ZoariumError } from '../protocol/errors.ts'
+import type { Identity } from '../protocol/identity.ts'
+import {
+  type ProfileBody,
+  type RecordBody,
+  readRecord,
+  type SignedRecord,
+} from '../protocol/record.ts'
+import { Admission, type Admitted, type AdmittedHead } from './admission.ts'
+import type { BlobStore } from './blob-store.ts'
+import type {
+  Catalogue,
+  LogRow,
+  ModelFileRow,
+  ModelPage,
+  ModelQuery,
+  ModelRow,
+  ProfileRow,
+} from './catalogue.ts'
+import type { Clock } from './clock.ts'
+import { Events, type RegistryEvents } from './events.ts'
+import { Identities } from './identities.ts'
+import { Lookup } from './lookup.ts'
+import { OwnLog } from './own-log.ts'
+import type { Package } from './package.ts'
+import type { PackageSource } from './package-source.ts'
+import { Publication, type PublicationOptions, type PublicationPlan } from './publication.ts'
+import type { Signer } from './signer.ts'
+import type { TrustPolicy } from './trust.ts'
+import type { TrustBook, TrustChange } from './trust-file.ts'
+
+export interface RegistryParts {
+  readonly catalogue: Catalogue
+  readonly blobs: BlobStore
+  readonly trust: TrustBook
+  readonly signer: Signer
+  readonly clock: Clock
+}
+
+/** What of a model's files is here. */
+export interface Holding {
+  readonly complete: boolean
+  readonly missing: readonly ModelFileRow[]
+}
+
+export class Registry {
+  readonly publisher: Cid
+  readonly catalogue: Catalogue
+  readonly blobs: BlobStore
+  readonly signer: Signer
+  readonly #book: TrustBook
+  readonly #events = new Events()
+  readonly #identities: Identities
+  readonly #admission: Admission
+  readonly #lookup: Lookup
+  readonly #own: OwnLog
+  readonly #publication: Publication
+  /** Publishers with records here that may no longer be listed. */
+  #hidden: readonly Cid[] = []
+  /** Models found complete, for as long as no blob goes. */
+  #complete = { records: new Set<Cid>(), losses: 0 }
+
+  private constructor(parts: RegistryParts) {
+    const { catalogue, blobs, trust, signer, clock } = parts
+    const policy = (): TrustPolicy => trust.policy
+    const { publisher } = signer
+    this.publisher = publisher
+    this.catalogue = catalogue
+    this.blobs = blobs
+    this.signer = signer
+    this.#book = trust
+    this.#identities = new Identities(catalogue, policy)
+    this.#admission = new Admission({ catalogue, identities: this.#identities, policy, clock })
+    this.#lookup = new Lookup(catalogue, policy)
+    this.#own = new OwnLog({ catalogue, identities: this.#identities, signer, clock })
+    this.#publication = new Publication({ catalogue, blobs, log: this.#own, publisher })
+  }
+
+  /**
+   * Opens a registry over its parts, and clears up after a process that was killed.
+   * @throws ZoariumError STORE, DISK_FULL
+   */
+  static async open(parts: RegistryParts): Promise<Registry> {
+    const registry = new Registry(parts)
+    parts.signer.catchUp(parts.catalogue)
+    await registry.#publication.recover()
+    registry.#hide()
+    return registry
+  }
+
+  async close(): Promise<void> {
+    await this.blobs.close()
+    this.catalogue.close()
+  }
+
+  /** @returns a function that ends the listening */
+  on<N extends keyof RegistryEvents>(
+    name: N,
+    listener: (event: RegistryEvents[N]) => void,
+  ): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  // Publishers
+
+  /** All publishers of whom an identity is here, in the order of their coming. */
+  publishers(): readonly Cid[] {
+    return this.catalogue.publishers()
+  }
+
+  identity(publisher: Cid): Identity | null {
+    return this.#identities.get(publisher)
+  }
+
+  identityOps(publisher: Cid, from = 0): readonly Uint8Array[] {
+    return this.catalogue.identityOps(publisher, from)
+  }
+
+  profile(publisher: Cid): ProfileRow | null {
+    return this.catalogue.profile(publisher)
+  }
+
+  /** The publisher that an id, petname or label names. Fails with NOT_FOUND, AMBIGUOUS. */
+  resolvePublisher(text: string): Verdict<Cid> {
+    return this.#lookup.publisher(text)
+  }
+
+  // Trust
+
+  /** The rules in force. */
+  get trust(): TrustPolicy {
+    return this.#book.policy
+  }
+
+  /** @throws ZoariumError USAGE, POLICY, DISK_FULL, STORE */
+  setTrust(change: TrustChange): void {
+    this.#book.set(change)
+    this.#trustChanged(change.publisher)
+  }
+
+  /** @returns whether there was a rule; @throws ZoariumError POLICY, DISK_FULL, STORE */
+  removeTrust(publisher: Cid): boolean {
+    const isRemoved = this.#book.remove(publisher)
+    if (isRemoved) this.#trustChanged(publisher)
+    return isRemoved
+  }
+
+  #trustChanged(publisher: Cid): void {
+    this.#hide()
+    this.#events.emit('trust', { publisher })
+  }
+
+  #hide(): void {
+    this.#hidden = this.publishers().filter(
+      (each) => !this.trust.may(each, 'list') && this.catalogue.logs(each).length > 0,
+    )
+  }
+
+  // Taking in what others signed
+
+  /** Like {@link Identities.admit}. */
+  admitIdentity(
+    publisher: Cid,
+    operations: readonly Uint8Array[],
+    from: number,
+  ): Verdict<{ readonly identity: Identity; readonly isNew: boolean }> {
+    const length = this.identity(publisher)?.length ?? 0
+    const verdict = this.#identities.admit(publisher, operations, from)
+    // Also where a later operation was refused: what came before it is kept.
+    if ((this.identity(publisher)?.length ?? 0) > length) {
+      this.#events.emit('identity', { publisher })
+    }
+    return verdict
+  }
+
+  /** Like {@link Admission.profile}. */
+  admitProfile(envelope: Uint8Array): Verdict<ProfileRow> {
+    return this.#admission.profile(envelope)
+  }
+
+  /** Like {@link Admission.record}. */
+  admitRecord(envelope: Uint8Array, card: Uint8Array | null): Verdict<Admitted> {
+    // SAFE: one in, one out.
+    return this.admitRecords([{ envelope, card }])[0] as Verdict<Admitted>
+  }
+
+  /**
+   * Takes in records in order and makes them durable together, which is much faster than one by
+   * one. @throws ZoariumError DISK_FULL, STORE; none is kept then
+   */
+  admitRecords(
+    records: readonly { readonly envelope: Uint8Array; readonly card: Uint8Array | null }[],
+  ): readonly Verdict<Admitted>[] {
+    const verdicts = this.catalogue.transaction(() =>
+      records.map(({ envelope, card }) => this.#admission.record(envelope, card)),
+    )
+    const admitted = verdicts.flatMap((verdict) =>
+      verdict.ok && verdict.value.status === 'admitted' ? [verdict.value.signed] : [],
+    )
+    const isOwn = admitted.some(({ record }) => record.publisher === this.publisher)
+    if (isOwn) this.signer.catchUp(this.catalogue)
+    for (const signed of admitted) this.#events.emit('record', signed)
+    return verdicts
+  }
+
+  /** Like {@link Admission.proof}. */
+  admitProof(first: Uint8Array, second: Uint8Array): Verdict<{ readonly publisher: Cid }> {
+    return this.#admission.proof(first, second)
+  }
+
+  /** Like {@link Admission.head}. */
+  admitHead(envelope: Uint8Array): Verdict<AdmittedHead> {
+    const verdict = this.#admission.head(envelope)
+    if (verdict.ok && verdict.value.isNew) {
+      const { publisher, key } = verdict.value.head
+      this.#events.emit('head', { publisher, key, envelope })
+    }
+    return verdict
+  }
+
+  // Signing
+
+  /** Name and version that a package would get. Fails with NAME, VERSION_EXISTS. */
+  planPublication(pkg: Package, options: PublicationOptions): Verdict<PublicationPlan> {
+    return this.#publication.plan(pkg, options)
+  }
+
+  /** Like {@link Publication.publish}. */
+  async publish(pkg: Package, source: PackageSource, plan: PublicationPlan): Promise<SignedRecord> {
+    const signed = await this.#publication.publish(pkg, source, plan)
+    this.#signed(signed)
+    return signed
+  }
+
+  /** Signs a profile that stands in for the present one. @throws like {@link OwnLog.append} */
+  publishProfile(profile: Omit<ProfileBody, 'replaces'>): SignedRecord {
+    const present = this.profile(this.publisher)
+    const replaces = present === null ? [] : [present.record]
+    return this.append({ kind: 'profile', body: { ...profile, replaces } })
+  }
+
+  /** Signs any statement but a model. @throws like {@link OwnLog.append} */
+  append(statement: Exclude<RecordBody, { readonly kind: 'model' }>): SignedRecord {
+    const signed = this.#own.append(statement)
+    this.#signed(signed)
+    return signed
+  }
+
+  #signed(signed: SignedRecord): void {
+    this.#events.emit('record', signed)
+    this.heads()
+  }
+
+  /** The heads of the own logs, renewed where they are a day old. Call it daily. */
+  heads(): readonly Uint8Array[] {
+    const { publisher } = this
+    return this.#own.heads().map(({ key, envelope, isNew }) => {
+      if (isNew) this.#events.emit('head', { publisher, key, envelope })
+      return envelope
+    })
+  }
+
+  // Records and models
+
+  /** @throws ZoariumError NOT_FOUND */
+  record(id: Cid): SignedRecord {
+    const row = this.catalogue.record(id)
+    if (row !== null) return expectOk(readRecord(row.envelope))
+    throw new ZoariumError('NOT_FOUND', 'no record of that id is here', { got: id })
+  }
+
+  /** Like {@link Lookup.model}. */
+  resolve(ref: string): Verdict<ModelRow> {
+    return this.#lookup.model(ref)
+  }
+
+  /** All versions of a name, newest first. */
+  versions(publisher: Cid, name: string): readonly ModelRow[] {
+    return this.catalogue.modelVersions(publisher, name)
+  }
+
+  /** Searches all that this node lists. @throws ZoariumError PARAMETER */
+  search(query: ModelQuery): ModelPage {
+    return this.catalogue.search({ ...query, hidden: [...this.#hidden, ...(query.hidden ?? [])] })
+  }
+
+  logs(publisher?: Cid): readonly LogRow[] {
+    return this.catalogue.logs(publisher)
+  }
+
+  counts(): ReturnType<Catalogue['counts']> {
+    return this.catalogue.counts()
+  }
+
+  // Files
+
+  /** What of a model's files is here; a record that is no model here is not complete. */
+  holding(record: Cid): Holding {
+    const { losses } = this.blobs
+    if (losses !== this.#complete.losses) this.#complete = { records: new Set(), losses }
+    if (this.#complete.records.has(record)) return { complete: true, missing: [] }
+    const model = this.catalogue.model(record)
+    const missing = (model?.files ?? []).filter((file) => this.blobs.stat(file.cid) === null)
+    const complete = model !== null && missing.length === 0
+    if (complete) this.#complete.records.add(record)
+    return { complete, missing }
+  }
+
+  /** Models that this node may mirror and does not hold in full; recalled ones are left out. */
+  incompleteModels(): readonly ModelRow[] {
+    return this.trust
+      .with('mirror')
+      .flatMap((publisher) => this.catalogue.modelIds(publisher))
+      .filter((record) => !this.holding(record).complete)
+      .flatMap((record) => this.catalogue.model(record) ?? [])
+      .filter((model) => model.withdrawn === null || model.withdrawn === 'yank')
+  }
+
+  /** Models of a publisher that are whole here; those that were taken back are left out. */
+  completeModels(publisher: Cid): readonly ModelRow[] {
+    return this.catalogue
+      .modelIds(publisher)
+      .filter((record) => this.holding(record).complete)
+      .flatMap((record) => this.catalogue.model(record) ?? [])
+      .filter((model) => model.withdrawn === null || model.withdrawn === 'yank')
+  }
+
+  /** Bytes of all blobs here. */
+  heldBytes(): number {
+    return [...this.blobs.list()].reduce((sum, { size }) => sum + size, 0)
+  }
+
+  /**
+   * Inner nodes of a blob's tree, root first; none for a file of one leaf; null where they are not
+   * known here.
+   */
+  tree(cid: Cid): readonly Uint8Array[] | null {
+    return this.catalogue.tree(cid) ?? (codecOf(cid) === 'raw' ? [] : null)
+  }
+
+  /** Keeps a tree that the caller has verified. */
+  keepTree(cid: Cid, nodes: readonly Uint8Array[]): void {
+    this.catalogue.putTree(cid, nodes)
+  }
+
+  /** A download has made a blob visible. */
+  blobKept(cid: Cid, size: number): void {
+    this.#events.emit('blob', { cid, size })
+  }
+
+  /** Whether peers may read a blob: a model that is mirrored here and not erased names it. */
+  isShared(cid: Cid): boolean {
+    return this.catalogue.recordsWithFile(cid).some((record) => {
+      const model = this.catalogue.model(record)
+      return (
+        model !== null && model.withdrawn !== 'erase' && this.trust.may(model.publisher, 'mirror')
+      )
+    })
+  }
+}

@@ -1,0 +1,388 @@
+/** The catalogue on disk. Every statement of SQL stands in the sqlite-*.ts files. */
+import type { Cid } from '../protocol/cid.ts'
+import type { LogRecord, Position, RecordKind, SignedRecord } from '../protocol/record.ts'
+import {
+  type Catalogue,
+  type HeadRow,
+  type KeyId,
+  type LogRow,
+  type ModelPage,
+  type ModelQuery,
+  type ModelRow,
+  type PeerRow,
+  type ProfileRow,
+  type RecordIndex,
+  type TokenRow,
+  WITHDRAWALS,
+} from './catalogue.ts'
+import { profileOf } from './profile.ts'
+import { plain, SqliteDatabase } from './sqlite-database.ts'
+import { SqliteModels } from './sqlite-models.ts'
+import { SqliteNames } from './sqlite-names.ts'
+
+interface LogColumns extends Omit<LogRow, 'head' | 'headIssued' | 'proof'> {
+  readonly head: Uint8Array | null
+  readonly issued: number | null
+  readonly proof_first: Uint8Array | null
+  readonly proof_second: Uint8Array | null
+}
+
+const LOGS = `SELECT l.publisher, l.key, l.epoch, l.seq, l.tip, l.proof_first, l.proof_second,
+  h.envelope AS head, h.issued FROM logs l
+  LEFT JOIN heads h ON h.publisher = l.publisher AND h.key = l.key`
+export class SqliteCatalogue implements Catalogue {
+  readonly #db: SqliteDatabase
+  readonly #models: SqliteModels
+  readonly #names: SqliteNames
+
+  /** @param file path, or `:memory:`; @throws ZoariumError NEWER_STORE, STORE, DISK_FULL */
+  constructor(file: string) {
+    this.#db = new SqliteDatabase(file)
+    this.#names = new SqliteNames(this.#db)
+    this.#models = new SqliteModels(this.#db, (publisher) => this.profile(publisher))
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#db.transaction(work)
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  // Identity chains
+
+  putIdentityOp(publisher: Cid, n: number, envelope: Uint8Array): void {
+    this.transaction(() => {
+      this.#db.run('INSERT OR IGNORE INTO publishers (publisher) VALUES (?)', publisher)
+      this.#db.run('INSERT INTO identity_ops VALUES (?, ?, ?)', publisher, n, envelope)
+    })
+  }
+
+  identityOps(publisher: Cid, from = 0): readonly Uint8Array[] {
+    return this.#envelopes(
+      'SELECT envelope FROM identity_ops WHERE publisher = ? AND n >= ? ORDER BY n',
+      publisher,
+      from,
+    )
+  }
+
+  publishers(): readonly Cid[] {
+    return this.#db
+      .all<{ publisher: Cid }>('SELECT publisher FROM publishers ORDER BY id')
+      .map((row) => row.publisher)
+  }
+
+  dropPublisher(publisher: Cid): void {
+    this.transaction(() => {
+      for (const table of ['publishers', 'identity_ops', 'heads', 'profiles', 'replaced']) {
+        this.#db.run(`DELETE FROM ${table} WHERE publisher = ?`, publisher)
+      }
+    })
+  }
+
+  // Logs and records
+
+  appendRecord(signed: SignedRecord, index: RecordIndex): void {
+    const { id: record, envelope, record: payload } = signed
+    const { publisher, key, epoch, seq, ts, kind } = payload
+    this.transaction(() => {
+      const log = this.#db.get<{ id: number; time: number }>(
+        `INSERT INTO logs (publisher, key, epoch, seq, tip, time) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (publisher, key) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,
+           tip = excluded.tip, time = max(time, excluded.time)
+         RETURNING id, time`,
+        publisher,
+        key,
+        epoch,
+        seq,
+        record,
+        ts,
+      )
+      // SAFE: an upsert returns its row.
+      const { id: logId, time } = log as { id: number; time: number }
+      const row = this.#db.get<{ id: number }>(
+        `INSERT INTO records (record, log, epoch, seq, kind, envelope) VALUES (?, ?, ?, ?, ?, ?)
+         RETURNING id`,
+        record,
+        logId,
+        epoch,
+        seq,
+        kind,
+        envelope,
+      )
+      if (payload.kind === 'model') {
+        const { body } = payload
+        if (index.card !== undefined) {
+          this.#db.run('INSERT OR IGNORE INTO cards VALUES (?, ?)', body.card, index.card)
+        }
+        // SAFE: an insert returns its row.
+        const { id } = row as { id: number }
+        this.#models.insert({ id, record, publisher, body, ts, time, epoch, seq, index })
+      } else {
+        this.#indexStatement(signed, payload)
+      }
+    })
+  }
+
+  #indexStatement(signed: SignedRecord, record: LogRecord): void {
+    const { publisher } = record
+    if (record.kind === 'withdraw') {
+      const verb = WITHDRAWALS.indexOf(record.body.verb) + 1
+      this.#db.run(
+        'INSERT INTO withdrawals (publisher, target, record, verb) VALUES (?, ?, ?, ?)',
+        publisher,
+        record.body.target,
+        signed.id,
+        verb,
+      )
+      this.#models.withdraw(publisher, record.body.target, verb)
+    } else if (record.kind === 'tag') {
+      this.#names.putTag(signed.id, publisher, record.body)
+    } else if (record.kind === 'profile') {
+      this.putProfile(profileOf(signed.id, signed.envelope, publisher, record.body))
+    }
+  }
+
+  record(id: Cid): { readonly envelope: Uint8Array; readonly kind: RecordKind } | null {
+    const row = this.#db.get<{ envelope: Uint8Array; kind: RecordKind }>(
+      'SELECT envelope, kind FROM records WHERE record = ?',
+      id,
+    )
+    return row === undefined ? null : { envelope: plain(row.envelope), kind: row.kind }
+  }
+
+  recordAt(publisher: Cid, key: KeyId, { epoch, seq }: Position): Uint8Array | null {
+    const found = this.#envelopes(
+      `SELECT envelope FROM records WHERE epoch = ? AND seq = ?
+         AND log = (SELECT id FROM logs WHERE publisher = ? AND key = ?)`,
+      epoch,
+      seq,
+      publisher,
+      key,
+    )
+    return found[0] ?? null
+  }
+
+  recordsAfter(
+    publisher: Cid,
+    key: KeyId,
+    after: Position | null,
+    limit: number,
+  ): readonly Uint8Array[] {
+    return this.#envelopes(
+      `SELECT envelope FROM records WHERE (epoch, seq) > (?, ?)
+         AND log = (SELECT id FROM logs WHERE publisher = ? AND key = ?)
+       ORDER BY epoch, seq LIMIT ?`,
+      after?.epoch ?? -1,
+      after?.seq ?? -1,
+      publisher,
+      key,
+      limit,
+    )
+  }
+
+  log(publisher: Cid, key: KeyId): LogRow | null {
+    const row = this.#db.get<LogColumns>(
+      `${LOGS} WHERE l.publisher = ? AND l.key = ?`,
+      publisher,
+      key,
+    )
+    return row === undefined ? null : toLog(row)
+  }
+
+  logs(publisher?: Cid): readonly LogRow[] {
+    const rows =
+      publisher === undefined
+        ? this.#db.all<LogColumns>(`${LOGS} ORDER BY l.publisher, l.key`)
+        : this.#db.all<LogColumns>(`${LOGS} WHERE l.publisher = ? ORDER BY l.key`, publisher)
+    return rows.map(toLog)
+  }
+
+  putHead(publisher: Cid, key: KeyId, envelope: Uint8Array, issued: number): void {
+    this.#db.run(
+      'INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?)',
+      publisher,
+      key,
+      envelope,
+      issued,
+    )
+  }
+
+  heads(publisher: Cid): readonly HeadRow[] {
+    return this.#db
+      .all<HeadRow>(
+        'SELECT key, envelope, issued FROM heads WHERE publisher = ? ORDER BY key',
+        publisher,
+      )
+      .map((row) => ({ ...row, envelope: plain(row.envelope) }))
+  }
+
+  putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void {
+    this.#db.run(
+      `UPDATE logs SET proof_first = ?, proof_second = ?
+       WHERE publisher = ? AND key = ? AND proof_first IS NULL`,
+      first,
+      second,
+      publisher,
+      key,
+    )
+  }
+
+  card(cid: Cid): Uint8Array | null {
+    const row = this.#db.get<{ bytes: Uint8Array }>('SELECT bytes FROM cards WHERE cid = ?', cid)
+    return row === undefined ? null : plain(row.bytes)
+  }
+
+  // Profiles
+
+  putProfile(profile: ProfileRow): void {
+    this.transaction(() => {
+      if (this.#names.putProfile(profile)) this.#models.renamePublisher(profile.publisher)
+    })
+  }
+
+  profile(publisher: Cid): ProfileRow | null {
+    return this.#names.profile(publisher)
+  }
+
+  profilesByLabel(label: string): readonly ProfileRow[] {
+    return this.#names.profilesByLabel(label)
+  }
+
+  // Models
+
+  model(record: Cid): ModelRow | null {
+    return this.#models.get(record)
+  }
+
+  modelVersions(publisher: Cid, name: string): readonly ModelRow[] {
+    return this.#models.versions(publisher, name)
+  }
+
+  modelsByAlias(alias: string): readonly ModelRow[] {
+    return this.#models.byAlias(alias)
+  }
+
+  modelsByRoot(root: Cid): readonly ModelRow[] {
+    return this.#models.byRoot(root)
+  }
+
+  modelIds(publisher: Cid): readonly Cid[] {
+    return this.#models.ids(publisher)
+  }
+
+  search(query: ModelQuery): ModelPage {
+    return this.#models.search(query)
+  }
+
+  recordsWithFile(cid: Cid): readonly Cid[] {
+    return this.#models.withFile(cid)
+  }
+
+  tag(publisher: Cid, name: string, tag: string): Cid | null {
+    return this.#names.tag(publisher, name, tag)
+  }
+
+  // Blob trees
+
+  putTree(cid: Cid, nodes: readonly Uint8Array[]): void {
+    this.transaction(() => {
+      nodes.forEach((node, n) => {
+        this.#db.run('INSERT OR IGNORE INTO trees VALUES (?, ?, ?)', cid, n, node)
+      })
+    })
+  }
+
+  tree(cid: Cid): readonly Uint8Array[] | null {
+    const nodes = this.#envelopes(
+      'SELECT node AS envelope FROM trees WHERE cid = ? ORDER BY n',
+      cid,
+    )
+    return nodes.length === 0 ? null : nodes
+  }
+
+  // The node's own
+
+  peers(): readonly PeerRow[] {
+    return this.#db
+      .all<PeerRow & { addresses: string }>('SELECT * FROM peers ORDER BY seen DESC, peer')
+      .map((row) => ({
+        ...row,
+        // SAFE: `putPeer` wrote the column.
+        addresses: JSON.parse(row.addresses) as string[],
+        binding: row.binding && plain(row.binding),
+      }))
+  }
+
+  putPeer({ peer, addresses, publisher, binding, seen }: PeerRow): void {
+    this.#db.run(
+      'INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?, ?)',
+      peer,
+      JSON.stringify(addresses),
+      publisher,
+      binding,
+      seen,
+    )
+  }
+
+  tokens(): readonly TokenRow[] {
+    return (
+      this.#db
+        .all<TokenRow & { scopes: string }>('SELECT * FROM tokens ORDER BY created, id')
+        // SAFE: `putToken` wrote the column.
+        .map((row) => ({ ...row, scopes: JSON.parse(row.scopes) as string[] }))
+    )
+  }
+
+  putToken({ id, label, hash, scopes, created, expires }: TokenRow): void {
+    this.#db.run(
+      'INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?)',
+      id,
+      label,
+      hash,
+      JSON.stringify(scopes),
+      created,
+      expires,
+    )
+  }
+
+  removeToken(id: string): boolean {
+    return this.#db.run('DELETE FROM tokens WHERE id = ?', id) > 0
+  }
+
+  setting(key: string): string | null {
+    const row = this.#db.get<{ value: string }>('SELECT value FROM settings WHERE key = ?', key)
+    return row?.value ?? null
+  }
+
+  putSetting(key: string, value: string): void {
+    this.#db.run('INSERT OR REPLACE INTO settings VALUES (?, ?)', key, value)
+  }
+
+  counts(): { readonly records: number; readonly models: number; readonly publishers: number } {
+    const count = (table: string): number =>
+      this.#db.get<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)?.n ?? 0
+    return {
+      records: count('records'),
+      models: this.#models.count(),
+      publishers: count('publishers'),
+    }
+  }
+
+  #envelopes(sql: string, ...values: (string | number)[]): readonly Uint8Array[] {
+    return this.#db.all<{ envelope: Uint8Array }>(sql, ...values).map((row) => plain(row.envelope))
+  }
+}
+
+const toLog = (row: LogColumns): LogRow => ({
+  publisher: row.publisher,
+  key: row.key,
+  epoch: row.epoch,
+  seq: row.seq,
+  tip: row.tip,
+  head: row.head && plain(row.head),
+  headIssued: row.issued ?? 0,
+  proof:
+    row.proof_first && row.proof_second ? [plain(row.proof_first), plain(row.proof_second)] : null,
+})

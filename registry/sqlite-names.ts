@@ -1,0 +1,93 @@
+/**
+ * Profiles and tags of the SQLite catalogue: statements of which a later one replaces an earlier,
+ * in whatever order they come. Of those that none replaces, the greatest record id stands.
+ */
+import type { Cid } from '../protocol/cid.ts'
+import type { TagBody } from '../protocol/record.ts'
+import type { ProfileRow } from './catalogue.ts'
+import { plain, type SqliteDatabase } from './sqlite-database.ts'
+
+interface ProfileColumns extends Omit<ProfileRow, 'displayName' | 'replaces'> {
+  readonly display_name: string
+  readonly replaces: string
+}
+
+export class SqliteNames {
+  readonly #db: SqliteDatabase
+
+  constructor(db: SqliteDatabase) {
+    this.#db = db
+  }
+
+  /** @returns whether the publisher goes by another label or name now */
+  putProfile(profile: ProfileRow): boolean {
+    const { record, publisher, envelope, label, displayName, handle, url, ror, replaces } = profile
+    const before = this.profile(publisher)
+    this.#db.run(
+      'INSERT OR IGNORE INTO profiles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      record,
+      publisher,
+      envelope,
+      label,
+      displayName,
+      handle,
+      url,
+      ror,
+      JSON.stringify(replaces),
+    )
+    this.#replace(publisher, replaces)
+    const now = this.profile(publisher)
+    return before?.label !== now?.label || before?.displayName !== now?.displayName
+  }
+
+  profile(publisher: Cid): ProfileRow | null {
+    const row = this.#db.get<ProfileColumns>(
+      `SELECT * FROM profiles p WHERE p.publisher = ? AND NOT EXISTS
+         (SELECT 1 FROM replaced r WHERE r.publisher = p.publisher AND r.record = p.record)
+       ORDER BY p.record DESC LIMIT 1`,
+      publisher,
+    )
+    return row === undefined ? null : toProfile(row)
+  }
+
+  profilesByLabel(label: string): readonly ProfileRow[] {
+    return this.#db
+      .all<{ publisher: Cid }>(
+        'SELECT DISTINCT publisher FROM profiles WHERE label = ? ORDER BY publisher',
+        label,
+      )
+      .flatMap(({ publisher }) => this.profile(publisher) ?? [])
+      .filter((profile) => profile.label === label)
+  }
+
+  putTag(record: Cid, publisher: Cid, { name, tag, target, replaces }: TagBody): void {
+    this.#db.run('INSERT INTO tags VALUES (?, ?, ?, ?, ?)', record, publisher, name, tag, target)
+    this.#replace(publisher, replaces)
+  }
+
+  tag(publisher: Cid, name: string, tag: string): Cid | null {
+    const row = this.#db.get<{ target: Cid }>(
+      `SELECT target FROM tags t WHERE publisher = ? AND name = ? AND tag = ? AND NOT EXISTS
+         (SELECT 1 FROM replaced r WHERE r.publisher = t.publisher AND r.record = t.record)
+       ORDER BY record DESC LIMIT 1`,
+      publisher,
+      name,
+      tag,
+    )
+    return row?.target ?? null
+  }
+
+  #replace(publisher: Cid, records: readonly Cid[]): void {
+    for (const record of records) {
+      this.#db.run('INSERT OR IGNORE INTO replaced VALUES (?, ?)', publisher, record)
+    }
+  }
+}
+
+const toProfile = ({ display_name, replaces, envelope, ...row }: ProfileColumns): ProfileRow => ({
+  ...row,
+  envelope: plain(envelope),
+  displayName: display_name,
+  // SAFE: `putProfile` wrote the column.
+  replaces: JSON.parse(replaces) as Cid[],
+})

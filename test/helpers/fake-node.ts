@@ -1,0 +1,259 @@
+/** A node without registry, network or engine: one signed model of one publisher, all in memory. */
+import { Readable } from 'node:stream'
+import type {
+  InferInput,
+  InferOptions,
+  NodeApi,
+  PublishOptions,
+} from '../../daemon/http/node-api.ts'
+import type {
+  EventView,
+  ModelSummary,
+  ModelView,
+  PeerView,
+  PublisherView,
+  PublishView,
+  Scope,
+} from '../../protocol/api.ts'
+import { ZoariumError } from '../../protocol/errors.ts'
+import type { ModelQuery } from '../../registry/catalogue.ts'
+import { describeModel, TestPublisher, utf8 } from './publisher.ts'
+
+const AT = '2026-01-01T00:00:00.000Z'
+const PEER = '12D3KooWFakePeer'
+/** Two leaves: more than one chunk of everything. */
+const WEIGHTS = new Uint8Array(1_500_000)
+for (let i = 0; i < WEIGHTS.length; i++) WEIGHTS[i] = (i * 7) % 251
+
+export interface FakeNode extends NodeApi {
+  readonly publisher: TestPublisher
+  /** The one model. */
+  readonly view: ModelView
+  readonly files: ReadonlyMap<string, Uint8Array>
+  /** What the routes passed on, newest last. */
+  readonly calls: {
+    readonly search: ModelQuery[]
+    readonly publish: { readonly zip: string; readonly options: PublishOptions }[]
+    readonly infer: {
+      readonly ref: string
+      readonly inputs: readonly InferInput[]
+      readonly options: InferOptions
+      readonly signal: AbortSignal
+    }[]
+    readonly trust: unknown[]
+  }
+  readonly listeners: Set<(event: EventView) => void>
+}
+
+/** @param overrides methods that a test wants otherwise */
+export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}): FakeNode {
+  const publisher = new TestPublisher('institute-a')
+  const made = publisher.model({ name: 'nuclei', card: utf8('name: Nuclei\n'), weights: WEIGHTS })
+  const profile = publisher.profile('institute-a', 'Institute A')
+  const owner: PublisherView = {
+    id: publisher.publisher,
+    label: 'institute-a',
+    displayName: 'Institute A',
+    petname: null,
+    right: 'run',
+    send: false,
+  }
+  const { record, id } = made.signed
+  if (record.kind !== 'model') throw new TypeError('the test publisher made no model')
+  const { body } = record
+  const summary: ModelSummary = {
+    ref: 'institute-a/nuclei@1.0.0',
+    record: id,
+    root: body.root,
+    publisher: owner,
+    name: body.name,
+    version: body.version,
+    title: 'Nuclei',
+    description: 'Segments nuclei',
+    license: 'MIT',
+    tags: ['nuclei'],
+    published: AT,
+    weights: ['onnx'],
+    inputs: ['batch,channel:1,y,x'],
+    tested: body.tested,
+    withdrawn: null,
+    held: true,
+    runnable: { here: true, reason: null },
+  }
+  const model: ModelView = {
+    ...summary,
+    key: record.key,
+    position: { epoch: record.epoch, seq: record.seq },
+    files: body.files.map((file) => ({ ...file, held: true })),
+    bytes: body.files.reduce((sum, file) => sum + file.size, 0),
+    aliases: [],
+    versions: [{ version: body.version, record: id }],
+    card: describeModel({ name: 'Nuclei', license: 'MIT' }),
+  }
+  const known = [model.ref, 'institute-a/nuclei', id, publisher.publisher]
+  const calls: FakeNode['calls'] = { search: [], publish: [], infer: [], trust: [] }
+  const listeners: FakeNode['listeners'] = new Set()
+  const tokens = new Map<string, readonly Scope[]>([
+    ['operator', ['read', 'infer', 'publish', 'admin']],
+    ['reader', ['read']],
+    ['publisher', ['publish']],
+  ])
+  const peer: PeerView = {
+    peer: PEER,
+    addresses: ['/ip4/127.0.0.1/tcp/7071'],
+    connected: true,
+    publisher: owner,
+    roles: ['sync', 'serve'],
+    rttMs: 0.4,
+    lastSync: null,
+    serves: 1,
+    queue: 0,
+  }
+  const trust = { items: [{ publisher: owner, own: true }], strangers: [] }
+  const published: PublishView = {
+    dryRun: false,
+    record: id,
+    ref: model.ref,
+    name: model.name,
+    version: model.version,
+    root: model.root,
+    files: body.files.map(({ path, size, role }) => ({ path, size, role })),
+    bytes: model.bytes,
+    tested: 'reproduced',
+    test: { worstAbsolute: 1e-6, mismatchedPerMillion: 0, ms: 12 },
+    warnings: [],
+  }
+  const find = (ref: string): ModelView => {
+    if (known.includes(ref)) return model
+    throw new ZoariumError('NOT_FOUND', 'no model of that name is known here', { got: ref })
+  }
+
+  return {
+    publisher,
+    view: model,
+    files: made.files,
+    calls,
+    listeners,
+    spool,
+    node: () => ({
+      publisher: owner,
+      peer: PEER,
+      addresses: ['/ip4/127.0.0.1/tcp/7071/p2p/12D3KooWFakePeer'],
+      version: '0.0.0',
+      started: AT,
+      counts: { records: 2, models: 1, publishers: 1 },
+      logs: [{ publisher: owner.id, key: model.key, epoch: 0, seq: 1, state: 'OK' }],
+      blobs: { count: 2, bytes: model.bytes },
+      engine: {
+        name: 'fake',
+        version: 'fake 1',
+        executionProviders: ['cpu'],
+        queued: 0,
+        running: 0,
+        warm: [id],
+      },
+      incomplete: 0,
+    }),
+    notReady: () => [],
+    peers: () => [peer],
+    connect: async () => peer,
+    sync: async () => [
+      { peer: PEER, ok: true, error: null, records: 2, bytes: 900, roundTrips: 1, ms: 3.5 },
+    ],
+    model: find,
+    search: (query) => {
+      calls.search.push(query)
+      return { items: [summary], total: 1, next: null, unlisted: [] }
+    },
+    envelope: (cid) => {
+      const found = [made.signed, profile].find((signed) => signed.id === cid)
+      if (found === undefined) throw new ZoariumError('NOT_FOUND', 'no such record')
+      return found.envelope
+    },
+    identity: (text) => {
+      if (text !== owner.id && text !== owner.label) {
+        throw new ZoariumError('NOT_FOUND', 'no such publisher')
+      }
+      return {
+        publisher: owner.id,
+        operations: publisher.operations.map((each) => Buffer.from(each).toString('base64')),
+        devices: publisher.identity.devices.map(({ key, scope, notBefore, notAfter }) => ({
+          key,
+          scope,
+          notBefore: new Date(notBefore).toISOString(),
+          notAfter: new Date(notAfter).toISOString(),
+        })),
+      }
+    },
+    file: (ref, path) => {
+      const file = find(ref).files.find((each) => each.path === path)
+      const bytes = made.files.get(path)
+      if (file === undefined || bytes === undefined) {
+        throw new ZoariumError('NOT_FOUND', 'the model has no such file', { field: path })
+      }
+      const { size, mediaType, cid } = file
+      return {
+        size,
+        mediaType,
+        cid,
+        open: async ({ start = 0, end = size }) => Readable.from([bytes.subarray(start, end)]),
+      }
+    },
+    publish: async (zip, options) => {
+      calls.publish.push({ zip, options })
+      return published
+    },
+    pull: async () => ({ record: id, ref: model.ref, bytes: model.bytes, fetched: 0, ms: 1 }),
+    infer: async (ref, inputs, options, signal) => {
+      calls.infer.push({ ref, inputs, options, signal })
+      find(ref)
+      return {
+        body: inputs[0]?.bytes ?? new Uint8Array(0),
+        mediaType: 'image/png',
+        node: 'local',
+        tried: ['local'],
+        timings: { queueMs: 0.5, computeMs: 12.25 },
+        outputs: [{ id: 'mask', axes: ['y', 'x'], shape: [2, 3], dtype: 'uint8' }],
+        notes: ['padded to a multiple of 8 µm'],
+      }
+    },
+    route: async () => [
+      {
+        node: 'local',
+        publisher: owner,
+        eligible: true,
+        reason: null,
+        cost: { uploadMs: 0, rttMs: 0, queueMs: 0, coldMs: 5, computeMs: 10, totalMs: 15 },
+      },
+      { node: PEER, publisher: null, eligible: false, reason: 'no trust rule', cost: null },
+    ],
+    trust: () => trust,
+    addTrust: (...given) => {
+      calls.trust.push(given)
+      return trust
+    },
+    removeTrust: () => trust,
+    explainTrust: (ref) => ({
+      ref,
+      publisher: owner,
+      rights: [{ right: 'run', granted: true, because: 'it is this node itself' }],
+    }),
+    tokens: () => [{ id: 't1', label: 'viewer', scopes: ['read'], created: AT, expires: null }],
+    addToken: (label, scopes, expiresMs) => ({
+      id: 't2',
+      label,
+      scopes,
+      created: AT,
+      expires: expiresMs === null ? null : new Date(expiresMs).toISOString(),
+      token: 'zo_secret',
+    }),
+    revokeToken: (token) => token === 't1',
+    scopesOf: (token) => tokens.get(token) ?? null,
+    subscribe: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    metrics: async () => '# HELP zoarium_up 1\n',
+    ...overrides,
+  }
+}

@@ -1,0 +1,247 @@
+/** A publisher with its keys, for tests: makes identities, records and heads that repeat. */
+import { toHex } from '../../protocol/bytes.ts'
+import { type Cid, cidOf } from '../../protocol/cid.ts'
+import { createTreeHasher } from '../../protocol/content-tree.ts'
+import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
+import { expectOk } from '../../protocol/errors.ts'
+import { folderCid } from '../../protocol/folder.ts'
+import { signHead } from '../../protocol/head.ts'
+import {
+  createGenesis,
+  extendIdentity,
+  type Identity,
+  keySetOf,
+  type Scope,
+  signDelegation,
+} from '../../protocol/identity.ts'
+import { LEAF_BYTES } from '../../protocol/limits.ts'
+import type { ModelDescription } from '../../protocol/model-description.ts'
+import {
+  type LogRecord,
+  type ModelFile,
+  type RecordBody,
+  type SignedRecord,
+  signRecord,
+} from '../../protocol/record.ts'
+
+/** The moment at which test publishers are founded, milliseconds. */
+export const START = Date.UTC(2026, 0, 1)
+const YEAR_MS = 365 * 24 * 3600 * 1000
+
+export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+/** 32 bytes that a text stands for. */
+export const seedOf = (text: string): Uint8Array => sha256(utf8(text))
+
+/** A signed model with what belongs to it. */
+export interface TestModel {
+  readonly signed: SignedRecord
+  readonly card: Uint8Array
+  readonly files: ReadonlyMap<string, Uint8Array>
+}
+
+export class TestPublisher {
+  readonly name: string
+  readonly roots: readonly Uint8Array[]
+  readonly seeds: Readonly<Record<Scope, Uint8Array>>
+  readonly operations: Uint8Array[]
+  identity: Identity
+  /** Time of the next record; grows by a second each. */
+  now = START + 1000
+  readonly #tips = new Map<string, { epoch: number; seq: number; id: Cid }>()
+
+  constructor(name: string) {
+    this.name = name
+    this.roots = [seedOf(`${name} root`)]
+    this.seeds = { publish: seedOf(`${name} publish`), serve: seedOf(`${name} serve`) }
+    const next = keySetOf([seedOf(`${name} next`)], 1)
+    const genesis = createGenesis({ roots: this.roots, threshold: 1, next, ts: START })
+    this.identity = genesis.identity
+    this.operations = [genesis.envelope]
+    for (const scope of ['publish', 'serve'] as const) this.delegate(scope, this.seeds[scope])
+  }
+
+  get publisher(): Cid {
+    return this.identity.publisher
+  }
+
+  key(scope: Scope = 'publish'): string {
+    return toHex(publicKeyOf(this.seeds[scope]))
+  }
+
+  delegate(scope: Scope, seed: Uint8Array): void {
+    const key = toHex(publicKeyOf(seed))
+    const times = { notBefore: START, notAfter: START + YEAR_MS, ts: START }
+    const envelope = signDelegation(this.identity, { key, scope, ...times }, this.roots)
+    this.operations.push(envelope)
+    this.identity = expectOk(extendIdentity(this.identity, envelope))
+  }
+
+  /** The next record of a log, or one with another header for a test that wants it wrong. */
+  record(
+    statement: RecordBody,
+    header: Partial<LogRecord> = {},
+    seed = this.seeds.publish,
+  ): SignedRecord {
+    const key = toHex(publicKeyOf(seed))
+    const tip = this.#tips.get(key)
+    const record = {
+      publisher: this.publisher,
+      key,
+      epoch: 0,
+      seq: tip === undefined ? 0 : tip.seq + 1,
+      prev: tip?.id ?? null,
+      idv: this.identity.length,
+      ts: this.now,
+      ...statement,
+      ...header,
+      // SAFE: a header never changes the kind here.
+    } as LogRecord
+    const signed = signRecord(record, seed)
+    this.#tips.set(key, { epoch: record.epoch, seq: record.seq, id: signed.id })
+    this.now += 1000
+    return signed
+  }
+
+  /** Forgets the newest record of the publishing log, as a node restored from a backup would. */
+  rewind(signed: SignedRecord): void {
+    const { epoch, seq, key } = signed.record
+    this.#tips.set(key, { epoch, seq, id: signed.id })
+  }
+
+  /** A model record with a card and one more file; the card need not be readable. */
+  model(options: {
+    readonly name: string
+    readonly version?: string
+    readonly card?: Uint8Array
+    readonly weights?: Uint8Array
+    readonly aliases?: readonly string[]
+    readonly header?: Partial<LogRecord>
+    readonly seed?: Uint8Array
+  }): TestModel {
+    const { name, version = '1.0.0', aliases = [] } = options
+    const card = options.card ?? utf8(`name: ${name}\nversion: ${version}\n`)
+    const weights = options.weights ?? utf8(`weights of ${this.name} ${name} ${version}`)
+    const files = [
+      fileOf('rdf.yaml', card, 'card', 'application/yaml'),
+      fileOf('weights.onnx', weights, 'weights', 'application/octet-stream'),
+    ]
+    const [cardFile] = files
+    const body = {
+      name,
+      version,
+      card: cardFile?.cid ?? cidOf('raw', card),
+      files,
+      root: expectOk(folderCid(files)),
+      parents: [],
+      origin: null,
+      aliases,
+      tested: 'untested',
+    } as const
+    return {
+      signed: this.record({ kind: 'model', body }, options.header, options.seed),
+      card,
+      files: new Map([
+        ['rdf.yaml', card],
+        ['weights.onnx', weights],
+      ]),
+    }
+  }
+
+  profile(label: string, displayName = label, replaces: readonly Cid[] = []): SignedRecord {
+    const body = { label, displayName, handle: null, url: null, ror: null, replaces }
+    return this.record({ kind: 'profile', body })
+  }
+
+  withdraw(target: Cid, verb: 'yank' | 'recall' = 'yank'): SignedRecord {
+    return this.record({
+      kind: 'withdraw',
+      body: { target, verb, reason: 'wrong-output', note: '' },
+    })
+  }
+
+  tag(name: string, tag: string, target: Cid, replaces: readonly Cid[] = []): SignedRecord {
+    return this.record({ kind: 'tag', body: { name, tag, target, replaces } })
+  }
+
+  head(signed: SignedRecord, issued = this.now, lifeMs = 24 * 3600 * 1000): Uint8Array {
+    const { publisher, key, epoch, seq } = signed.record
+    const seed = Object.values(this.seeds).find((each) => toHex(publicKeyOf(each)) === key)
+    const head = { publisher, key, epoch, seq, tip: signed.id, issued, expires: issued + lifeMs }
+    return signHead(head, seed ?? this.seeds.publish)
+  }
+}
+
+export function fileOf(
+  path: string,
+  bytes: Uint8Array,
+  role: ModelFile['role'],
+  mediaType: string,
+): ModelFile {
+  const hasher = createTreeHasher()
+  for (let at = 0; at < bytes.length; at += LEAF_BYTES) {
+    hasher.leaf(bytes.subarray(at, at + LEAF_BYTES))
+  }
+  const { cid, size, sha256: hash } = hasher.finish()
+  return { path, size, cid, sha256: hash, role, mediaType }
+}
+
+/** A description with one image input; for catalogues, which do not read cards. */
+export function describeModel(options: {
+  readonly name: string
+  readonly description?: string
+  readonly tags?: readonly string[]
+  readonly authors?: readonly string[]
+  readonly license?: string
+  /** Space axes of the input, default `yx`. */
+  readonly axes?: string
+  /** Default: no channel axis. */
+  readonly channels?: number | { readonly min: number; readonly step: number }
+  readonly dtype?: 'float32' | 'uint8' | 'uint16'
+}): ModelDescription {
+  const { name, axes = 'yx', channels, dtype = 'float32' } = options
+  const common = { scale: 1, unit: null, halo: 0, channelNames: [] }
+  const space = [...axes].map((id) => ({
+    ...common,
+    type: id === 't' ? ('time' as const) : ('space' as const),
+    id: id === 't' ? 'time' : id,
+    size: { kind: 'stepped', min: 64, step: 8 } as const,
+  }))
+  const channelSize =
+    typeof channels === 'number'
+      ? ({ kind: 'fixed', size: channels } as const)
+      : ({ kind: 'stepped', ...(channels ?? { min: 1, step: 1 }) } as const)
+  const channel = { ...common, type: 'channel' as const, id: 'channel', size: channelSize }
+  return {
+    formatVersion: '0.5.4',
+    name,
+    description: options.description ?? '',
+    id: null,
+    version: null,
+    license: options.license ?? null,
+    tags: options.tags ?? [],
+    authors: (options.authors ?? []).map((each) => ({
+      name: each,
+      affiliation: null,
+      orcid: null,
+    })),
+    cite: [],
+    documentation: null,
+    covers: [],
+    inputs: [
+      {
+        id: 'raw',
+        description: '',
+        axes: channels === undefined ? space : [channel, ...space],
+        dtype,
+        optional: false,
+        testTensor: null,
+        sampleTensor: null,
+        operations: [],
+      },
+    ],
+    outputs: [],
+    weights: [],
+    tolerances: [],
+    files: [],
+  }
+}

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
+import { cidOf } from '../../protocol/cid.ts'
+import { fileLedger } from '../../registry/key-files.ts'
+import { MemoryCatalogue } from '../../registry/memory-catalogue.ts'
+import { memoryLedger, type SignedPosition, Signer, scopeOf } from '../../registry/signer.ts'
+import { temporaryFolder } from '../helpers/folder.ts'
+import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
+
+describe('registry/signer', () => {
+  let embl: TestPublisher
+  let catalogue: MemoryCatalogue
+  beforeEach(() => {
+    embl = new TestPublisher('embl')
+    catalogue = new MemoryCatalogue()
+  })
+
+  const signerOf = (ledger = memoryLedger()): Signer =>
+    new Signer({ publisher: embl.publisher, seeds: embl.seeds, ledger })
+  /** Appends a record to the catalogue as if this node had signed it. */
+  const append = (name: string): SignedPosition => {
+    const { signed } = embl.model({ name })
+    catalogue.appendRecord(signed, { description: describeModel({ name }) })
+    return { epoch: 0, seq: signed.record.seq, id: signed.id }
+  }
+
+  it('has a key for each scope, and says where one is missing', () => {
+    const signer = signerOf()
+    assert.equal(signer.device('publish').key, embl.key('publish'))
+    assert.deepEqual(signer.device('serve').seed, embl.seeds.serve)
+    assert.deepEqual(signer.scopes(), ['publish', 'serve'])
+    const seeds = { publish: null, serve: embl.seeds.serve }
+    const serving = new Signer({ publisher: embl.publisher, seeds, ledger: memoryLedger() })
+    assert.deepEqual(serving.scopes(), ['serve'])
+    assert.throws(() => serving.device('publish'), { code: 'SCOPE' })
+  })
+
+  it('signs attestations with the key to serve, the rest with the key to publish', () => {
+    assert.equal(scopeOf('attest'), 'serve')
+    for (const kind of ['model', 'withdraw', 'tag', 'profile', 'roster'] as const) {
+      assert.equal(scopeOf(kind), 'publish')
+    }
+  })
+
+  it('is sure with nothing signed, at the same record, and behind the catalogue', () => {
+    const signer = signerOf()
+    signer.requireSure(catalogue, embl.key())
+    signer.prepare(embl.key(), append('a')).commit()
+    signer.requireSure(catalogue, embl.key())
+    append('b')
+    signer.requireSure(catalogue, embl.key())
+  })
+
+  it('is unsure ahead of the catalogue, as after the restore of a backup', () => {
+    const signer = signerOf()
+    append('a')
+    const lost = { epoch: 0, seq: 1, id: embl.model({ name: 'b' }).signed.id }
+    signer.prepare(embl.key(), lost).commit()
+    assert.throws(() => signer.requireSure(catalogue, embl.key()), { code: 'SELF_UNSURE' })
+    signer.requireSure(catalogue, embl.key('serve'))
+    assert.throws(() => signer.requireSure(new MemoryCatalogue(), embl.key()), {
+      code: 'SELF_UNSURE',
+    })
+  })
+
+  it('is unsure where another record stands at its position', () => {
+    const signer = signerOf()
+    append('a')
+    const other = { epoch: 0, seq: 0, id: cidOf('dag-cbor', utf8('another')) }
+    signer.prepare(embl.key(), other).commit()
+    assert.throws(() => signer.requireSure(catalogue, embl.key()), { code: 'SELF_UNSURE' })
+  })
+
+  it('does not count a position whose record was never kept', () => {
+    const ledger = memoryLedger()
+    const signer = signerOf(ledger)
+    signer.prepare(embl.key(), { epoch: 0, seq: 0, id: cidOf('dag-cbor', utf8('x')) }).drop()
+    signer.requireSure(catalogue, embl.key())
+    assert.equal(ledger.read().size, 0)
+  })
+
+  it('catches up with a catalogue that is ahead, and only then', () => {
+    const ledger = memoryLedger()
+    const signer = signerOf(ledger)
+    append('a')
+    const tip = append('b')
+    signer.catchUp(catalogue)
+    assert.deepEqual([...ledger.read()], [[embl.key(), tip]])
+    signer.catchUp(new MemoryCatalogue())
+    assert.deepEqual([...ledger.read()], [[embl.key(), tip]])
+  })
+
+  it('remembers across restarts what it signed with each key', () => {
+    const file = path.join(temporaryFolder(), 'last-signed.json')
+    const signer = signerOf(fileLedger(file))
+    const tip = append('a')
+    signer.prepare(embl.key(), tip).commit()
+    const other = { epoch: 0, seq: 7, id: tip.id }
+    signer.prepare(embl.key('serve'), other).commit()
+    const kept = fileLedger(file).read()
+    assert.deepEqual(kept.get(embl.key()), tip)
+    assert.deepEqual(kept.get(embl.key('serve')), other)
+  })
+
+  it('says when its ledger is damaged', () => {
+    const file = path.join(temporaryFolder(), 'last-signed.json')
+    for (const text of [
+      '{',
+      '[]',
+      '{"version":1,"logs":{"k":{"seq":1}}}',
+      '{"version":1,"logs":7}',
+    ]) {
+      fs.writeFileSync(file, text)
+      assert.throws(
+        () => signerOf(fileLedger(file)),
+        (error: { code: string }) => ['STORE', 'NEWER_STORE'].includes(error.code),
+      )
+    }
+    fs.writeFileSync(file, '{"version":2}')
+    assert.throws(() => signerOf(fileLedger(file)), { code: 'NEWER_STORE' })
+  })
+})

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
+import Database from 'better-sqlite3'
+import { SqliteCatalogue } from '../../registry/sqlite-catalogue.ts'
+import { temporaryFolder } from '../helpers/folder.ts'
+import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
+import { catalogueSuite } from '../suites/catalogue.ts'
+
+catalogueSuite('registry/sqlite-catalogue', () => new SqliteCatalogue(':memory:'))
+
+const { pragma } = Database.prototype
+
+/** Sees the settings of every database that is opened, until the end of the test. */
+function watchPragmas(seen: (db: Database.Database, source: string) => void): void {
+  Database.prototype.pragma = function (this: Database.Database, ...args) {
+    seen(this, args[0])
+    return pragma.apply(this, args)
+  }
+}
+
+describe('registry/sqlite-catalogue', () => {
+  afterEach(() => {
+    Database.prototype.pragma = pragma
+  })
+  const freshFile = (): string => path.join(temporaryFolder(), 'catalogue.sqlite')
+
+  it('has everything again after it was closed', () => {
+    const file = freshFile()
+    const embl = new TestPublisher('embl')
+    const { signed, card } = embl.model({ name: 'a' })
+    const first = new SqliteCatalogue(file)
+    first.appendRecord(signed, { card, description: describeModel({ name: 'A' }) })
+    first.close()
+    const second = new SqliteCatalogue(file)
+    assert.equal(second.search({ text: 'a' }).items[0]?.record, signed.id)
+    assert.deepEqual(second.record(signed.id)?.envelope, signed.envelope)
+    second.close()
+  })
+
+  it('waits for the disk at every commit', () => {
+    // Without this an acknowledged publish could be lost in a power cut.
+    const pragmas: string[] = []
+    watchPragmas((_, source) => pragmas.push(source))
+    new SqliteCatalogue(freshFile()).close()
+    const wanted = [
+      'journal_mode = WAL',
+      'synchronous = FULL',
+      'foreign_keys = ON',
+      'cell_size_check = ON',
+      'trusted_schema = OFF',
+    ]
+    for (const each of wanted) assert(pragmas.includes(each), each)
+  })
+
+  it('refuses a store of a newer version and leaves it untouched', () => {
+    const file = freshFile()
+    const db = new Database(file)
+    db.exec('CREATE TABLE future (x); PRAGMA user_version = 9999')
+    db.close()
+    const before = fs.readFileSync(file)
+    assert.throws(() => new SqliteCatalogue(file), { code: 'NEWER_STORE' })
+    assert.deepEqual(fs.readFileSync(file), before)
+  })
+
+  it('says when the file is not a database', () => {
+    const file = freshFile()
+    fs.writeFileSync(file, 'x'.repeat(8192))
+    assert.throws(() => new SqliteCatalogue(file), { code: 'STORE' })
+  })
+
+  it('finds a damaged page after an unclean end', () => {
+    const file = freshFile()
+    const catalogue = new SqliteCatalogue(file)
+    for (let n = 0; n < 200; n += 1) catalogue.putSetting(`key ${n}`, 'v'.repeat(500))
+    catalogue.close()
+    const bytes = fs.readFileSync(file)
+    bytes.fill(0xff, bytes.length - 4096 * 3)
+    fs.writeFileSync(file, bytes)
+    fs.writeFileSync(`${file}-wal`, '')
+    assert.throws(() => new SqliteCatalogue(file), { code: 'STORE' })
+  })
+
+  it('says when the disk is full, and is whole afterwards', () => {
+    const file = freshFile()
+    watchPragmas((db, source) => {
+      if (source === 'synchronous = FULL') pragma.call(db, 'max_page_count = 100')
+    })
+    const catalogue = new SqliteCatalogue(file)
+    catalogue.putSetting('first', 'here')
+    const { publisher } = new TestPublisher('x')
+    const large = [new Uint8Array(10_000_000)]
+    assert.throws(() => catalogue.putTree(publisher, large), { code: 'DISK_FULL' })
+    assert.equal(catalogue.tree(publisher), null)
+    catalogue.putSetting('second', 'here too')
+    catalogue.close()
+    const again = new SqliteCatalogue(file)
+    assert.deepEqual([again.setting('first'), again.setting('second')], ['here', 'here too'])
+    again.close()
+  })
+
+  it('says when the file cannot be opened', () => {
+    assert.throws(() => new SqliteCatalogue(temporaryFolder()), { code: 'STORE' })
+  })
+
+  it('does not confuse a defect with a failing disk', () => {
+    const catalogue = new SqliteCatalogue(':memory:')
+    const { publisher } = new TestPublisher('embl')
+    catalogue.putIdentityOp(publisher, 0, utf8('op'))
+    assert.throws(() => catalogue.putIdentityOp(publisher, 0, utf8('op')), Database.SqliteError)
+    catalogue.close()
+  })
+})

@@ -1,0 +1,537 @@
+/** The contract of catalogues, run on every implementation. */
+import assert from 'node:assert/strict'
+import type { Cid } from '../../protocol/cid.ts'
+import { cidOf } from '../../protocol/cid.ts'
+import type { ModelDescription } from '../../protocol/model-description.ts'
+import type { Catalogue, ModelQuery, ProfileRow } from '../../registry/catalogue.ts'
+import { profileOf } from '../../registry/profile.ts'
+import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
+
+type ModelOptions = Parameters<TestPublisher['model']>[0] & {
+  readonly description?: Partial<Parameters<typeof describeModel>[0]>
+}
+
+export function catalogueSuite(name: string, open: () => Catalogue): void {
+  describe(`${name} as a catalogue`, () => {
+    let catalogue: Catalogue
+    let embl: TestPublisher
+    let crick: TestPublisher
+    beforeEach(() => {
+      catalogue = open()
+      embl = new TestPublisher('embl')
+      crick = new TestPublisher('crick')
+    })
+    afterEach(() => catalogue.close())
+
+    const add = (publisher: TestPublisher, options: ModelOptions): Cid => {
+      const { signed, card } = publisher.model(options)
+      const description: ModelDescription = describeModel({
+        name: options.name,
+        ...options.description,
+      })
+      catalogue.appendRecord(signed, { card, description })
+      return signed.id
+    }
+    const profileRow = (
+      publisher: TestPublisher,
+      ...rest: Parameters<TestPublisher['profile']>
+    ): ProfileRow => {
+      const { id, envelope, record } = publisher.profile(...rest)
+      assert(record.kind === 'profile')
+      return profileOf(id, envelope, publisher.publisher, record.body)
+    }
+    const found = (query: ModelQuery): string[] =>
+      catalogue.search(query).items.map((model) => `${model.name}@${model.version}`)
+
+    describe('identity chains', () => {
+      it('keeps operations in order, from any number on', () => {
+        const { publisher } = embl
+        assert.deepEqual(catalogue.identityOps(publisher), [])
+        embl.operations.forEach((each, n) => {
+          catalogue.putIdentityOp(publisher, n, each)
+        })
+        assert.deepEqual(catalogue.identityOps(publisher), embl.operations)
+        assert.deepEqual(catalogue.identityOps(publisher, 2), embl.operations.slice(2))
+        assert.deepEqual(catalogue.identityOps(publisher, 9), [])
+      })
+
+      it('lists publishers in the order of their coming, and drops one with all its traces', () => {
+        for (const { publisher, operations } of [embl, crick]) {
+          catalogue.putIdentityOp(publisher, 0, operations[0] ?? new Uint8Array())
+        }
+        catalogue.putHead(embl.publisher, embl.key(), utf8('head'), 5)
+        catalogue.putProfile(profileRow(embl, 'embl'))
+        assert.deepEqual(catalogue.publishers(), [embl.publisher, crick.publisher])
+        catalogue.dropPublisher(embl.publisher)
+        assert.deepEqual(catalogue.publishers(), [crick.publisher])
+        assert.deepEqual(catalogue.identityOps(embl.publisher), [])
+        assert.deepEqual(catalogue.heads(embl.publisher), [])
+        assert.equal(catalogue.profile(embl.publisher), null)
+      })
+    })
+
+    describe('logs', () => {
+      it('keeps records by id and position', () => {
+        const records = ['a', 'b', 'c'].map((name) => embl.model({ name }).signed)
+        for (const signed of records) {
+          catalogue.appendRecord(signed, { description: describeModel({ name: 'x' }) })
+        }
+        const [first, second, third] = records.map(({ envelope }) => envelope)
+        const place = [embl.publisher, embl.key()] as const
+        const { id } = records[1] ?? assert.fail()
+        assert.deepEqual(catalogue.record(id), { envelope: second, kind: 'model' })
+        assert.equal(catalogue.record(cidOf('dag-cbor', utf8('nothing'))), null)
+        assert.deepEqual(catalogue.recordAt(...place, { epoch: 0, seq: 2 }), third)
+        assert.equal(catalogue.recordAt(...place, { epoch: 0, seq: 3 }), null)
+        assert.deepEqual(catalogue.recordsAfter(...place, null, 2), [first, second])
+        assert.deepEqual(catalogue.recordsAfter(...place, { epoch: 0, seq: 0 }, 9), [second, third])
+        assert.deepEqual(catalogue.recordsAfter(...place, { epoch: 0, seq: 2 }, 9), [])
+        assert.deepEqual(catalogue.recordsAfter(crick.publisher, crick.key(), null, 9), [])
+      })
+
+      it('tells the newest position of each log', () => {
+        assert.equal(catalogue.log(embl.publisher, embl.key()), null)
+        add(embl, { name: 'a' })
+        const tip = add(embl, { name: 'b' })
+        add(crick, { name: 'c' })
+        const log = catalogue.log(embl.publisher, embl.key())
+        assert.deepEqual(log, {
+          publisher: embl.publisher,
+          key: embl.key(),
+          epoch: 0,
+          seq: 1,
+          tip,
+          head: null,
+          headIssued: 0,
+          proof: null,
+        })
+        assert.deepEqual(catalogue.logs(embl.publisher), [log])
+        const order = [embl.publisher, crick.publisher].sort()
+        assert.deepEqual(
+          catalogue.logs().map(({ publisher }) => publisher),
+          order,
+        )
+      })
+
+      it('refuses a second record at a position, and changes nothing', () => {
+        add(embl, { name: 'a' })
+        const before = catalogue.log(embl.publisher, embl.key())
+        const { signed } = embl.model({ name: 'b' })
+        catalogue.appendRecord(signed, { description: describeModel({ name: 'b' }) })
+        assert.throws(() =>
+          catalogue.appendRecord(signed, { description: describeModel({ name: 'b' }) }),
+        )
+        assert.equal(before?.seq, 0)
+        assert.equal(catalogue.log(embl.publisher, embl.key())?.seq, 1)
+        assert.equal(catalogue.counts().records, 2)
+      })
+
+      it('keeps the newest head of a key, also without its log', () => {
+        catalogue.putHead(embl.publisher, embl.key(), utf8('one'), 1)
+        catalogue.putHead(embl.publisher, embl.key(), utf8('two'), 2)
+        assert.deepEqual(catalogue.heads(embl.publisher), [
+          { key: embl.key(), envelope: utf8('two'), issued: 2 },
+        ])
+        add(embl, { name: 'a' })
+        const log = catalogue.log(embl.publisher, embl.key())
+        assert.deepEqual([log?.head, log?.headIssued], [utf8('two'), 2])
+      })
+
+      it('keeps the first proof of a fork', () => {
+        add(embl, { name: 'a' })
+        catalogue.putProof(embl.publisher, embl.key(), utf8('a'), utf8('b'))
+        catalogue.putProof(embl.publisher, embl.key(), utf8('c'), utf8('d'))
+        assert.deepEqual(catalogue.log(embl.publisher, embl.key())?.proof, [utf8('a'), utf8('b')])
+      })
+
+      it('keeps the bytes of cards', () => {
+        const card = utf8('name: a\n')
+        add(embl, { name: 'a', card })
+        assert.deepEqual(catalogue.card(cidOf('raw', card)), card)
+        assert.equal(catalogue.card(cidOf('raw', utf8('other'))), null)
+      })
+    })
+
+    describe('profiles', () => {
+      it('keeps the greatest of those that none replaces, in any order of coming', () => {
+        const first = profileRow(embl, 'embl')
+        const second = profileRow(embl, 'embl-hd')
+        const third = profileRow(embl, 'embl-heidelberg', 'EMBL', [first.record, second.record])
+        const rows = [first, second].sort((a, b) => (a.record < b.record ? -1 : 1))
+        for (const row of rows) catalogue.putProfile(row)
+        assert.deepEqual(catalogue.profile(embl.publisher), rows[1])
+        catalogue.putProfile(third)
+        assert.deepEqual(catalogue.profile(embl.publisher), third)
+
+        catalogue.dropPublisher(embl.publisher)
+        for (const row of [third, second, first]) catalogue.putProfile(row)
+        assert.deepEqual(catalogue.profile(embl.publisher), third)
+      })
+
+      it('finds standing profiles by label', () => {
+        const old = profileRow(embl, 'imaging')
+        catalogue.putProfile(old)
+        catalogue.putProfile(profileRow(embl, 'embl', 'EMBL', [old.record]))
+        catalogue.putProfile(profileRow(crick, 'imaging'))
+        const publishers = catalogue.profilesByLabel('imaging').map(({ publisher }) => publisher)
+        assert.deepEqual(publishers, [crick.publisher])
+        assert.deepEqual(catalogue.profilesByLabel('nobody'), [])
+      })
+
+      it('takes a profile from its record', () => {
+        const signed = embl.profile('embl', 'EMBL')
+        catalogue.appendRecord(signed, {})
+        assert.equal(catalogue.profile(embl.publisher)?.displayName, 'EMBL')
+      })
+    })
+
+    describe('models', () => {
+      it('gives back what the record and the description say', () => {
+        const { signed, card } = embl.model({ name: 'nuclei', aliases: ['10.5281/zenodo.1'] })
+        const description = describeModel({ name: 'Nuclei', tags: ['2D'], channels: 1 })
+        catalogue.appendRecord(signed, { card, description })
+        const { record } = signed
+        assert(record.kind === 'model')
+        assert.deepEqual(catalogue.model(signed.id), {
+          record: signed.id,
+          publisher: embl.publisher,
+          name: 'nuclei',
+          version: '1.0.0',
+          root: record.body.root,
+          card: record.body.card,
+          ts: record.ts,
+          description,
+          files: record.body.files,
+          aliases: ['10.5281/zenodo.1'],
+          tested: 'untested',
+          withdrawn: null,
+          unreadable: null,
+        })
+      })
+
+      it('says why a card could not be read', () => {
+        const { signed, card } = embl.model({ name: 'old' })
+        const unreadable = { code: 'FORMAT_VERSION', message: 'format 0.4' } as const
+        catalogue.appendRecord(signed, {
+          card,
+          description: describeModel({ name: 'old' }),
+          unreadable,
+        })
+        assert.deepEqual(catalogue.model(signed.id)?.unreadable, unreadable)
+      })
+
+      it('orders versions by position, not by the clock', () => {
+        add(embl, { name: 'a', version: '1.0.0' })
+        add(embl, { name: 'a', version: '2.0.0', header: { ts: 1000 } })
+        add(embl, { name: 'b' })
+        add(embl, { name: 'a', version: '1.5.0' })
+        const versions = catalogue.modelVersions(embl.publisher, 'a').map((each) => each.version)
+        assert.deepEqual(versions, ['1.5.0', '2.0.0', '1.0.0'])
+        assert.deepEqual(catalogue.modelVersions(crick.publisher, 'a'), [])
+      })
+
+      it('finds models by alias, root, file and publisher', () => {
+        const weights = utf8('the same weights')
+        const card = utf8('the same card')
+        const first = add(embl, { name: 'a', weights, card, aliases: ['affable-shark'] })
+        const second = add(crick, { name: 'b', weights, card })
+        const third = add(embl, { name: 'c' })
+        const root = catalogue.model(first)?.root ?? assert.fail()
+        const ids = (models: readonly { record: Cid }[]): Cid[] =>
+          models.map(({ record }) => record)
+        assert.deepEqual(ids(catalogue.modelsByAlias('affable-shark')), [first])
+        assert.deepEqual(ids(catalogue.modelsByAlias('shark')), [])
+        assert.deepEqual(ids(catalogue.modelsByRoot(root)), [first, second].sort())
+        assert.deepEqual(catalogue.recordsWithFile(cidOf('raw', weights)), [first, second].sort())
+        assert.deepEqual(catalogue.recordsWithFile(cidOf('raw', utf8('none'))), [])
+        assert.deepEqual(catalogue.modelIds(embl.publisher), [first, third])
+      })
+
+      it('marks what its own publisher withdrew, by the strongest verb', () => {
+        const target = add(embl, { name: 'a' })
+        catalogue.appendRecord(crick.withdraw(target, 'recall'), {})
+        assert.equal(catalogue.model(target)?.withdrawn, null)
+        catalogue.appendRecord(embl.withdraw(target, 'recall'), {})
+        catalogue.appendRecord(embl.withdraw(target, 'yank'), {})
+        assert.equal(catalogue.model(target)?.withdrawn, 'recall')
+      })
+
+      it('marks a model whose withdrawal came first', () => {
+        const { signed } = embl.model({ name: 'a', seed: embl.seeds.serve })
+        catalogue.appendRecord(embl.withdraw(signed.id, 'yank'), {})
+        catalogue.appendRecord(signed, { description: describeModel({ name: 'a' }) })
+        assert.equal(catalogue.model(signed.id)?.withdrawn, 'yank')
+        assert.deepEqual(found({}), [])
+      })
+
+      it('follows tags that replace each other', () => {
+        const first = add(embl, { name: 'a', version: '1' })
+        const second = add(embl, { name: 'a', version: '2' })
+        const tag = embl.tag('a', 'stable', first)
+        catalogue.appendRecord(tag, {})
+        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), first)
+        catalogue.appendRecord(embl.tag('a', 'stable', second, [tag.id]), {})
+        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), second)
+        assert.equal(catalogue.tag(embl.publisher, 'a', 'beta'), null)
+        assert.equal(catalogue.tag(crick.publisher, 'a', 'stable'), null)
+      })
+
+      it('takes the greatest of tags that none replaces', () => {
+        const targets = ['1', '2'].map((version) => add(embl, { name: 'a', version }))
+        const tags = targets.map((target) => embl.tag('a', 'stable', target))
+        for (const tag of tags) catalogue.appendRecord(tag, {})
+        const [first, second] = tags.map(({ id }) => id)
+        const winner = (first ?? '') > (second ?? '') ? targets[0] : targets[1]
+        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), winner)
+      })
+    })
+
+    describe('search', () => {
+      it('lists the newest version of each name that stands, newest first', () => {
+        add(embl, { name: 'a', version: '1' })
+        const second = add(embl, { name: 'a', version: '2' })
+        crick.now = embl.now
+        add(crick, { name: 'a', version: '7' })
+        assert.deepEqual(found({}), ['a@7', 'a@2'])
+        catalogue.appendRecord(embl.withdraw(second), {})
+        assert.deepEqual(found({}), ['a@7', 'a@1'])
+      })
+
+      it('finds words in name, description, tags, authors, aliases and the publisher', () => {
+        catalogue.appendRecord(embl.profile('embl', 'European Laboratory'), {})
+        add(embl, {
+          name: 'nuclei-unet',
+          aliases: ['affable-shark'],
+          description: {
+            name: 'Nuclei U-Net',
+            description: 'Segments nuclei in fluorescence images',
+            tags: ['DAPI'],
+            authors: ['Žofia Müller'],
+          },
+        })
+        const texts = [
+          'nuclei',
+          'fluorescence',
+          'dapi',
+          'muller',
+          'ŽOFIA',
+          'shark',
+          'embl',
+          'european',
+        ]
+        for (const text of texts) assert.deepEqual(found({ text }), ['nuclei-unet@1.0.0'], text)
+      })
+
+      it('wants all words, and takes the last one as a beginning', () => {
+        add(embl, { name: 'a', description: { description: 'mitochondria segmentation' } })
+        add(embl, { name: 'b', description: { description: 'nuclei segmentation' } })
+        assert.deepEqual(found({ text: 'segmentation nuclei' }), ['b@1.0.0'])
+        assert.deepEqual(found({ text: 'nuclei segm' }), ['b@1.0.0'])
+        assert.deepEqual(found({ text: 'nuc segmentation' }), [])
+        assert.deepEqual(found({ text: 'mitochondria nuclei' }), [])
+      })
+
+      it('ranks a name above a description', () => {
+        add(embl, { name: 'membrane', description: { name: 'Membrane' } })
+        add(embl, { name: 'cells', description: { name: 'Cells', description: 'like membrane' } })
+        assert.deepEqual(found({ text: 'membrane' }), ['membrane@1.0.0', 'cells@1.0.0'])
+      })
+
+      it('takes every text as words, never as a language of queries', () => {
+        add(embl, { name: 'a', description: { name: 'U-Net' } })
+        const texts = [
+          '"',
+          'u-net',
+          'NEAR(',
+          'a AND',
+          '* OR',
+          'name:',
+          "u'net",
+          '^',
+          '{}',
+          'NOT',
+          '(',
+        ]
+        for (const text of texts) catalogue.search({ text })
+        assert.deepEqual(found({ text: 'u-net' }), ['a@1.0.0'])
+        assert.deepEqual(found({ text: '"u" net*' }), ['a@1.0.0'])
+        assert.deepEqual(found({ text: '  ' }), ['a@1.0.0'])
+        assert.deepEqual(found({ text: '***' }), [])
+      })
+
+      it('bounds the text', () => {
+        const words = Array.from({ length: 17 }, (_, n) => `w${n}`)
+        catalogue.search({ text: words.slice(1).join(' ') })
+        assert.throws(() => catalogue.search({ text: words.join(' ') }), { code: 'PARAMETER' })
+        catalogue.search({ text: 'a'.repeat(64) })
+        assert.throws(() => catalogue.search({ text: 'a'.repeat(65) }), { code: 'PARAMETER' })
+      })
+
+      it('follows a publisher that is renamed', () => {
+        add(embl, { name: 'a' })
+        const first = embl.profile('embl')
+        catalogue.appendRecord(first, {})
+        assert.deepEqual(found({ text: 'embl' }), ['a@1.0.0'])
+        catalogue.appendRecord(embl.profile('heidelberg', 'Heidelberg', [first.id]), {})
+        assert.deepEqual(found({ text: 'embl' }), [])
+        assert.deepEqual(found({ text: 'heidelberg' }), ['a@1.0.0'])
+      })
+
+      it('filters by axes, channels and dtype of one input', () => {
+        add(embl, { name: 'plane', description: { axes: 'yx', channels: 1 } })
+        add(embl, { name: 'rgb', description: { axes: 'xy', channels: 3, dtype: 'uint8' } })
+        add(embl, { name: 'volume', description: { axes: 'zyx' } })
+        add(embl, { name: 'any', description: { axes: 'tyx', channels: { min: 2, step: 2 } } })
+        const names = (query: ModelQuery): string[] =>
+          catalogue.search({ ...query, sort: 'name' }).items.map((model) => model.name)
+        assert.deepEqual(names({ axes: 'yx' }), ['plane', 'rgb'])
+        assert.deepEqual(names({ axes: 'bcxy' }), ['plane', 'rgb'])
+        assert.deepEqual(names({ axes: 'XYZ' }), ['volume'])
+        assert.deepEqual(names({ channels: 1 }), ['plane', 'volume'])
+        assert.deepEqual(names({ channels: 4 }), ['any'])
+        assert.deepEqual(names({ channels: 3 }), ['rgb'])
+        assert.deepEqual(names({ dtype: 'uint8' }), ['rgb'])
+        assert.deepEqual(names({ dtype: 'uint8', channels: 1 }), [])
+      })
+
+      it('filters by tag, licence and publisher, and leaves out the hidden', () => {
+        add(embl, { name: 'a', description: { tags: ['Nuclei'], license: 'MIT' } })
+        add(crick, { name: 'b', description: { tags: ['nuclei'], license: 'CC-BY-4.0' } })
+        assert.equal(catalogue.search({ tag: 'NUCLEI' }).total, 2)
+        assert.deepEqual(found({ license: 'mit' }), ['a@1.0.0'])
+        assert.deepEqual(found({ publisher: crick.publisher }), ['b@1.0.0'])
+        assert.deepEqual(found({ tag: 'nuclei', license: 'MIT', publisher: crick.publisher }), [])
+        assert.deepEqual(found({ hidden: [crick.publisher] }), ['a@1.0.0'])
+        assert.equal(catalogue.search({ hidden: [crick.publisher, embl.publisher] }).total, 0)
+        assert.deepEqual(found({ text: 'b', hidden: [crick.publisher] }), [])
+      })
+
+      for (const sort of ['newest', 'name', 'relevance'] as const) {
+        it(`pages by ${sort} without gap or repeat`, () => {
+          const names = ['d', 'a', 'c', 'e', 'b']
+          for (const name of names) add(embl, { name, description: { description: 'cell' } })
+          const query = { text: 'cell', sort, limit: 2 } as const
+          const seen: string[] = []
+          let page = catalogue.search(query)
+          assert.equal(page.total, 5, 'all hits are counted')
+          for (;;) {
+            seen.push(...page.items.map((model) => model.name))
+            if (page.next === null) break
+            // Ranks change with what is there; the other orders must stand.
+            if (sort !== 'relevance')
+              add(embl, { name: `0${seen.length}`, description: { tags: ['cell'] } })
+            page = catalogue.search({ ...query, cursor: page.next })
+          }
+          const order = { newest: ['b', 'e', 'c', 'a', 'd'], name: ['a', 'b', 'c', 'd', 'e'] }
+          if (sort === 'relevance') assert.deepEqual([...seen].sort(), order.name)
+          else assert.deepEqual(seen, order[sort])
+        })
+      }
+
+      it('refuses cursors and limits that are none', () => {
+        for (const name of ['a', 'b']) add(embl, { name })
+        const { next } = catalogue.search({ limit: 1, sort: 'name' })
+        assert(next !== null)
+        const cursors = ['', 'x', '!!!', next.slice(3), btoa('["name",7,1]'), btoa('null')]
+        for (const cursor of cursors) {
+          assert.throws(() => catalogue.search({ cursor, sort: 'name' }), { code: 'PARAMETER' })
+        }
+        assert.throws(() => catalogue.search({ cursor: next, sort: 'newest' }), {
+          code: 'PARAMETER',
+        })
+        for (const limit of [0, -1, 1.5, 101, Number.NaN]) {
+          assert.throws(() => catalogue.search({ limit }), { code: 'PARAMETER' })
+        }
+        assert.equal(catalogue.search({ limit: 100 }).items.length, 2)
+      })
+    })
+
+    describe('transactions', () => {
+      it('undo everything when the work throws', () => {
+        add(embl, { name: 'a' })
+        const work = (): void => {
+          add(embl, { name: 'b' })
+          catalogue.putSetting('k', 'v')
+          throw new Error('changed my mind')
+        }
+        assert.throws(() => catalogue.transaction(work), /changed my mind/)
+        assert.deepEqual(found({}), ['a@1.0.0'])
+        assert.equal(catalogue.setting('k'), null)
+        assert.equal(catalogue.counts().records, 1)
+      })
+
+      it('may be nested, and give back the value of the work', () => {
+        const value = catalogue.transaction(() => {
+          catalogue.putSetting('outer', '1')
+          const inner = (): void => {
+            catalogue.putSetting('inner', '1')
+            throw new Error('only this one')
+          }
+          assert.throws(() => catalogue.transaction(inner), /only this one/)
+          return 7
+        })
+        assert.equal(value, 7)
+        assert.deepEqual([catalogue.setting('outer'), catalogue.setting('inner')], ['1', null])
+      })
+    })
+
+    it('keeps the inner nodes of trees', () => {
+      const cid = cidOf('dag-pb', utf8('root'))
+      assert.equal(catalogue.tree(cid), null)
+      catalogue.putTree(cid, [utf8('root'), utf8('left'), utf8('right')])
+      catalogue.putTree(cid, [utf8('root'), utf8('left'), utf8('right')])
+      assert.deepEqual(catalogue.tree(cid), [utf8('root'), utf8('left'), utf8('right')])
+      const leaf = cidOf('raw', utf8('leaf'))
+      catalogue.putTree(leaf, [])
+      assert.equal(catalogue.tree(leaf), null)
+    })
+
+    it('keeps peers, the last seen first', () => {
+      const peer = { addresses: ['/ip4/127.0.0.1/tcp/1'], publisher: null, binding: null }
+      catalogue.putPeer({ ...peer, peer: 'a', seen: 1 })
+      catalogue.putPeer({ ...peer, peer: 'b', seen: 2 })
+      const again = {
+        ...peer,
+        peer: 'a',
+        seen: 3,
+        publisher: embl.publisher,
+        binding: utf8('binding'),
+      }
+      catalogue.putPeer(again)
+      assert.deepEqual(catalogue.peers(), [again, { ...peer, peer: 'b', seen: 2 }])
+    })
+
+    it('keeps tokens and settings', () => {
+      const token = {
+        id: 't1',
+        label: 'fiji',
+        hash: 'ab',
+        scopes: ['read', 'infer'],
+        created: 1,
+        expires: null,
+      }
+      catalogue.putToken(token)
+      assert.deepEqual(catalogue.tokens(), [token])
+      assert.equal(catalogue.removeToken('t1'), true)
+      assert.equal(catalogue.removeToken('t1'), false)
+      catalogue.putSetting('k', '1')
+      catalogue.putSetting('k', '2')
+      assert.equal(catalogue.setting('k'), '2')
+      assert.equal(catalogue.setting('none'), null)
+    })
+
+    it('counts', () => {
+      catalogue.putIdentityOp(embl.publisher, 0, utf8('op'))
+      add(embl, { name: 'a' })
+      catalogue.appendRecord(embl.profile('embl'), {})
+      assert.deepEqual(catalogue.counts(), { records: 2, models: 1, publishers: 1 })
+    })
+
+    it('does not keep hold of the memory that it is given', () => {
+      const envelope = utf8('head')
+      catalogue.putHead(embl.publisher, embl.key(), envelope, 1)
+      envelope.fill(0)
+      assert.deepEqual(catalogue.heads(embl.publisher)[0]?.envelope, utf8('head'))
+    })
+  })
+}
