@@ -48,10 +48,12 @@ export interface EngineSession {
   readonly openMs: number
   /** Resident bytes of the process, last measured. */
   readonly memoryBytes: number
+  /** False once the process is gone; a closed session never opens again. */
   readonly isOpen: boolean
   /**
-   * Runs once. One run at a time; callers queue.
-   * @throws ZoariumError INPUT, MODEL_CRASH, MODEL_MEMORY, MODEL_UNSUPPORTED, TIMEOUT, CANCELLED
+   * Runs once. One run at a time; callers queue. The elements of `inputs` are not changed.
+   * @throws ZoariumError INPUT, MODEL_FAILED, MODEL_CRASH, MODEL_MEMORY, MODEL_UNSUPPORTED,
+   * TIMEOUT, CANCELLED; after the last two and a crash the session is closed
    */
   run(inputs: readonly Tensor[], limits: RunLimits): Promise<EngineRun>
   close(): Promise<void>
@@ -59,17 +61,28 @@ export interface EngineSession {
 
 export interface RunLimits {
   readonly deadlineMs: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
+
+/** What keeps a model from the rest of the machine, beyond an own process. */
+export const ISOLATIONS = ['memory', 'network', 'parent-death', 'privileges'] as const
+export type Isolation = (typeof ISOLATIONS)[number]
 
 export interface Engine {
   readonly name: string
   /** Name and version of the runtime, e.g. `onnxruntime-node 1.30.0`. */
   readonly version: string
+  /** Execution providers that sessions can have, e.g. `cpu`. */
+  readonly executionProviders: readonly string[]
+  readonly isolation: readonly Isolation[]
+  /** Most bytes that one session may allocate. */
+  readonly memoryLimitBytes: number
   /**
    * Loads a model.
-   * @throws ZoariumError MODEL_PARSE, MODEL_UNSUPPORTED, EXTERNAL_DATA, MODEL_CRASH, MODEL_MEMORY, TIMEOUT
+   * @throws ZoariumError MODEL_PARSE, MODEL_UNSUPPORTED, EXTERNAL_DATA, MODEL_CRASH, MODEL_MEMORY,
+   * TIMEOUT, CANCELLED
    */
   open(model: EngineModel, limits: RunLimits): Promise<EngineSession>
+  /** Ends every session. */
   close(): Promise<void>
 }
