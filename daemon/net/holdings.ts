@@ -1,0 +1,104 @@
+/**
+ * What the network needs of the registry: what it may read to peers, and where it hands in what
+ * peers sent. Nothing that comes in is kept unless an `admit` says so.
+ */
+import type { Cid } from '../../protocol/cid.ts'
+import { expectOk, type Verdict } from '../../protocol/errors.ts'
+import type { Identity } from '../../protocol/identity.ts'
+import { peekRecord } from '../../protocol/record.ts'
+import type { PlainRecord, SyncSource } from '../../protocol/sync.ts'
+import type { BlobStore } from '../../registry/blob-store.ts'
+import type { PeerRow } from '../../registry/catalogue.ts'
+import type { Registry } from '../../registry/registry.ts'
+import type { Right } from '../../registry/trust.ts'
+
+export interface Holdings extends SyncSource {
+  /** This node's publisher. */
+  readonly publisher: Cid
+  readonly blobs: BlobStore
+
+  identity(publisher: Cid): Identity | null
+  may(publisher: Cid, right: Right): boolean
+  /** Whether input may be sent to nodes of that publisher. */
+  maySend(publisher: Cid): boolean
+
+  admitIdentity(publisher: Cid, operations: readonly Uint8Array[], from: number): Verdict<unknown>
+  /** A profile without its log, as of a stranger. */
+  admitProfile(envelope: Uint8Array): Verdict<unknown>
+  /** In order, one verdict each; durable together. @throws ZoariumError DISK_FULL, STORE */
+  admitRecords(records: readonly PlainRecord[]): readonly Verdict<unknown>[]
+  admitHead(envelope: Uint8Array): Verdict<{ readonly ahead: boolean }>
+  admitProof(first: Uint8Array, second: Uint8Array): Verdict<unknown>
+
+  /** Whether peers may read a blob. */
+  isShared(cid: Cid): boolean
+  /** Inner nodes of a blob's tree, root first; null where they are not known. */
+  tree(cid: Cid): readonly Uint8Array[] | null
+  /** Keeps a verified tree, before its blob becomes visible. */
+  keepTree(cid: Cid, nodes: readonly Uint8Array[]): void
+  /** A blob has become visible. */
+  blobKept(cid: Cid, size: number): void
+  /** Model records whose files are all here, this node's own first. */
+  provided(limit: number): readonly Cid[]
+
+  /** Peers that were met before, for the next start. */
+  knownPeers(): readonly PeerRow[]
+  keepPeer(peer: PeerRow): void
+  /** @returns a function that ends the listening */
+  onTrust(listener: () => void): () => void
+}
+
+/** The holdings of a registry. */
+export function holdingsOf(registry: Registry): Holdings {
+  const { catalogue } = registry
+  const plain = (envelope: Uint8Array): PlainRecord => {
+    const model = catalogue.model(expectOk(peekRecord(envelope)).id)
+    return { envelope, card: model === null ? null : catalogue.card(model.card) }
+  }
+  return {
+    publisher: registry.publisher,
+    blobs: registry.blobs,
+
+    publishers: () => registry.trust.with('list'),
+    chain: (publisher) => registry.identity(publisher),
+    logs: (publisher) =>
+      catalogue.logs(publisher).map((log) => ({ ...log, isForked: log.proof !== null })),
+    identityOps: (publisher, from, limit) => registry.identityOps(publisher, from).slice(0, limit),
+    profile: (publisher) => registry.profile(publisher)?.envelope ?? null,
+    *recordsAfter(publisher, key, after, limit) {
+      for (const each of catalogue.recordsAfter(publisher, key, after, limit)) yield plain(each)
+    },
+    recordAt(publisher, key, position) {
+      const envelope = catalogue.recordAt(publisher, key, position)
+      if (envelope === null) return null
+      return { ...plain(envelope), id: expectOk(peekRecord(envelope)).id }
+    },
+    head: (publisher, key) => catalogue.log(publisher, key)?.head ?? null,
+    proof: (publisher, key) => catalogue.log(publisher, key)?.proof ?? null,
+
+    identity: (publisher) => registry.identity(publisher),
+    may: (publisher, right) => registry.trust.may(publisher, right),
+    maySend: (publisher) => registry.trust.maySend(publisher),
+    admitIdentity: (publisher, operations, from) =>
+      registry.admitIdentity(publisher, operations, from),
+    admitProfile: (envelope) => registry.admitProfile(envelope),
+    admitRecords: (records) => registry.admitRecords(records),
+    admitHead: (envelope) => registry.admitHead(envelope),
+    admitProof: (first, second) => registry.admitProof(first, second),
+
+    isShared: (cid) => registry.isShared(cid),
+    tree: (cid) => registry.tree(cid),
+    keepTree: (cid, nodes) => registry.keepTree(cid, nodes),
+    blobKept: (cid, size) => registry.blobKept(cid, size),
+    provided: (limit) =>
+      registry.trust
+        .with('mirror')
+        .flatMap((publisher) => catalogue.modelIds(publisher))
+        .filter((record) => registry.holding(record).complete)
+        .slice(0, limit),
+
+    knownPeers: () => catalogue.peers(),
+    keepPeer: (peer) => catalogue.putPeer(peer),
+    onTrust: (listener) => registry.on('trust', listener),
+  }
+}

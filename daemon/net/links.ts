@@ -1,0 +1,18 @@
+/** What the protocols need of the node beneath them; network.ts implements it. */
+import type { Code } from '../../protocol/errors.ts'
+import type { Peer } from './peers.ts'
+import type { FrameStream } from './stream.ts'
+
+export interface Links {
+  /** Opens a stream to a connected peer. @throws ZoariumError UNREACHABLE, PEER */
+  open(peer: Peer, protocol: string): Promise<FrameStream>
+  /**
+   * Counts a fault of a peer, where the code is one.
+   * @returns false where it was one too many: the peer is shut out for a while
+   */
+  blame(peer: Peer, code: Code): boolean
+  /** Waits until a stranger may be sent so many bytes more; members never wait. */
+  pace(peer: Peer, bytes: number): Promise<void>
+  /** A peer holds something that this node lacks, by a signed head or by its own word. */
+  behind(peer: Peer, because: 'head' | 'word'): void
+}

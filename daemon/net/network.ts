@@ -1,0 +1,672 @@
+/**
+ * The network of one node: who is connected, what they hold, and the four things that go between
+ * nodes: hello, sync, blobs, inference. This file joins the parts and owns their life; what each
+ * does stands in its own file.
+ */
+import { publicKeyFromRaw } from '@libp2p/crypto/keys'
+import type { TopicValidatorResult } from '@libp2p/gossipsub'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import type { Cid } from '../../protocol/cid.ts'
+import { linkOf } from '../../protocol/cid.ts'
+import { publicKeyOf } from '../../protocol/crypto.ts'
+import { type Code, ZoariumError } from '../../protocol/errors.ts'
+import type { Heartbeat } from '../../protocol/heartbeat.ts'
+import { PROTOCOLS, TOPICS } from '../../protocol/message.ts'
+import { createSyncMemory } from '../../protocol/sync.ts'
+import type { Clock } from '../../registry/clock.ts'
+import type { Log } from '../log.ts'
+import { AddressPolicy, bareAddress } from './address.ts'
+import { BlobServer } from './blob.ts'
+import { judgeGossip } from './gossip.ts'
+import { Greeter } from './hello.ts'
+import type { Holdings } from './holdings.ts'
+import {
+  InferService,
+  type RemoteAnswer,
+  type RemoteInferHandler,
+  type RemoteRequest,
+} from './infer.ts'
+import { keepDialled } from './keep-dialled.ts'
+import type { Links } from './links.ts'
+import { createNode, MAX_CONNECTIONS, type NetNode } from './node.ts'
+import { isFault, type Peer, PeerBook } from './peers.ts'
+import { jitter, type Sleep, systemSleep } from './sleep.ts'
+import { FrameStream } from './stream.ts'
+import { type SyncReport, SyncService } from './sync.ts'
+import { TRANSFER_LIMITS, Transfer, type TransferLimits, type WantedBlob } from './transfer.ts'
+
+/** Time between two rounds in which all connected peers are compared with. */
+export const SYNC_INTERVAL_MS = 30_000
+/** Exchanges at a time in one round. */
+const SYNCS_AT_ONCE = 4
+/** A peer is asked who it is again after this. */
+const GREET_INTERVAL_MS = 10 * 60_000
+const OPEN_STREAM_MS = 10_000
+const DIAL_MS = 10_000
+const PING_MS = 5_000
+/** Answers of the DHT are hints; nothing waits longer for them. */
+const DHT_MS = 8_000
+/** Models that a node provides in the DHT, and how many of them in one round. */
+const MAX_PROVIDED = 500
+const PROVIDED_PER_ROUND = 10
+/** Peers of earlier days that are dialled at start. */
+const MAX_REDIALLED = 20
+/** Weight of members when connections must be dropped. */
+const MEMBER_TAG = { name: 'zoarium-member', value: 50 }
+
+/** Streams that one connection may hold open here, by protocol. */
+const INBOUND_STREAMS = { hello: 4, sync: 4, blob: 16, infer: 8 } as const
+
+export interface NetworkOptions {
+  readonly holdings: Holdings
+  /** 32 bytes of the transport key. */
+  readonly peerKeySeed: Uint8Array
+  /** Multiaddrs. */
+  readonly listen: readonly string[]
+  /** Multiaddrs of peers to which a connection is kept. */
+  readonly bootstrap: readonly string[]
+  readonly mdns: boolean
+  readonly dht: boolean
+  readonly log: Log
+  readonly clock: Clock
+  /** Program and version, as peers see it. */
+  readonly agent?: string
+  /** The present binding of this PeerId, or null for a node that stays a stranger. */
+  readonly binding: () => Uint8Array | null
+  readonly heartbeat: () => Uint8Array | null
+  /** Runs requests of members; null: this node runs nothing for others. */
+  readonly infer: RemoteInferHandler | null
+  readonly sleep?: Sleep
+  /** From 0 to below 1. */
+  readonly random?: () => number
+  readonly transferLimits?: TransferLimits
+}
+
+/** A peer as others see it. */
+export interface NetworkPeer {
+  readonly peer: string
+  readonly addresses: readonly string[]
+  readonly connected: boolean
+  /** Publisher of its binding, if that holds now. */
+  readonly publisher: Cid | null
+  readonly roles: readonly string[]
+  readonly agent: string
+  /** Smoothed round trip, milliseconds. */
+  readonly rttMs: number | null
+  /** When a sync last ended well, milliseconds since 1970. */
+  readonly lastSync: number | null
+  /** The newest that has not run out. */
+  readonly heartbeat: Heartbeat | null
+}
+
+export interface NetworkEvents {
+  /** A peer came, said who it is, or went. */
+  readonly peer: { readonly peer: string; readonly connected: boolean }
+  readonly heartbeat: { readonly peer: string }
+  /** A peer listens to gossip from now on. */
+  readonly gossip: { readonly peer: string }
+  readonly sync: SyncReport
+}
+
+export interface FetchOptions {
+  /** A model record that names the blob: where the DHT is asked for it. */
+  readonly record?: Cid
+  readonly signal: AbortSignal
+  readonly onProgress?: (done: number) => void
+  /** PeerIds to ask; default all connected ones. */
+  readonly peers?: readonly string[]
+}
+
+type Listener<N extends keyof NetworkEvents> = (event: NetworkEvents[N]) => void
+
+export class Network {
+  readonly peerId: string
+  readonly #options: NetworkOptions
+  readonly #addresses: AddressPolicy
+  readonly #book: PeerBook
+  readonly #sync: SyncService
+  readonly #greeter: Greeter
+  readonly #blobs: BlobServer
+  readonly #infer: InferService
+  readonly #stop = new AbortController()
+  readonly #listeners = new Map<keyof NetworkEvents, Set<Listener<never>>>()
+  readonly #loops: Promise<void>[] = []
+  readonly #greetedAt = new Map<string, number>()
+  readonly #provided = new Set<Cid>()
+  /** Peers whose next sync waits for the one under way. */
+  readonly #due = new Set<string>()
+  readonly #fetching = new Map<Cid, Promise<void>>()
+  #node: NetNode | null = null
+  #unlisten: (() => void) | null = null
+
+  constructor(options: NetworkOptions) {
+    this.#options = options
+    const { holdings, clock, log } = options
+    this.peerId = peerIdFromPublicKey(publicKeyFromRaw(publicKeyOf(options.peerKeySeed))).toString()
+    this.#addresses = new AddressPolicy(options.listen.map((each) => multiaddr(each)))
+    this.#book = new PeerBook(clock, holdings)
+    const links: Links = {
+      open: (peer, protocol) => this.#open(peer, protocol),
+      blame: (peer, code) => this.#blame(peer, code),
+      pace: (peer, bytes) => this.#pace(peer, bytes),
+      behind: (peer, because) => {
+        const budget = because === 'head' ? peer.hints : peer.nudges
+        if (budget.take()) this.#syncSoon(peer)
+      },
+    }
+    this.#sync = new SyncService(holdings, links)
+    this.#greeter = new Greeter({
+      holdings,
+      links,
+      book: this.#book,
+      sync: this.#sync,
+      clock,
+      log,
+      agent: options.agent ?? 'zoarium',
+      binding: options.binding,
+      heartbeat: options.heartbeat,
+    })
+    this.#blobs = new BlobServer(holdings, links)
+    this.#infer = new InferService({
+      holdings,
+      links,
+      book: this.#book,
+      handler: options.infer,
+      greet: (peer) => this.#greet(peer),
+    })
+    this.#links = links
+  }
+
+  readonly #links: Links
+
+  get isStarted(): boolean {
+    return this.#node?.status === 'started'
+  }
+
+  // Life
+
+  /** Listens and begins to dial. @throws ZoariumError CONFIG where an address cannot be used */
+  async start(): Promise<void> {
+    const { listen, bootstrap, mdns, dht, clock, holdings, peerKeySeed } = this.#options
+    const kept = bootstrap.map((each) => this.#parse(each))
+    for (const address of kept) this.#addresses.list(address)
+    const node = await createNode({
+      seed: peerKeySeed,
+      listen,
+      addresses: this.#addresses,
+      clock,
+      agent: this.#options.agent ?? 'zoarium',
+      mdns,
+      dht,
+      isBanned: (peer) => this.#book.isBanned(peer),
+      validate: (topic, from, data) => this.#judge(topic, from, data),
+    })
+    this.#node = node
+    await this.#handleAll(node)
+    node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail))
+    node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail))
+    node.addEventListener('peer:discovery', ({ detail }) => this.#onFound(detail.id))
+    try {
+      await node.start()
+    } catch (error) {
+      throw new ZoariumError('CONFIG', "couldn't listen on an address", { field: 'listen' }, error)
+    }
+    const { gossip } = node.services
+    for (const topic of Object.values(TOPICS)) gossip.subscribe(topic)
+    gossip.addEventListener('subscription-change', ({ detail }) =>
+      this.#emit('gossip', { peer: detail.peerId.toString() }),
+    )
+    this.#unlisten = holdings.onTrust(() => this.#syncAll())
+    this.#loops.push(this.#repeat())
+    for (const address of kept) this.#loops.push(this.#keep(address))
+    this.#redial()
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new ZoariumError('CANCELLED', 'the network is stopping'))
+    this.#unlisten?.()
+    await this.#node?.stop()
+    await Promise.allSettled([...this.#loops, ...this.#fetching.values()])
+  }
+
+  /** @returns a function that ends the listening */
+  on<N extends keyof NetworkEvents>(name: N, listener: Listener<N>): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners)
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
+
+  #emit<N extends keyof NetworkEvents>(name: N, event: NetworkEvents[N]): void {
+    // SAFE: `on` files each listener under the name that types it.
+    for (const listener of this.#listeners.get(name) ?? []) (listener as Listener<N>)(event)
+  }
+
+  async #handleAll(node: NetNode): Promise<void> {
+    const handlers = {
+      hello: async (peer: Peer, frames: FrameStream) => {
+        await this.#greeter.serve(peer, frames)
+        await this.#greeted(peer)
+      },
+      sync: (peer: Peer, frames: FrameStream) => this.#sync.serve(peer, frames),
+      blob: (peer: Peer, frames: FrameStream) =>
+        this.#blobs.serve(peer, frames, this.#book.isMember(peer)),
+      infer: (peer: Peer, frames: FrameStream) => this.#infer.serve(peer, frames),
+    }
+    for (const name of Object.keys(handlers) as (keyof typeof handlers)[]) {
+      const serve = (stream: Stream, connection: Connection) => {
+        const frames = new FrameStream(stream)
+        const peer = this.#book.get(connection.remotePeer.toString())
+        return this.#guard(peer, frames, handlers[name](peer, frames))
+      }
+      const maxInboundStreams = INBOUND_STREAMS[name]
+      await node.handle(PROTOCOLS[name], serve, { maxInboundStreams, maxOutboundStreams: 64 })
+    }
+  }
+
+  /** What a peer does wrong ends its stream, and no more. */
+  async #guard(peer: Peer, frames: FrameStream, serving: Promise<void>): Promise<void> {
+    try {
+      await serving
+    } catch (error) {
+      if (error instanceof ZoariumError) {
+        frames.abort(error)
+        this.#blame(peer, error.code)
+        this.#options.log.debug({ peer: peer.id, err: error }, 'a stream ended early')
+      } else {
+        // A bug of ours; one request must not take the daemon down with it.
+        frames.abort(new ZoariumError('INTERNAL', 'a defect in this program', {}, error))
+        this.#options.log.error({ peer: peer.id, err: error }, 'a stream met a defect')
+      }
+    }
+  }
+
+  // Connections
+
+  addresses(): readonly string[] {
+    return this.#node?.getMultiaddrs().map((address) => address.toString()) ?? []
+  }
+
+  peers(): readonly NetworkPeer[] {
+    return this.#book.all().map((peer) => {
+      const binding = this.#book.bindingOf(peer)
+      return {
+        peer: peer.id,
+        addresses: peer.addresses,
+        connected: peer.isConnected,
+        publisher: binding?.publisher ?? null,
+        roles: binding?.roles ?? [],
+        agent: peer.agent,
+        rttMs: peer.rttMs,
+        lastSync: peer.lastSync,
+        heartbeat: this.#book.heartbeatOf(peer),
+      }
+    })
+  }
+
+  /**
+   * Connects to an address that the operator names, and waits for the peer's hello.
+   * @returns its PeerId
+   * @throws ZoariumError PARAMETER, UNREACHABLE
+   */
+  async connect(address: string): Promise<string> {
+    const target = this.#parse(address)
+    this.#addresses.list(target)
+    let connection: Connection
+    try {
+      connection = await this.#started().dial(target, { signal: this.#within(DIAL_MS) })
+    } catch (error) {
+      const message = "couldn't connect to the address"
+      throw new ZoariumError('UNREACHABLE', message, { field: address }, error)
+    }
+    const peer = this.#book.get(connection.remotePeer.toString())
+    await this.#greet(peer)
+    return peer.id
+  }
+
+  #parse(address: string): Multiaddr {
+    try {
+      return multiaddr(address)
+    } catch (error) {
+      const detail = { field: address, hint: 'for example /ip4/192.0.2.1/tcp/7071' }
+      throw new ZoariumError('PARAMETER', 'not a multiaddr', detail, error)
+    }
+  }
+
+  #started(): NetNode {
+    if (this.#node === null || this.#stop.signal.aborted) {
+      throw new ZoariumError('UNREACHABLE', 'the network is not running')
+    }
+    return this.#node
+  }
+
+  #within(ms: number): AbortSignal {
+    return AbortSignal.any([AbortSignal.timeout(ms), this.#stop.signal])
+  }
+
+  #onOpen(connection: Connection): void {
+    const peer = this.#book.get(connection.remotePeer.toString())
+    peer.isConnected = true
+    peer.seen = this.#options.clock.now()
+    if (connection.direction === 'outbound') {
+      peer.addresses = [bareAddress(connection.remoteAddr)]
+      this.#background(this.#greet(peer))
+    }
+    this.#emit('peer', { peer: peer.id, connected: true })
+  }
+
+  #onGone(id: PeerId): void {
+    const peer = this.#book.get(id.toString())
+    peer.isConnected = false
+    peer.seen = this.#options.clock.now()
+    // The other side forgets, too.
+    peer.memory = createSyncMemory()
+    this.#emit('peer', { peer: peer.id, connected: false })
+  }
+
+  /** A peer was found on the local network or by the DHT. */
+  #onFound(id: PeerId): void {
+    const node = this.#node
+    if (node === null || this.#book.find(id.toString())?.isConnected) return
+    if (node.getConnections().length >= MAX_CONNECTIONS / 2) return
+    this.#background(node.dial(id, { signal: this.#within(DIAL_MS) }))
+  }
+
+  #redial(): void {
+    const node = this.#started()
+    const known = [...this.#options.holdings.knownPeers()]
+      .filter(({ peer }) => peer !== this.peerId)
+      .sort((a, b) => b.seen - a.seen)
+    for (const { addresses } of known.slice(0, MAX_REDIALLED)) {
+      const targets = addresses.flatMap((each) => {
+        const target = multiaddr(each)
+        return this.#addresses.mayDial(target) ? [target] : []
+      })
+      if (targets.length > 0) {
+        this.#background(node.dial(targets, { signal: this.#within(DIAL_MS) }))
+      }
+    }
+  }
+
+  #keep(address: Multiaddr): Promise<void> {
+    const { log, sleep = systemSleep, random = Math.random } = this.#options
+    const dial = (target: Multiaddr, signal: AbortSignal) =>
+      this.#started().dial(target, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS)]),
+      })
+    return keepDialled(address, { dial, sleep, random, log }, this.#stop.signal)
+  }
+
+  /** What fails here is tried again by a later round. */
+  #background(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (!this.#stop.signal.aborted) this.#options.log.debug({ err: error }, 'not this time')
+    })
+  }
+
+  async #greet(peer: Peer): Promise<void> {
+    await this.#greeter.greet(peer)
+    await this.#greeted(peer)
+  }
+
+  async #greeted(peer: Peer): Promise<void> {
+    const { clock, holdings } = this.#options
+    const node = this.#started()
+    const now = clock.now()
+    const isFirst = !this.#greetedAt.has(peer.id)
+    this.#greetedAt.set(peer.id, now)
+    if (this.#book.isMember(peer)) {
+      const id = peerIdFromString(peer.id)
+      const tags = { [MEMBER_TAG.name]: { value: MEMBER_TAG.value } }
+      await node.peerStore.merge(id, { tags })
+      const { addresses } = await node.peerStore.get(id)
+      holdings.keepPeer({
+        peer: peer.id,
+        addresses: addresses.map((each) => `${bareAddress(each.multiaddr)}/p2p/${peer.id}`),
+        publisher: this.#book.publisherOf(peer),
+        binding: peer.shown?.envelope ?? null,
+        seen: now,
+      })
+    }
+    this.#emit('peer', { peer: peer.id, connected: peer.isConnected })
+    if (isFirst) this.#background(this.#ping(peer))
+    this.#syncSoon(peer)
+  }
+
+  async #ping(peer: Peer): Promise<void> {
+    const options = { signal: this.#within(PING_MS) }
+    peer.measured(await this.#started().services.ping.ping(peerIdFromString(peer.id), options))
+  }
+
+  async #open(peer: Peer, protocol: string): Promise<FrameStream> {
+    const connection = this.#started()
+      .getConnections(peerIdFromString(peer.id))
+      .find(({ status, direct }) => status === 'open' && direct)
+    if (connection === undefined) {
+      throw new ZoariumError('UNREACHABLE', 'the peer is not connected', { field: peer.id })
+    }
+    let stream: Stream
+    try {
+      stream = await connection.newStream(protocol, {
+        signal: this.#within(OPEN_STREAM_MS),
+        maxOutboundStreams: 64,
+      })
+    } catch (error) {
+      const message = "couldn't open a stream to the peer"
+      throw new ZoariumError('PEER', message, { field: peer.id }, error)
+    }
+    return new FrameStream(stream)
+  }
+
+  // Bounds
+
+  #blame(peer: Peer, code: Code): boolean {
+    if (!isFault(code) || peer.fault()) return true
+    if (this.#book.isBanned(peer.id)) return false
+    const ms = this.#book.ban(peer)
+    this.#options.log.warn({ peer: peer.id, code, ms }, 'a peer is shut out for a while')
+    const node = this.#node
+    if (node !== null) this.#background(node.hangUp(peerIdFromString(peer.id)))
+    return false
+  }
+
+  async #pace(peer: Peer, bytes: number): Promise<void> {
+    if (this.#book.isMember(peer)) return
+    const ms = peer.budget.owe(bytes)
+    const { sleep = systemSleep } = this.#options
+    if (ms > 0) await sleep(ms, this.#stop.signal)
+  }
+
+  // Sync
+
+  /**
+   * Compares with one peer, or with all connected ones, now.
+   * @throws ZoariumError UNREACHABLE where the peer named is not connected
+   */
+  async syncNow(peer: string | null = null): Promise<readonly SyncReport[]> {
+    if (peer === null) {
+      return Promise.all(this.#book.connected().map((each) => this.#syncWith(each)))
+    }
+    const named = this.#book.find(peer)
+    if (named === null || !named.isConnected) {
+      throw new ZoariumError('UNREACHABLE', 'the peer is not connected', { field: peer })
+    }
+    return [await this.#syncWith(named)]
+  }
+
+  async #syncWith(peer: Peer): Promise<SyncReport> {
+    const report = await this.#sync.sync(peer)
+    if (report.ok) peer.lastSync = this.#options.clock.now()
+    this.#emit('sync', report)
+    if (report.more) this.#syncSoon(peer)
+    return report
+  }
+
+  /** Once more after the one under way, which may have missed what is new. */
+  #syncSoon(peer: Peer): void {
+    if (this.#due.has(peer.id) || this.#stop.signal.aborted) return
+    this.#due.add(peer.id)
+    const next = async () => {
+      await this.#sync.idle(peer)
+      this.#due.delete(peer.id)
+      if (peer.isConnected && !this.#stop.signal.aborted) await this.#syncWith(peer)
+    }
+    this.#background(next())
+  }
+
+  #syncAll(): void {
+    for (const peer of this.#book.connected()) this.#syncSoon(peer)
+  }
+
+  /** Anti-entropy: what hints missed is found here. */
+  async #repeat(): Promise<void> {
+    const { sleep = systemSleep, random = Math.random } = this.#options
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      await sleep(jitter(SYNC_INTERVAL_MS, random), signal).catch(() => {})
+      if (signal.aborted) return
+      const peers = [...this.#book.connected()]
+      const work = async () => {
+        for (let peer = peers.shift(); peer !== undefined; peer = peers.shift()) {
+          if (!signal.aborted) await this.#visit(peer).catch(() => {})
+        }
+      }
+      await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, work))
+      await this.#provide().catch(() => {})
+    }
+  }
+
+  async #visit(peer: Peer): Promise<void> {
+    const age = this.#options.clock.now() - (this.#greetedAt.get(peer.id) ?? 0)
+    this.#background(this.#ping(peer))
+    if (age > GREET_INTERVAL_MS) await this.#greet(peer)
+    else await this.#syncWith(peer)
+  }
+
+  // Gossip
+
+  #judge(topic: string, from: string, data: Uint8Array): TopicValidatorResult {
+    const { holdings, clock } = this.#options
+    const onHeartbeat = (peer: string) => this.#emit('heartbeat', { peer })
+    const options = { holdings, clock, links: this.#links, book: this.#book, onHeartbeat }
+    return judgeGossip(options, topic, from, data)
+  }
+
+  /** Tells all peers of a new head of this node. A hint: what is lost is found by sync. */
+  announceHead(envelope: Uint8Array): void {
+    this.#publish(TOPICS.heads, envelope)
+  }
+
+  publishHeartbeat(envelope: Uint8Array): void {
+    this.#publish(TOPICS.status, envelope)
+  }
+
+  #publish(topic: string, envelope: Uint8Array): void {
+    const node = this.#node
+    if (node === null || !this.isStarted) return
+    this.#background(node.services.gossip.publish(topic, envelope))
+  }
+
+  // Blobs
+
+  /**
+   * Fetches a blob from those who have it, verified, into this node's blobs. What came is kept
+   * when it fails, and the next call goes on from there.
+   * @throws ZoariumError NO_PROVIDER, CANCELLED, CONTENT_MISMATCH, DISK_FULL, STORE
+   */
+  fetchBlob(blob: WantedBlob, options: FetchOptions): Promise<void> {
+    let fetching = this.#fetching.get(blob.cid)
+    if (fetching === undefined) {
+      fetching = this.#fetch(blob, options).finally(() => this.#fetching.delete(blob.cid))
+      this.#fetching.set(blob.cid, fetching)
+    }
+    return fetching
+  }
+
+  async #fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
+    const { holdings, transferLimits = TRANSFER_LIMITS } = this.#options
+    if (holdings.blobs.stat(blob.cid) !== null) return
+    const transfer = new Transfer(blob, {
+      holdings,
+      links: this.#links,
+      limits: transferLimits,
+      signal: AbortSignal.any([options.signal, this.#stop.signal]),
+      onProgress: options.onProgress ?? (() => {}),
+    })
+    try {
+      const first = this.#candidates(options.peers)
+      await transfer.from(first)
+      if (!transfer.isComplete && options.record !== undefined && options.peers === undefined) {
+        const found = await this.#find(options.record)
+        await transfer.from(found.filter((peer) => !first.includes(peer)))
+      }
+      if (!transfer.isComplete) {
+        throw new ZoariumError('NO_PROVIDER', 'no reachable node gave the file', {
+          field: blob.cid,
+          issues: transfer.issues,
+        })
+      }
+      await transfer.finish()
+    } catch (error) {
+      await transfer.close()
+      throw error
+    }
+  }
+
+  /** Connected peers that may have a blob: members first, the nearest first. */
+  #candidates(named: readonly string[] | undefined): readonly Peer[] {
+    const peers = this.#book
+      .connected()
+      .filter((peer) => named === undefined || named.includes(peer.id))
+    const rank = (peer: Peer) => (this.#book.isMember(peer) ? 0 : 1e9) + (peer.rttMs ?? 1e6)
+    return [...peers].sort((a, b) => rank(a) - rank(b))
+  }
+
+  /** Peers that the DHT names as providers of a record's files, connected now. */
+  async #find(record: Cid): Promise<readonly Peer[]> {
+    const node = this.#started()
+    if (node.services.dht === undefined) return []
+    const found: Peer[] = []
+    try {
+      const signal = this.#within(DHT_MS)
+      for await (const { id } of node.contentRouting.findProviders(linkOf(record), { signal })) {
+        if (id.toString() === this.peerId) continue
+        await node.dial(id, { signal })
+        found.push(this.#book.get(id.toString()))
+      }
+    } catch (error) {
+      this.#options.log.debug({ record, err: error }, 'the DHT gave no more providers')
+    }
+    return found
+  }
+
+  /** Tells the DHT of models that are whole here and not told yet. */
+  async #provide(): Promise<void> {
+    const node = this.#started()
+    if (node.services.dht === undefined || this.#book.connected().length === 0) return
+    const records = this.#options.holdings
+      .provided(MAX_PROVIDED)
+      .filter((record) => !this.#provided.has(record))
+    for (const record of records.slice(0, PROVIDED_PER_ROUND)) {
+      await node.contentRouting.provide(linkOf(record), { signal: this.#within(DHT_MS) })
+      this.#provided.add(record)
+    }
+  }
+
+  // Inference
+
+  /**
+   * Runs a request at a peer; nothing leaves before its binding and this node's trust are checked.
+   * @throws ZoariumError UNREACHABLE, BINDING_INVALID, TRUST, LIMIT, TIMEOUT, CANCELLED, PEER, and
+   *   what the peer answers
+   */
+  async infer(peer: string, request: RemoteRequest, signal: AbortSignal): Promise<RemoteAnswer> {
+    const named = this.#book.find(peer)
+    if (named === null || !named.isConnected) {
+      throw new ZoariumError('UNREACHABLE', 'the peer is not connected', { field: peer })
+    }
+    return this.#infer.ask(named, request, AbortSignal.any([signal, this.#stop.signal]))
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * The peer book: what is known of each node that was met, how it behaves, and what it may.
+ *
+ * A peer is *bound* while it showed a binding of its PeerId to a publisher that still verifies. It
+ * is a *member* where that publisher has the right `list` here, else a stranger.
+ */
+import { type Binding, readBinding } from '../../protocol/binding.ts'
+import type { Cid } from '../../protocol/cid.ts'
+import { type Code, refuse, type Verdict } from '../../protocol/errors.ts'
+import type { Heartbeat } from '../../protocol/heartbeat.ts'
+import { createSyncMemory, type SyncMemory } from '../../protocol/sync.ts'
+import type { Clock } from '../../registry/clock.ts'
+import type { Holdings } from './holdings.ts'
+import { Budget } from './rate.ts'
+
+/** Peers remembered; those not connected and seen longest ago go first. */
+export const MAX_PEERS = 1000
+/** Bytes per second that a stranger gets, and what it may take at once. */
+export const STRANGER_BYTES_PER_SECOND = 1024 * 1024
+const STRANGER_BURST_BYTES = 4 * 1024 * 1024
+/** Gossip messages of one peer that are looked at, at once and per second. */
+const GOSSIP_BURST = 200
+const GOSSIP_PER_SECOND = 20
+/** Syncs that a peer may cause at once; then one a second by new heads, one in ten by its word. */
+const HINTS_BURST = 20
+const NUDGES_BURST = 5
+/** Streams of blobs that a stranger may hold open. */
+export const STRANGER_STREAMS = 1
+/** Faults (bad signatures, wrong bytes, broken frames) that a peer may make in a minute. */
+export const FAULTS_PER_MINUTE = 20
+/** First time that a peer is shut out; doubles up to the last. */
+const FIRST_BAN_MS = 60_000
+const LAST_BAN_MS = 3600_000
+/** How long a verified binding is taken as it was, while the identity stays the same. */
+const RECHECK_MS = 60_000
+/** Weight of the newest round trip in the smoothed one. */
+const RTT_WEIGHT = 0.3
+
+/** Codes that an honest peer never causes: it checks what it passes on. */
+const FAULT_CODES: ReadonlySet<Code> = new Set([
+  'SIG_INVALID',
+  'SIG_NONCANONICAL',
+  'SIG_WEAK',
+  'SIG_LENGTH',
+  'KEY_WEAK',
+  'KEY_NONCANONICAL',
+  'CBOR_NONCANONICAL',
+  'CBOR_FLOAT',
+  'CBOR_SIMPLE',
+  'CID_PROFILE',
+  'CONTENT_MISMATCH',
+  'DEPTH',
+  'INT_RANGE',
+  'KEY_RESERVED',
+  'LIMIT',
+  'RECORD_INVALID',
+  'TRAILING',
+  'TRUNCATED',
+  'UTF8',
+])
+
+interface Shown {
+  readonly envelope: Uint8Array
+  readonly binding: Binding
+  /** End of the identity chain by which it was verified, and when. */
+  readonly tip: Cid
+  readonly at: number
+}
+
+export class Peer {
+  readonly id: string
+  /** Of the present connection. */
+  memory: SyncMemory = createSyncMemory()
+  /** What a stranger may take. */
+  readonly budget: Budget
+  /** Gossip messages that are looked at. */
+  readonly gossip: Budget
+  /** Syncs that its gossip may cause, and those that its word "you lack something" may cause. */
+  readonly hints: Budget
+  readonly nudges: Budget
+  readonly #faults: Budget
+  addresses: readonly string[] = []
+  agent = ''
+  isConnected = false
+  /** The binding that it showed last, verified. */
+  shown: Shown | null = null
+  heartbeat: Heartbeat | null = null
+  rttMs: number | null = null
+  /** When a sync last ended well, milliseconds. */
+  lastSync: number | null = null
+  /** Last time a connection stood, milliseconds. */
+  seen = 0
+  bannedUntil = 0
+  bans = 0
+  /** Streams of blobs that it holds open here. */
+  blobStreams = 0
+
+  constructor(id: string, clock: Clock) {
+    this.id = id
+    this.budget = new Budget(clock, STRANGER_BURST_BYTES, STRANGER_BYTES_PER_SECOND)
+    this.gossip = new Budget(clock, GOSSIP_BURST, GOSSIP_PER_SECOND)
+    this.hints = new Budget(clock, HINTS_BURST, 1)
+    this.nudges = new Budget(clock, NUDGES_BURST, 0.1)
+    this.#faults = new Budget(clock, FAULTS_PER_MINUTE, FAULTS_PER_MINUTE / 60)
+  }
+
+  measured(rttMs: number): void {
+    this.rttMs = this.rttMs === null ? rttMs : this.rttMs * (1 - RTT_WEIGHT) + rttMs * RTT_WEIGHT
+  }
+
+  /** Counts a fault. @returns false where it was one too many */
+  fault(): boolean {
+    return this.#faults.take()
+  }
+}
+
+/** Whether what a peer sent can only come from a fault of its own. */
+export const isFault = (code: Code): boolean => FAULT_CODES.has(code)
+
+export class PeerBook {
+  readonly #peers = new Map<string, Peer>()
+  readonly #clock: Clock
+  readonly #holdings: Holdings
+
+  constructor(clock: Clock, holdings: Holdings) {
+    this.#clock = clock
+    this.#holdings = holdings
+  }
+
+  get(id: string): Peer {
+    let peer = this.#peers.get(id)
+    if (peer === undefined) {
+      peer = new Peer(id, this.#clock)
+      this.#peers.set(id, peer)
+      if (this.#peers.size > MAX_PEERS) this.#forgetOldest()
+    }
+    return peer
+  }
+
+  find(id: string): Peer | null {
+    return this.#peers.get(id) ?? null
+  }
+
+  /** All peers, by id. */
+  all(): readonly Peer[] {
+    return [...this.#peers.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  connected(): readonly Peer[] {
+    return this.all().filter((peer) => peer.isConnected)
+  }
+
+  #forgetOldest(): void {
+    let oldest: Peer | null = null
+    for (const peer of this.#peers.values()) {
+      if (!peer.isConnected && (oldest === null || peer.seen < oldest.seen)) oldest = peer
+    }
+    if (oldest !== null) this.#peers.delete(oldest.id)
+  }
+
+  /**
+   * Takes in a binding that a peer shows.
+   * @returns the verdict on it; KEY_NOT_DELEGATED may mean that our copy of the chain is old
+   */
+  show(peer: Peer, publisher: Cid, envelope: Uint8Array): Verdict<Binding> {
+    const identity = this.#holdings.identity(publisher)
+    if (identity === null) return refuse('BINDING_INVALID', 'the identity is not known')
+    const now = this.#clock.now()
+    const verdict = readBinding(envelope, identity, now)
+    if (!verdict.ok) return verdict
+    if (verdict.value.peer !== peer.id || verdict.value.publisher !== publisher) {
+      return refuse('BINDING_INVALID', 'the binding is that of another peer or publisher', {
+        got: verdict.value.peer,
+        limit: peer.id,
+      })
+    }
+    peer.shown = { envelope, binding: verdict.value, tip: identity.tip, at: now }
+    return verdict
+  }
+
+  /** The peer's binding, if it holds now: not run out, by a key that is still delegated. */
+  bindingOf(peer: Peer): Binding | null {
+    if (peer.shown === null) return null
+    const { envelope, binding, tip, at } = peer.shown
+    const now = this.#clock.now()
+    if (binding.expires < now) return null
+    const identity = this.#holdings.identity(binding.publisher)
+    if (identity?.tip === tip && now - at < RECHECK_MS) return binding
+    const verdict = this.show(peer, binding.publisher, envelope)
+    return verdict.ok ? verdict.value : null
+  }
+
+  publisherOf(peer: Peer): Cid | null {
+    return this.bindingOf(peer)?.publisher ?? null
+  }
+
+  isMember(peer: Peer): boolean {
+    const publisher = this.publisherOf(peer)
+    return publisher !== null && this.#holdings.may(publisher, 'list')
+  }
+
+  heartbeatOf(peer: Peer): Heartbeat | null {
+    return peer.heartbeat !== null && peer.heartbeat.expires > this.#clock.now()
+      ? peer.heartbeat
+      : null
+  }
+
+  /** Shuts a peer out for a while, each time for longer. @returns milliseconds */
+  ban(peer: Peer): number {
+    const ms = Math.min(FIRST_BAN_MS * 2 ** peer.bans, LAST_BAN_MS)
+    peer.bans++
+    peer.bannedUntil = this.#clock.now() + ms
+    return ms
+  }
+
+  isBanned(id: string): boolean {
+    return (this.#peers.get(id)?.bannedUntil ?? 0) > this.#clock.now()
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Sync over streams: drives the exchange of protocol/sync.ts. One request, one answer, all on one
+ * stream; the answering side is bounded by time and, towards strangers, by bytes; the asking side by
+ * time, bytes and faults. An exchange that meets a bound ends; the next one goes on from there.
+ */
+import { setImmediate } from 'node:timers/promises'
+import type { Cid } from '../../protocol/cid.ts'
+import { refuse, type Verdict, ZoariumError } from '../../protocol/errors.ts'
+import { MAX_FRAME_BYTES } from '../../protocol/limits.ts'
+import { failureMessage, PROTOCOLS, syncReplies, syncRequests } from '../../protocol/message.ts'
+import {
+  answer,
+  introduce,
+  type PlainRecord,
+  pull,
+  type SyncEffect,
+  type SyncInput,
+  type SyncOutcome,
+  type SyncPull,
+} from '../../protocol/sync.ts'
+import type { Holdings } from './holdings.ts'
+import type { Links } from './links.ts'
+import type { Peer } from './peers.ts'
+import type { FrameStream } from './stream.ts'
+
+/** How long one side waits for the other's next message. */
+const REPLY_MS = 15_000
+/** Longest exchange; a stranger's is paced and may need all of it. */
+const EXCHANGE_MS = 10 * 60_000
+/** Bytes of one exchange; a million usual records are 3 GB, so many exchanges. */
+const EXCHANGE_BYTES = 512 * 1024 * 1024
+/** Requests answered on one stream. */
+const MAX_REQUESTS = 20_000
+/** Records that are made durable together; 20 ms of the event loop. */
+const BATCH_RECORDS = 64
+
+/** What came of one exchange. */
+export interface SyncReport {
+  readonly peer: string
+  readonly ok: boolean
+  readonly error: string | null
+  /** Records new here. */
+  readonly records: number
+  /** Both directions. */
+  readonly bytes: number
+  readonly roundTrips: number
+  readonly ms: number
+  /** The other side lacks something. */
+  readonly behind: boolean
+  /** A bound was met; there is more. */
+  readonly more: boolean
+}
+
+export class SyncService {
+  readonly #holdings: Holdings
+  readonly #links: Links
+  readonly #running = new Map<string, Promise<SyncReport>>()
+
+  constructor(holdings: Holdings, links: Links) {
+    this.#holdings = holdings
+    this.#links = links
+  }
+
+  /** Pulls what a peer has and this node lacks; a pull under way is joined. Never throws. */
+  sync(peer: Peer): Promise<SyncReport> {
+    let running = this.#running.get(peer.id)
+    if (running === undefined) {
+      running = this.#exchange(peer, pull(this.#holdings, peer.memory)).finally(() =>
+        this.#running.delete(peer.id),
+      )
+      this.#running.set(peer.id, running)
+    }
+    return running
+  }
+
+  /** Resolves when no pull from the peer is under way. */
+  async idle(peer: Peer): Promise<void> {
+    await this.#running.get(peer.id)
+  }
+
+  /** Asks a peer for the identity chain and profile of a publisher. Never throws. */
+  introduce(peer: Peer, publisher: Cid): Promise<SyncReport> {
+    return this.#exchange(peer, introduce(this.#holdings, publisher))
+  }
+
+  async #exchange(peer: Peer, steps: SyncPull): Promise<SyncReport> {
+    const started = performance.now()
+    let frames: FrameStream | null = null
+    let records = 0
+    let roundTrips = 0
+    let outcome: SyncOutcome | null = null
+    let error: string | null = null
+    let more = false
+    try {
+      frames = await this.#links.open(peer, PROTOCOLS.sync)
+      let input: SyncInput
+      while (true) {
+        const step = steps.next(input)
+        if (step.done) {
+          outcome = step.value
+          break
+        }
+        input = await this.#perform(peer, frames, step.value)
+        if (step.value.do === 'ask') roundTrips++
+        if (Array.isArray(input)) records += input.filter(({ ok }) => ok).length
+        if (performance.now() - started > EXCHANGE_MS || frames.received > EXCHANGE_BYTES) {
+          more = true
+          break
+        }
+      }
+      await frames.close(REPLY_MS)
+    } catch (caught) {
+      // A bug of ours must not pass as the peer's fault.
+      if (!(caught instanceof ZoariumError)) throw caught
+      error = `${caught.code}: ${caught.message}`
+      frames?.abort(caught)
+      this.#links.blame(peer, caught.code)
+    }
+    const failure = outcome?.failure ?? null
+    if (failure !== null) {
+      error = `${failure.code}: ${failure.message}`
+      this.#links.blame(peer, failure.code)
+    }
+    return {
+      peer: peer.id,
+      ok: error === null,
+      error,
+      records,
+      bytes: (frames?.received ?? 0) + (frames?.sent ?? 0),
+      roundTrips,
+      ms: performance.now() - started,
+      behind: outcome?.behind ?? false,
+      more: more || (outcome?.more ?? false),
+    }
+  }
+
+  async #perform(peer: Peer, frames: FrameStream, effect: SyncEffect): Promise<SyncInput> {
+    const holdings = this.#holdings
+    switch (effect.do) {
+      case 'ask': {
+        await frames.write(syncRequests.encode(effect.request), REPLY_MS)
+        const reply = syncReplies.decode(await frames.expect(MAX_FRAME_BYTES, REPLY_MS))
+        if (!reply.ok) throw ZoariumError.of(reply)
+        return reply.value
+      }
+      case 'tell':
+        await frames.write(syncRequests.encode(effect.request), REPLY_MS)
+        return undefined
+      case 'admit-identity':
+        return this.#judged(
+          peer,
+          holdings.admitIdentity(effect.publisher, effect.operations, effect.from),
+        )
+      case 'admit-records':
+        return this.#admitRecords(peer, effect.records)
+      case 'admit-head':
+        return this.#judged(peer, holdings.admitHead(effect.envelope))
+      case 'admit-proof':
+        return this.#judged(peer, holdings.admitProof(effect.first, effect.second))
+      case 'admit-profile':
+        return this.#judged(peer, holdings.admitProfile(effect.envelope))
+    }
+  }
+
+  async #admitRecords(
+    peer: Peer,
+    records: readonly PlainRecord[],
+  ): Promise<readonly Verdict<unknown>[]> {
+    const verdicts: Verdict<unknown>[] = []
+    for (let from = 0; from < records.length; from += BATCH_RECORDS) {
+      if (from > 0) await setImmediate()
+      const batch = this.#holdings.admitRecords(records.slice(from, from + BATCH_RECORDS))
+      verdicts.push(...batch)
+      const refused = batch.find((verdict) => !verdict.ok)
+      if (refused !== undefined) {
+        this.#judged(peer, refused)
+        break
+      }
+    }
+    return verdicts
+  }
+
+  #judged(peer: Peer, verdict: Verdict<unknown>): Verdict<unknown> {
+    if (!verdict.ok && !this.#links.blame(peer, verdict.code)) {
+      throw ZoariumError.of(refuse('PEER', 'the peer sent too much that is not valid'))
+    }
+    return verdict
+  }
+
+  /** Answers a peer until it is done. */
+  async serve(peer: Peer, frames: FrameStream): Promise<void> {
+    const started = performance.now()
+    for (let requests = 0; requests < MAX_REQUESTS; requests++) {
+      if (performance.now() - started > EXCHANGE_MS) break
+      const frame = await frames.read(MAX_FRAME_BYTES, REPLY_MS)
+      if (frame === null) break
+      const request = syncRequests.decode(frame)
+      if (!request.ok) {
+        this.#links.blame(peer, request.code)
+        await frames.write(syncReplies.encode(failureMessage(request)), REPLY_MS)
+        break
+      }
+      const reply = answer(this.#holdings, peer.memory, request.value)
+      if (reply === null) {
+        if (request.value.t === 'done' && request.value.behind) this.#links.behind(peer, 'word')
+        break
+      }
+      const bytes = syncReplies.encode(reply)
+      await this.#links.pace(peer, bytes.length)
+      await frames.write(bytes, REPLY_MS)
+    }
+    await frames.close(REPLY_MS)
+  }
+}

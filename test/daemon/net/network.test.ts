@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { bindingOf, heartbeatOf, startNode, stopNodes, testClock } from '../../helpers/network.ts'
+import { TestPublisher } from '../../helpers/publisher.ts'
+import { admit, trust } from '../../helpers/registry.ts'
+
+const [a, b, c] = ['a', 'b', 'c'].map((name) => new TestPublisher(name)) as [
+  TestPublisher,
+  TestPublisher,
+  TestPublisher,
+]
+
+const failure = (code: string) => (error: Error & { code?: string }) => error.code === code
+
+describe('daemon/net/network', () => {
+  stopNodes()
+
+  it('knows its peers by their bindings after a hello', async () => {
+    const own = new TestPublisher('hello a')
+    const profile = own.profile('institute-a', 'Institute A')
+    const one = await startNode(own, { agent: 'zoarium/1' })
+    admit(one.registry, profile)
+    const two = await startNode(b, { roles: ['sync'] })
+    const known = one.next('peer', ({ peer, connected }) => connected && bound(one, peer))
+    const peer = await two.network.connect(one.address)
+    assert.equal(peer, one.network.peerId)
+    const [seen] = two.network.peers()
+    assert.equal(seen?.publisher, own.publisher)
+    assert.deepEqual(seen?.roles, ['sync', 'serve'])
+    assert.equal(seen?.agent, 'zoarium/1')
+    assert.equal(seen?.connected, true)
+    // A stranger is known by chain and profile.
+    assert.equal(two.registry.catalogue.profile(own.publisher)?.label, 'institute-a')
+    await known
+    assert.equal(one.network.peers()[0]?.publisher, b.publisher)
+    assert.deepEqual(one.network.peers()[0]?.roles, ['sync'])
+  })
+
+  const bound = (
+    node: { network: { peers(): readonly { peer: string; publisher: unknown }[] } },
+    id: string,
+  ) => node.network.peers().some(({ peer, publisher }) => peer === id && publisher !== null)
+
+  it('takes a binding of another peer, another key or another time for none', async () => {
+    const other = await startNode(a)
+    const wrong = [
+      () => bindingOf(b, other.network.peerId, ['serve']),
+      () => bindingOf(b, peerOf(), ['serve'], testClock.now() - 8 * 24 * 3600 * 1000),
+      () => {
+        const binding = bindingOf(b, peerOf(), ['serve']).slice()
+        binding[binding.length - 1] = (binding.at(-1) ?? 0) ^ 1
+        return binding
+      },
+      () => null,
+    ]
+    let peerOf = () => ''
+    for (const [index, binding] of wrong.entries()) {
+      const node = await startNode(b, { binding: () => binding() }, `wrong ${index}`)
+      peerOf = () => node.network.peerId
+      await other.network.connect(node.address)
+      const seen = other.network.peers().find(({ peer }) => peer === node.network.peerId)
+      assert.equal(seen?.publisher, null, `case ${index}`)
+      assert.deepEqual(seen?.roles, [])
+    }
+  })
+
+  it('syncs on connect, in both directions', async () => {
+    const own = new TestPublisher('sync a')
+    const one = await startNode(own, { trusts: [b] })
+    const two = await startNode(b, { trusts: [own] })
+    admit(one.registry, own.tag('nuclei', 'x', own.publisher))
+    const pulled = two.next('sync', ({ records }) => records > 0)
+    const other = one.next('sync', ({ ok }) => ok)
+    await two.network.connect(one.address)
+    const report = await pulled
+    assert.equal(report.error, null)
+    assert.equal(two.registry.logs(own.publisher)[0]?.seq, 0)
+    await other
+    const [again] = await two.network.syncNow(one.network.peerId)
+    assert.equal(again?.roundTrips, 1)
+    assert.equal(again?.ok, true)
+    assert.ok((again?.bytes ?? 0) <= 350, `${again?.bytes} bytes`)
+    assert.ok(two.network.peers()[0]?.lastSync)
+  })
+
+  it('syncs when a rule is added, and by the hint of a new head', async () => {
+    const own = new TestPublisher('hint a')
+    const one = await startNode(own, { trusts: [b] })
+    const two = await startNode(b)
+    const listens = one.next('gossip')
+    await two.network.connect(one.address)
+    await listens
+    admit(one.registry, own.tag('nuclei', 'x', own.publisher))
+    const listed = two.next('sync', ({ records }) => records === 1)
+    trust(two.registry, own.publisher, 'list')
+    await listed
+
+    const signed = own.tag('nuclei', 'y', own.publisher)
+    admit(one.registry, signed)
+    const hinted = two.next('sync', ({ records }) => records === 1)
+    one.network.announceHead(own.head(signed))
+    await hinted
+    assert.equal(two.registry.logs(own.publisher)[0]?.seq, 1)
+  })
+
+  it('refuses gossip of strangers and keeps heartbeats of members', async () => {
+    const own = new TestPublisher('beat a')
+    const one = await startNode(own)
+    const two = await startNode(b, { trusts: [own] })
+    const listen = [one.next('gossip'), two.next('gossip')]
+    await two.network.connect(one.address)
+    await Promise.all(listen)
+    const heard = two.next('heartbeat')
+    one.network.publishHeartbeat(heartbeatOf(own, one.network.peerId, { serves: [own.publisher] }))
+    await heard
+    assert.deepEqual(two.network.peers()[0]?.heartbeat?.serves, [own.publisher])
+    two.network.publishHeartbeat(heartbeatOf(b, two.network.peerId))
+    await one.network.syncNow()
+    assert.equal(one.network.peers()[0]?.heartbeat, null)
+  })
+
+  it('carries a heartbeat in its hello', async () => {
+    const own = new TestPublisher('beat hello')
+    const one = await startNode(own, {
+      heartbeat: () => heartbeatOf(own, one.network.peerId),
+    })
+    const two = await startNode(b)
+    await two.network.connect(one.address)
+    assert.equal(two.network.peers()[0]?.heartbeat?.acceptsInput, true)
+  })
+
+  it('passes records of a third node on', async () => {
+    const own = new TestPublisher('third a')
+    const one = await startNode(own, { trusts: [b, c] })
+    const two = await startNode(b, { trusts: [own, c] })
+    const three = await startNode(c, { trusts: [own, b] })
+    admit(one.registry, own.tag('nuclei', 'x', own.publisher))
+    const got = two.next('sync', ({ records }) => records === 1)
+    await two.network.connect(one.address)
+    await got
+    const passed = three.next('sync', ({ records }) => records === 1)
+    await three.network.connect(two.address)
+    await passed
+    assert.equal(three.registry.logs(own.publisher)[0]?.seq, 0)
+  })
+
+  it('finds peers that it knew, and those that it is told to keep, again', async () => {
+    const own = new TestPublisher('keeps a')
+    const one = await startNode(own)
+    const two = await startNode(b, { bootstrap: [one.address] })
+    await two.next('peer', ({ peer }) => peer === one.network.peerId)
+    assert.equal(two.network.peers()[0]?.connected, true)
+    const gone = two.next('peer', ({ connected }) => !connected)
+    await one.network.stop()
+    await gone
+    assert.equal(two.network.peers()[0]?.connected, false)
+  })
+
+  it('refuses what is no address, and says when nobody answers', async () => {
+    const one = await startNode(a)
+    await assert.rejects(one.network.connect('example.org'), failure('PARAMETER'))
+    await assert.rejects(one.network.connect('/ip4/127.0.0.1/tcp/1'), failure('UNREACHABLE'))
+    await assert.rejects(one.network.syncNow('12D3nobody'), failure('UNREACHABLE'))
+    const nobody = one.network.fetchBlob(
+      { cid: a.publisher, size: 1, sha256: '' },
+      { signal: AbortSignal.timeout(1000) },
+    )
+    await assert.rejects(nobody, failure('NO_PROVIDER'))
+  })
+})
