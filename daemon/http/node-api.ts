@@ -58,7 +58,12 @@ export interface InferAnswer {
   readonly tried: readonly string[]
   /** Server-Timing entries, milliseconds. */
   readonly timings: Readonly<Record<string, number>>
-  readonly outputs: readonly { readonly id: string; readonly axes: readonly string[]; readonly shape: readonly number[]; readonly dtype: string }[]
+  readonly outputs: readonly {
+    readonly id: string
+    readonly axes: readonly string[]
+    readonly shape: readonly number[]
+    readonly dtype: string
+  }[]
   readonly notes: readonly string[]
 }
 
@@ -100,7 +105,12 @@ export interface NodeApi {
   route(ref: string, bytes: number): Promise<readonly RouteView[]>
 
   trust(): TrustView
-  addTrust(publisher: string, right: Right, options: { petname: string | null; send: boolean }): TrustView
+  addTrust(
+    publisher: string,
+    right: Right,
+    /** null: as it was */
+    options: { petname: string | null; send: boolean | null },
+  ): TrustView
   removeTrust(publisher: string): TrustView
   explainTrust(ref: string): TrustExplanation
 

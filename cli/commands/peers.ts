@@ -1,0 +1,48 @@
+/** `zoarium peers`: other nodes seen from here. */
+import type { PeerView } from '../../protocol/api.ts'
+import { formatMs } from '../format.ts'
+import type { Cli, Session } from '../session.ts'
+
+export function addPeers({ program, session }: Cli): void {
+  const peers = program.command('peers').description('other nodes seen from here')
+  peers
+    .command('list', { isDefault: true })
+    .description('list them')
+    .action(() => listPeers(session()))
+  peers
+    .command('add <multiaddr>')
+    .description('connect to a node, and again after every start')
+    .action(async (address: string) => {
+      const { client, output } = session()
+      const peer = await client.addPeer(address)
+      output.result(peer, () => output.line(`connected to ${peer.peer}, ${nameOf(peer)}`))
+    })
+}
+
+async function listPeers({ client, output }: Session): Promise<void> {
+  const items = await client.peers()
+  output.result({ items }, () => {
+    if (items.length === 0) return
+    output.table(
+      ['PEER', 'PUBLISHER', 'STATE', 'RTT', 'SERVES', 'QUEUE', 'LAST SYNC'],
+      items.map((peer) => [
+        peer.peer,
+        nameOf(peer),
+        peer.connected ? 'connected' : 'away',
+        peer.rttMs === null ? '-' : formatMs(peer.rttMs),
+        String(peer.serves),
+        peer.queue === null ? '-' : String(peer.queue),
+        peer.lastSync ?? 'never',
+      ]),
+    )
+  })
+  if (items.length === 0) {
+    output.note('No other node is known yet. To connect to one:')
+    output.note(
+      '  zoarium peers add MULTIADDR   # `zoarium status` on the other node prints its own',
+    )
+  }
+}
+
+const nameOf = ({ publisher }: PeerView): string =>
+  publisher?.petname ?? publisher?.label ?? publisher?.id ?? 'publisher unknown'

@@ -1,0 +1,46 @@
+/** `zoarium status`: the node at a glance. */
+import { count, formatBytes } from '../format.ts'
+import type { Cli } from '../session.ts'
+
+export function addStatus({ program, session }: Cli): void {
+  program
+    .command('status')
+    .description('the node: who it is, what it holds, whom it sees')
+    .action(async () => {
+      const { client, output } = session()
+      const node = await client.node()
+      const peers = await client.peers()
+      output.result(node, () => {
+        const { publisher, counts, blobs, engine } = node
+        output.line(
+          `${publisher.displayName ?? publisher.label ?? 'node'}  zoarium ${node.version}`,
+        )
+        output.fields([
+          ['publisher', publisher.id],
+          ['peer', node.peer],
+          ...node.addresses.map((address) => ['address', address] as const),
+          ['since', node.started],
+          [
+            'holds',
+            `${count(counts.models, 'model')} of ${count(counts.publishers, 'publisher')}, ${count(counts.records, 'record')}`,
+          ],
+          ['files', `${blobs.count}, ${formatBytes(blobs.bytes)}`],
+          ['to fetch', node.incomplete === 0 ? 'nothing' : count(node.incomplete, 'model')],
+          [
+            'peers',
+            `${peers.filter((peer) => peer.connected).length} connected, ${peers.length} known`,
+          ],
+          [
+            'engine',
+            `${engine.version} (${engine.executionProviders.join(', ')}), ${engine.running} running, ${engine.queued} queued`,
+          ],
+        ])
+        const troubled = node.logs.filter((log) => log.state !== 'OK')
+        for (const log of troubled) {
+          output.line(
+            `  ${log.state}: log ${log.key.slice(0, 16)} of ${log.publisher} at ${log.epoch}/${log.seq}`,
+          )
+        }
+      })
+    })
+}

@@ -1,0 +1,87 @@
+/** `zoarium trust`: what the operator lets each publisher do here. */
+import type { PublisherView, Right, TrustView } from '../../protocol/api.ts'
+import type { Output } from '../output.ts'
+import { type Cli, wordOf } from '../session.ts'
+
+const RIGHTS: readonly Right[] = ['see', 'list', 'mirror', 'run']
+
+export function addTrust({ program, session }: Cli): void {
+  const trust = program
+    .command('trust')
+    .description('which publishers are listed, mirrored and run here')
+  trust
+    .command('list', { isDefault: true })
+    .description('all rules, and publishers without one')
+    .action(async () => {
+      const { client, output } = session()
+      const view = await client.trust()
+      output.result(view, () => printTrust(output, view))
+    })
+  trust
+    .command('add')
+    .description('give a publisher a right; each right includes the former')
+    .argument('<publisher>', 'id, handle or label')
+    .argument('<right>', RIGHTS.join(', '), wordOf(RIGHTS))
+    .option('--petname <name>', 'what you call it')
+    .option('--send', 'images may be sent to its nodes for inference')
+    .option('--no-send', 'they may not; the default of a new rule')
+    .action(
+      async (publisher: string, right: Right, options: { petname?: string; send?: boolean }) => {
+        const { client, output } = session()
+        const view = await client.addTrust({
+          publisher,
+          right,
+          petname: options.petname ?? null,
+          send: options.send ?? null,
+        })
+        output.result(view, () => printTrust(output, view))
+      },
+    )
+  trust
+    .command('remove <publisher>')
+    .description('back to a stranger')
+    .action(async (publisher: string) => {
+      const { client, output } = session()
+      const view = await client.removeTrust(publisher)
+      output.result(view, () => printTrust(output, view))
+    })
+  trust
+    .command('explain <ref>')
+    .description('which rights a model or publisher has here, and why')
+    .action(async (ref: string) => {
+      const { client, output } = session()
+      const view = await client.explainTrust(ref)
+      output.result(view, () => {
+        output.line(`${view.ref}  ${nameOf(view.publisher)}  ${view.publisher.id}`)
+        output.table(
+          ['RIGHT', 'GRANTED', 'BECAUSE'],
+          view.rights.map(({ right, granted, because }) => [
+            right,
+            granted ? 'yes' : 'no',
+            because,
+          ]),
+        )
+      })
+    })
+}
+
+function printTrust(output: Output, { items, strangers }: TrustView): void {
+  output.table(
+    ['PUBLISHER', 'RIGHT', 'SEND', 'ID'],
+    [
+      ...items.map(({ publisher, own }) =>
+        rowOf(publisher, own ? `${publisher.right} (own)` : publisher.right),
+      ),
+      ...strangers.map((publisher) => rowOf(publisher, `${publisher.right} (no rule)`)),
+    ],
+  )
+}
+
+const rowOf = (publisher: PublisherView, right: string): readonly string[] => [
+  nameOf(publisher),
+  right,
+  publisher.send ? 'yes' : 'no',
+  publisher.id,
+]
+
+const nameOf = ({ petname, label }: PublisherView): string => petname ?? label ?? '-'

@@ -1,0 +1,20 @@
+/** Numbers for people. */
+
+const STEPS = ['B', 'kB', 'MB', 'GB', 'TB'] as const
+
+/** Bytes in powers of 1000, three digits: `1.92 MB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes
+  let step = 0
+  while (value >= 1000 && step < STEPS.length - 1) {
+    value /= 1000
+    step += 1
+  }
+  return `${step === 0 ? value : value.toPrecision(3)} ${STEPS[step]}`
+}
+
+/** Milliseconds: `85 ms`, `2.1 s`. */
+export const formatMs = (ms: number): string =>
+  ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
+
+export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`

@@ -1,0 +1,253 @@
+/** JSON schemas (2020-12) of what the routes take and give; protocol/api.ts has the same as types. */
+
+type Schema = Readonly<Record<string, unknown>>
+
+const text: Schema = { type: 'string' }
+const time: Schema = { type: 'string', format: 'date-time' }
+const count: Schema = { type: 'integer', minimum: 0 }
+const number: Schema = { type: 'number' }
+const truth: Schema = { type: 'boolean' }
+const cid: Schema = { type: 'string', pattern: '^b[a-z2-7]{58}$', description: 'Content id.' }
+const key: Schema = { type: 'string', pattern: '^[0-9a-f]{64}$', description: 'Ed25519 key.' }
+const anything: Schema = { type: 'object', additionalProperties: true }
+
+const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` })
+const list = (items: Schema): Schema => ({ type: 'array', items })
+const choice = (...values: readonly string[]): Schema => ({ type: 'string', enum: values })
+const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'null' }] })
+/** All properties are required but those named in `optional`. */
+const object = (properties: Record<string, Schema>, optional: readonly string[] = []): Schema => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties).filter((name) => !optional.includes(name)),
+  additionalProperties: false,
+})
+
+const right = choice('see', 'list', 'mirror', 'run')
+const scope = choice('read', 'infer', 'publish', 'admin')
+const position = object({ epoch: count, seq: count })
+const detail = {
+  field: text,
+  limit: { type: ['string', 'number'] },
+  got: { type: ['string', 'number'] },
+  hint: text,
+}
+
+const summary = {
+  ref: text,
+  record: cid,
+  root: cid,
+  publisher: ref('Publisher'),
+  name: text,
+  version: text,
+  title: text,
+  description: text,
+  license: orNull(text),
+  tags: list(text),
+  published: time,
+  weights: list(text),
+  inputs: list(text),
+  tested: text,
+  withdrawn: orNull(choice('yank', 'recall', 'erase')),
+  held: truth,
+  runnable: object({ here: truth, reason: orNull(text) }),
+}
+
+const model = {
+  ...summary,
+  key,
+  position,
+  files: list(ref('ModelFile')),
+  bytes: count,
+  aliases: list(text),
+  versions: list(object({ version: text, record: cid })),
+  card: { ...anything, description: 'The card in the normal form of this version of Zoarium.' },
+}
+
+const token = { id: text, label: text, scopes: list(scope), created: time, expires: orNull(time) }
+
+export const schemas: Readonly<Record<string, Schema>> = {
+  Error: object({
+    error: object({ code: text, message: text, ...detail, issues: list(ref('Issue')) }, [
+      ...Object.keys(detail),
+      'issues',
+    ]),
+  }),
+  Issue: object({ code: text, message: text, ...detail, line: count }, [
+    ...Object.keys(detail),
+    'line',
+  ]),
+  Publisher: object({
+    id: cid,
+    label: orNull(text),
+    displayName: orNull(text),
+    petname: orNull(text),
+    right,
+    send: truth,
+  }),
+  Health: object({ ok: truth }),
+  Readiness: object({ ready: truth, reasons: list(text) }),
+  Node: object({
+    publisher: ref('Publisher'),
+    peer: text,
+    addresses: list(text),
+    version: text,
+    started: time,
+    counts: object({ records: count, models: count, publishers: count }),
+    logs: list(
+      object({
+        publisher: cid,
+        key,
+        epoch: count,
+        seq: count,
+        state: choice('OK', 'STALE', 'CONTESTED'),
+      }),
+    ),
+    blobs: object({ count, bytes: count }),
+    engine: object({
+      name: text,
+      version: text,
+      executionProviders: list(text),
+      queued: count,
+      running: count,
+      warm: list(cid),
+    }),
+    incomplete: count,
+  }),
+  Peer: object({
+    peer: text,
+    addresses: list(text),
+    connected: truth,
+    publisher: orNull(ref('Publisher')),
+    roles: list(text),
+    rttMs: orNull(number),
+    lastSync: orNull(time),
+    serves: count,
+    queue: orNull(count),
+  }),
+  Peers: object({ items: list(ref('Peer')) }),
+  PeerAddress: object({ address: text }),
+  SyncRequest: object({ peer: orNull(text) }, ['peer']),
+  Syncs: object({
+    items: list(
+      object({
+        peer: text,
+        ok: truth,
+        error: orNull(text),
+        records: count,
+        bytes: count,
+        roundTrips: count,
+        ms: number,
+      }),
+    ),
+  }),
+  Resolved: object({
+    ref: text,
+    record: cid,
+    root: cid,
+    publisher: cid,
+    name: text,
+    version: text,
+  }),
+  ModelSummary: object(summary),
+  ModelPage: object({
+    items: list(ref('ModelSummary')),
+    total: count,
+    next: orNull(text),
+    unlisted: list(ref('Publisher')),
+  }),
+  ModelFile: object({
+    path: text,
+    size: count,
+    cid,
+    sha256: { type: 'string', pattern: '^[0-9a-f]{64}$' },
+    role: text,
+    mediaType: text,
+    held: truth,
+  }),
+  Model: object(model),
+  ModelRecord: object({ kind: { const: 'model' }, ...model }),
+  OtherRecord: object({
+    kind: choice('withdraw', 'tag', 'attest', 'profile', 'roster'),
+    record: cid,
+    publisher: cid,
+    key,
+    position,
+    prev: orNull(cid),
+    published: time,
+    body: anything,
+  }),
+  Identity: object({
+    publisher: cid,
+    operations: list({ type: 'string', contentEncoding: 'base64' }),
+    devices: list(
+      object({ key, scope: choice('publish', 'serve'), notBefore: time, notAfter: time }),
+    ),
+  }),
+  Publication: object({
+    dryRun: truth,
+    record: orNull(cid),
+    ref: text,
+    name: text,
+    version: text,
+    root: orNull(cid),
+    files: list(object({ path: text, size: count, role: text })),
+    bytes: count,
+    tested: text,
+    test: orNull(object({ worstAbsolute: number, mismatchedPerMillion: number, ms: number })),
+    warnings: list(ref('Issue')),
+  }),
+  PullRequest: object({ ref: text }),
+  Pull: object({ record: cid, ref: text, bytes: count, fetched: count, ms: number }),
+  Route: object({
+    items: list(
+      object({
+        node: text,
+        publisher: orNull(ref('Publisher')),
+        eligible: truth,
+        reason: orNull(text),
+        cost: orNull(
+          object({
+            uploadMs: number,
+            rttMs: number,
+            queueMs: number,
+            coldMs: number,
+            computeMs: number,
+            totalMs: number,
+          }),
+        ),
+      }),
+    ),
+  }),
+  TrustRule: object({ publisher: text, right, petname: orNull(text), send: truth }, [
+    'petname',
+    'send',
+  ]),
+  Trust: object({
+    items: list(object({ publisher: ref('Publisher'), own: truth })),
+    strangers: list(ref('Publisher')),
+  }),
+  TrustExplanation: object({
+    ref: text,
+    publisher: ref('Publisher'),
+    rights: list(
+      object({
+        right: choice('see', 'list', 'mirror', 'run', 'send'),
+        granted: truth,
+        because: text,
+      }),
+    ),
+  }),
+  TokenRequest: object(
+    { label: text, scopes: list(scope), expiresMs: orNull({ type: 'integer', minimum: 1 }) },
+    ['label', 'expiresMs'],
+  ),
+  Token: object(token),
+  Tokens: object({ items: list(ref('Token')) }),
+  NewToken: object({ ...token, token: text }),
+  Event: object({
+    type: choice('record', 'blob', 'progress', 'peer', 'identity', 'head'),
+    at: time,
+    data: anything,
+  }),
+}

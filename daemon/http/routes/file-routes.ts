@@ -1,0 +1,71 @@
+/** Files of a model, whole or in ranges. Content ids make them cacheable for ever. */
+import { Readable } from 'node:stream'
+import type { Router } from '@koa/router'
+import { parseCid } from '../../../protocol/cid.ts'
+import { expectOk } from '../../../protocol/errors.ts'
+import { needs } from '../auth.ts'
+import { parseByteRange } from '../byte-range.ts'
+import type { Context, RequestState } from '../context.ts'
+import type { FileAnswer, NodeApi } from '../node-api.ts'
+
+/** A download that does not move for so long is ended. */
+const SEND_IDLE_MS = 60_000
+/** A record never changes: a year, which is what caches take as for ever. RFC 9111, RFC 8246. */
+const IMMUTABLE = 'private, max-age=31536000, immutable'
+/** A name may come to stand for something else; the content id as ETag makes asking cheap. */
+const REVALIDATE = 'private, no-cache'
+/** Types that cannot run anything; all others are sent as bytes. */
+const INERT_TYPES: ReadonlySet<string> = new Set([
+  'image/png',
+  'image/jpeg',
+  'image/gif',
+  'image/webp',
+  'image/tiff',
+])
+
+export function addFileRoutes(router: Router<RequestState>, node: NodeApi): void {
+  router.get('/v1/models/:publisher/:name/files/*path', needs('read'), async (ctx) => {
+    const file = node.file(`${ctx.params.publisher}/${ctx.params.name}`, ctx.params.path ?? '')
+    await sendFile(ctx, file, REVALIDATE)
+  })
+
+  router.get('/v1/records/:cid/files/*path', needs('read'), async (ctx) => {
+    const cid = expectOk(parseCid(ctx.params.cid ?? ''))
+    await sendFile(ctx, node.file(cid, ctx.params.path ?? ''), IMMUTABLE)
+  })
+}
+
+async function sendFile(ctx: Context, file: FileAnswer, caching: string): Promise<void> {
+  const etag = `"${file.cid}"`
+  ctx.status = 200
+  ctx.set('ETag', etag)
+  ctx.set('Cache-Control', caching)
+  ctx.set('Accept-Ranges', 'bytes')
+  ctx.attachment((ctx.params.path ?? '').split('/').at(-1))
+  ctx.type = INERT_TYPES.has(file.mediaType) ? file.mediaType : 'application/octet-stream'
+  if (ctx.fresh) {
+    ctx.status = 304
+    return
+  }
+  const range = rangeOf(ctx, file, etag) ?? { start: 0, end: file.size }
+  if (ctx.method !== 'HEAD') {
+    ctx.req.socket.setTimeout(SEND_IDLE_MS)
+    ctx.body = Readable.from(await file.open(range), { objectMode: false })
+  }
+  ctx.length = range.end - range.start
+}
+
+function rangeOf(ctx: Context, file: FileAnswer, etag: string) {
+  const condition = ctx.get('If-Range')
+  if (condition !== '' && condition !== etag) return null
+  try {
+    const range = parseByteRange(ctx.get('Range'), file.size)
+    if (range === null) return null
+    ctx.status = 206
+    ctx.set('Content-Range', `bytes ${range.start}-${range.end - 1}/${file.size}`)
+    return range
+  } catch (error) {
+    ctx.set('Content-Range', `bytes */${file.size}`)
+    throw error
+  }
+}

@@ -1,0 +1,61 @@
+/** Publishing: a zip is streamed to the spool folder, then judged as a whole. */
+import { randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Router } from '@koa/router'
+import { ZoariumError } from '../../../protocol/errors.ts'
+import { WEIGHT_FORMATS } from '../../../protocol/model-description.ts'
+import { needs } from '../auth.ts'
+import { receive, requireType } from '../body.ts'
+import type { Context, RequestState } from '../context.ts'
+import { whileConnected } from '../disconnect.ts'
+import { flag, listOf, oneOf, readQuery, text } from '../fields.ts'
+import type { NodeApi } from '../node-api.ts'
+
+/** Longest name or version that is read; the rules for them are stricter. */
+const MAX_NAME_CHARS = 200
+
+/** @param maxBytes largest zip */
+export function addPublishRoutes(
+  router: Router<RequestState>,
+  node: NodeApi,
+  maxBytes: number,
+): void {
+  router.post('/v1/publish', needs('publish'), async (ctx) => {
+    const options = readQuery(ctx.query, {
+      name: text(MAX_NAME_CHARS),
+      version: text(MAX_NAME_CHARS),
+      weights: listOf(oneOf(WEIGHT_FORMATS)),
+      dryRun: flag,
+      untested: flag,
+    })
+    requireType(ctx, ['application/zip'])
+    const signal = whileConnected(ctx)
+    const path = join(node.spool, `upload-${randomUUID()}.zip`)
+    try {
+      await spool(ctx, path, maxBytes)
+      ctx.body = await node.publish(
+        path,
+        { ...options, dryRun: options.dryRun ?? false, untested: options.untested ?? false },
+        signal,
+      )
+    } finally {
+      await rm(path, { force: true })
+    }
+  })
+}
+
+async function spool(ctx: Context, path: string, maxBytes: number): Promise<void> {
+  const body = receive(ctx, { maxBytes, what: 'the zip' })
+  try {
+    await pipeline(body, createWriteStream(path, { flags: 'wx', mode: 0o600 }))
+  } catch (error) {
+    if (error instanceof ZoariumError) throw error
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
+      throw new ZoariumError('DISK_FULL', 'no space is left for the upload', {}, error)
+    }
+    throw new ZoariumError('STORE', "couldn't keep the upload", {}, error)
+  }
+}

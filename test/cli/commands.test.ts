@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import type { ModelPageView, PublisherView } from '../../protocol/api.ts'
+import type { Cid } from '../../protocol/cid.ts'
+import { EXIT } from '../../protocol/errors.ts'
+import { type CliRun, zoarium } from '../helpers/cli.ts'
+import { createFakeNode, type FakeNode } from '../helpers/fake-node.ts'
+import { temporaryFolder } from '../helpers/folder.ts'
+import { serve } from '../helpers/http.ts'
+
+describe('cli/commands', () => {
+  let node: FakeNode
+  let env: Record<string, string>
+  const run = (...argv: string[]): Promise<CliRun> => zoarium(argv, env)
+
+  const serveWith = async (overrides: Parameters<typeof createFakeNode>[1] = {}) => {
+    node = createFakeNode(temporaryFolder(), overrides)
+    env = { ZOARIUM_URL: (await serve(node)).url, ZOARIUM_TOKEN: 'operator' }
+  }
+  beforeEach(() => serveWith())
+
+  it('prints with --json what the route answered', async () => {
+    assert.deepEqual((await run('status', '--json')).json(), node.node())
+    assert.deepEqual((await run('--json', 'peers')).json(), { items: node.peers() })
+    assert.deepEqual((await run('trust', 'list', '--json')).json(), node.trust())
+    assert.deepEqual((await run('tokens', '--json')).json(), { items: node.tokens() })
+    assert.deepEqual((await run('search', '--json')).json(), node.search({}))
+    const shown = (await run('show', 'institute-a/nuclei', '--json')).json()
+    assert.deepEqual(shown, JSON.parse(JSON.stringify({ kind: 'model', ...node.view })))
+  })
+
+  it('prints for people without it', async () => {
+    assert.match(
+      (await run('status')).stdout,
+      /Institute A.*\n[\s\S]*holds +1 model of 1 publisher/,
+    )
+    assert.match((await run('peers')).stdout, /institute-a +connected +0 ms/)
+    assert.match((await run('peers', 'add', '/ip4/1.2.3.4/tcp/1')).stdout, /connected to 12D3KooW/)
+    assert.match((await run('sync')).stdout, /12D3KooWFakePeer +2 +900 B +1 +4 ms/)
+    assert.match(
+      (await run('show', 'institute-a/nuclei')).stdout,
+      /licence +MIT[\s\S]*weights.onnx +weights +1.50 MB/,
+    )
+    assert.match(
+      (await run('trust', 'explain', 'institute-a')).stdout,
+      /run +yes +it is this node itself/,
+    )
+    assert.match((await run('trust', 'remove', 'institute-a')).stdout, /run \(own\)/)
+  })
+
+  it('passes a trust rule on', async () => {
+    await run('trust', 'add', 'institute-b', 'run', '--send', '--petname', 'b')
+    assert.deepEqual(node.calls.trust, [['institute-b', 'run', { petname: 'b', send: true }]])
+  })
+
+  it('shows a new token once, alone on stdout', async () => {
+    const made = await run(
+      'tokens',
+      'add',
+      '--scope',
+      'read,infer',
+      '--scope',
+      'publish',
+      '--days',
+      '2',
+    )
+    assert.equal(made.stdout, 'zo_secret\n')
+    assert.match(made.stderr, /read, infer, publish/)
+    assert.equal((await run('tokens', 'revoke', 't1')).status, EXIT.ok)
+    assert.equal((await run('tokens', 'revoke', 't9')).status, EXIT.notFound)
+  })
+
+  it('searches by words and filters', async () => {
+    const found = await run(
+      'search',
+      'cell nuclei',
+      '--axes',
+      'yx',
+      '--channels',
+      '1',
+      '--limit',
+      '5',
+    )
+    assert.match(
+      found.stdout,
+      /^REF +TITLE +LICENSE +HERE\ninstitute-a\/nuclei@1.0.0 +Nuclei +MIT +runs\n$/,
+    )
+    const query = { text: 'cell nuclei', axes: 'yx', channels: 1, limit: 5 }
+    assert.deepEqual(node.calls.search, [query])
+    assert.equal((await run('search', '--axes', 'yq')).status, EXIT.invalidInput)
+  })
+
+  const stranger = (id: string, label: string | null): PublisherView => ({
+    id: id as Cid,
+    label,
+    displayName: label === null ? null : 'An institute',
+    petname: null,
+    right: 'see',
+    send: false,
+  })
+  const empty = (unlisted: readonly PublisherView[]): ModelPageView => ({
+    items: [],
+    total: 0,
+    next: null,
+    unlisted,
+  })
+
+  it('leads from an empty catalogue to a trust rule', async () => {
+    const unlisted = [
+      stranger('idA', 'embl'),
+      stranger('idB', 'twin'),
+      stranger('idC', 'twin'),
+      stranger('idD', '$(reboot)'),
+      stranger('idE', null),
+    ]
+    await serveWith({ search: () => empty(unlisted) })
+    const { status, stdout, stderr } = await run('search')
+    assert.equal(status, EXIT.ok)
+    assert.equal(stdout, '')
+    assert.match(stderr, /5 publishers/)
+    const commands = [...stderr.matchAll(/zoarium trust add (\S+) list/g)].map(([, name]) => name)
+    assert.deepEqual(commands, ['embl', 'idB', 'idC', 'idD', 'idE'])
+  })
+
+  it('leads from an empty catalogue to a peer, or to a first model', async () => {
+    await serveWith({ search: () => empty([]), peers: () => [] })
+    assert.match((await run('search')).stderr, /zoarium peers add MULTIADDR/)
+    await serveWith({ search: () => empty([]) })
+    assert.match((await run('search')).stderr, /zoarium publish PATH/)
+    assert.match((await run('search', 'words')).stderr, /No model fits/)
+  })
+})

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { createFakeNode } from '../../helpers/fake-node.ts'
+import { temporaryFolder } from '../../helpers/folder.ts'
+import { request, serve } from '../../helpers/http.ts'
+
+const HEADERS = { Authorization: 'Bearer operator', 'Content-Type': 'application/json' }
+
+describe('daemon/http/routes/operator-routes', () => {
+  it('sets and removes trust rules', async () => {
+    const node = createFakeNode(temporaryFolder())
+    const { url } = await serve(node)
+    const post = (rule: object) =>
+      request(`${url}/v1/trust`, { method: 'POST', headers: HEADERS, body: JSON.stringify(rule) })
+    assert.equal((await post({ publisher: 'institute-b', right: 'run', send: true })).status, 200)
+    assert.deepEqual(node.calls.trust, [['institute-b', 'run', { petname: null, send: true }]])
+    for (const rule of [{ right: 'run' }, { publisher: 'b' }, { publisher: 'b', right: 'all' }]) {
+      assert.equal((await post(rule)).code, 'PARAMETER', JSON.stringify(rule))
+    }
+    const removed = await request(`${url}/v1/trust/institute-b`, {
+      method: 'DELETE',
+      headers: HEADERS,
+    })
+    assert.equal(removed.status, 200)
+  })
+
+  it('makes and revokes tokens', async () => {
+    const { url } = await serve(createFakeNode(temporaryFolder()))
+    const post = (token: object) =>
+      request(`${url}/v1/tokens`, { method: 'POST', headers: HEADERS, body: JSON.stringify(token) })
+    const made = await post({ label: 'viewer', scopes: ['read', 'infer'], expiresMs: 1000 })
+    assert.equal(made.status, 201)
+    assert.equal(JSON.parse(made.text).token, 'zo_secret')
+    for (const token of [
+      {},
+      { scopes: ['all'] },
+      { scopes: 3 },
+      { scopes: ['read'], expiresMs: 0 },
+    ]) {
+      assert.equal((await post(token)).code, 'PARAMETER', JSON.stringify(token))
+    }
+    const revoke = (id: string) =>
+      request(`${url}/v1/tokens/${id}`, { method: 'DELETE', headers: HEADERS })
+    assert.equal((await revoke('t1')).status, 204)
+    assert.deepEqual([(await revoke('t9')).status, (await revoke('t9')).code], [404, 'NOT_FOUND'])
+  })
+})
