@@ -190,7 +190,8 @@ class Section {
 
   oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {
     const value = this.#take(name) ?? fallback
-    if (!choices.includes(value as T)) throw this.#wrong(name, `one of ${choices.join(', ')}`, value)
+    if (!choices.includes(value as T))
+      throw this.#wrong(name, `one of ${choices.join(', ')}`, value)
     return value as T
   }
 

@@ -91,8 +91,7 @@ export function rank(
   return candidates
     .map((candidate) => ({
       candidate,
-      cost:
-        candidate.excluded === null ? costOf(candidate, bytes, megapixels, elsewhere) : null,
+      cost: candidate.excluded === null ? costOf(candidate, bytes, megapixels, elsewhere) : null,
     }))
     .sort(
       (a, b) =>

@@ -1,0 +1,43 @@
+/** Prometheus metrics of one daemon. Names end in their unit. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly inferences = new Counter({
+    name: 'zoarium_inferences_total',
+    help: 'Inference requests by where they ran and how they ended',
+    labelNames: ['where', 'code'] as const,
+    registers: [this.#registry],
+  })
+  readonly inferenceSeconds = new Histogram({
+    name: 'zoarium_inference_seconds',
+    help: 'Time of inference requests that succeeded',
+    labelNames: ['where'] as const,
+    buckets: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100],
+    registers: [this.#registry],
+  })
+  readonly fetchedBytes = new Counter({
+    name: 'zoarium_fetched_bytes_total',
+    help: 'Bytes of files fetched from peers and verified',
+    registers: [this.#registry],
+  })
+
+  /** @param gauges read at each scrape: name -> value */
+  constructor(gauges: Readonly<Record<string, { help: string; read: () => number }>>) {
+    collectDefaultMetrics({ register: this.#registry })
+    for (const [name, { help, read }] of Object.entries(gauges)) {
+      new Gauge({
+        name,
+        help,
+        registers: [this.#registry],
+        collect() {
+          this.set(read())
+        },
+      })
+    }
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}

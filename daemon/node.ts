@@ -1,0 +1,347 @@
+/**
+ * The node as the HTTP routes see it: {@link NodeApi} over registry, network and inference. No
+ * rule is decided here; each call names the part that decides.
+ */
+import type {
+  EventView,
+  IdentityView,
+  ModelPageView,
+  ModelView,
+  NewTokenView,
+  NodeView,
+  PeerView,
+  PublishView,
+  PullView,
+  Right,
+  RouteView,
+  Scope,
+  SyncView,
+  TokenView,
+  TrustExplanation,
+  TrustView,
+} from '../protocol/api.ts'
+import type { Cid } from '../protocol/cid.ts'
+import { expectOk, ZoariumError } from '../protocol/errors.ts'
+import { HEAD_LIFE_MS } from '../protocol/limits.ts'
+import { VERSION } from '../protocol/version.ts'
+import type { ModelQuery } from '../registry/catalogue.ts'
+import type { Clock } from '../registry/clock.ts'
+import type { Registry } from '../registry/registry.ts'
+import { RIGHTS } from '../registry/trust.ts'
+import type {
+  FileAnswer,
+  InferAnswer,
+  InferInput,
+  InferOptions,
+  NodeApi,
+  PublishOptions,
+} from './http/node-api.ts'
+import type { Engine } from './inference/engine.ts'
+import type { Inference } from './inference/inference.ts'
+import type { Inferring } from './inferring.ts'
+import type { Metrics } from './metrics.ts'
+import type { Mirror } from './mirror.ts'
+import type { Nearest } from './nearest.ts'
+import type { Network, NetworkPeer } from './net/network.ts'
+import type { Publishing } from './publishing.ts'
+import type { Tokens } from './tokens.ts'
+import type { Views } from './views.ts'
+
+export interface NodeParts {
+  readonly registry: Registry
+  readonly network: Network
+  readonly inference: Inference
+  readonly engine: Engine
+  readonly inferring: Inferring
+  readonly nearest: Nearest
+  readonly publishing: Publishing
+  readonly mirror: Mirror
+  readonly tokens: Tokens
+  readonly views: Views
+  readonly metrics: Metrics
+  readonly clock: Clock
+  readonly spool: string
+}
+
+export class Node implements NodeApi {
+  readonly #parts: NodeParts
+  readonly #started: number
+  readonly #listeners = new Set<(event: EventView) => void>()
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts
+    this.#started = parts.clock.now()
+  }
+
+  get spool(): string {
+    return this.#parts.spool
+  }
+
+  node(): NodeView {
+    const { registry, network, inference, engine, views, clock } = this.#parts
+    const status = inference.status()
+    const blobs = [...registry.blobs.list()]
+    return {
+      publisher: views.publisher(registry.publisher),
+      peer: network.peerId,
+      addresses: network.addresses(),
+      version: VERSION,
+      started: new Date(this.#started).toISOString(),
+      counts: registry.counts(),
+      logs: registry.logs().map((log) => ({
+        publisher: log.publisher,
+        key: log.key,
+        epoch: log.epoch,
+        seq: log.seq,
+        state:
+          log.proof !== null
+            ? 'CONTESTED'
+            : clock.now() - log.headIssued > HEAD_LIFE_MS
+              ? 'STALE'
+              : 'OK',
+      })),
+      blobs: { count: blobs.length, bytes: blobs.reduce((sum, { size }) => sum + size, 0) },
+      engine: {
+        name: engine.name,
+        version: engine.version,
+        executionProviders: engine.executionProviders,
+        queued: status.queued,
+        running: status.running,
+        warm: status.warm,
+      },
+      incomplete: registry.incompleteModels().length,
+    }
+  }
+
+  notReady(): readonly string[] {
+    return this.#parts.network.isStarted ? [] : ['the network is starting']
+  }
+
+  peers(): readonly PeerView[] {
+    return this.#parts.network.peers().map((peer) => this.#peerView(peer))
+  }
+
+  #peerView(peer: NetworkPeer): PeerView {
+    return {
+      peer: peer.peer,
+      addresses: peer.addresses,
+      connected: peer.connected,
+      publisher: peer.publisher === null ? null : this.#parts.views.publisher(peer.publisher),
+      roles: peer.roles,
+      rttMs: peer.rttMs,
+      lastSync: peer.lastSync === null ? null : new Date(peer.lastSync).toISOString(),
+      serves: peer.heartbeat?.serves.length ?? 0,
+      queue: peer.heartbeat?.queue ?? null,
+    }
+  }
+
+  async connect(address: string): Promise<PeerView> {
+    const { network } = this.#parts
+    const id = await network.connect(address)
+    const peer = network.peers().find((entry) => entry.peer === id)
+    if (peer === undefined) throw new ZoariumError('UNREACHABLE', 'the connection broke at once')
+    return this.#peerView(peer)
+  }
+
+  sync(peer: string | null): Promise<readonly SyncView[]> {
+    return this.#parts.network.syncNow(peer)
+  }
+
+  model(ref: string): ModelView {
+    return this.#parts.views.model(expectOk(this.#parts.registry.resolve(ref)))
+  }
+
+  search(query: ModelQuery): ModelPageView {
+    const { registry, views } = this.#parts
+    const page = registry.search(query)
+    return {
+      items: page.items.map((model) => views.summary(model)),
+      total: page.total,
+      next: page.next,
+      unlisted: this.#strangers(),
+    }
+  }
+
+  #strangers() {
+    const { registry, views } = this.#parts
+    return registry
+      .publishers()
+      .filter((publisher) => !registry.trust.may(publisher, 'list'))
+      .map((publisher) => views.publisher(publisher))
+  }
+
+  envelope(record: Cid): Uint8Array {
+    return this.#parts.registry.record(record).envelope
+  }
+
+  identity(publisher: string): IdentityView {
+    const { registry } = this.#parts
+    const id = expectOk(registry.resolvePublisher(publisher))
+    const identity = registry.identity(id)
+    if (identity === null) throw new ZoariumError('NOT_FOUND', 'no identity of that publisher')
+    return {
+      publisher: id,
+      operations: registry
+        .identityOps(id)
+        .map((operation) => Buffer.from(operation).toString('base64')),
+      devices: identity.devices.map(({ key, scope, notBefore, notAfter }) => ({
+        key,
+        scope,
+        notBefore: new Date(notBefore).toISOString(),
+        notAfter: new Date(notAfter).toISOString(),
+      })),
+    }
+  }
+
+  file(ref: string, path: string): FileAnswer {
+    const { registry } = this.#parts
+    const model = expectOk(registry.resolve(ref))
+    const file = model.files.find((entry) => entry.path === path)
+    if (file === undefined) {
+      throw new ZoariumError('NOT_FOUND', 'the model has no such file', { field: path })
+    }
+    if (registry.blobs.stat(file.cid) === null) {
+      throw new ZoariumError('BLOB_MISSING', 'the file is not on this node', {
+        field: path,
+        hint: `zoarium pull ${ref}`,
+      })
+    }
+    return {
+      size: file.size,
+      mediaType: file.mediaType,
+      cid: file.cid,
+      open: (range) => registry.blobs.open(file.cid, range),
+    }
+  }
+
+  publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView> {
+    return this.#parts.publishing.publish(zip, options, signal)
+  }
+
+  async pull(ref: string, signal: AbortSignal): Promise<PullView> {
+    const { registry, mirror, views } = this.#parts
+    const model = expectOk(registry.resolve(ref))
+    const started = performance.now()
+    const { bytes, fetched } = await mirror.fetch(model, signal)
+    return {
+      record: model.record,
+      ref: views.ref(model),
+      bytes,
+      fetched,
+      ms: performance.now() - started,
+    }
+  }
+
+  async infer(
+    ref: string,
+    inputs: readonly InferInput[],
+    options: InferOptions,
+    signal: AbortSignal,
+  ): Promise<InferAnswer> {
+    const { registry, inferring, metrics } = this.#parts
+    const model = expectOk(registry.resolve(ref))
+    const started = performance.now()
+    try {
+      const answer = await inferring.infer(model, inputs, options, signal)
+      const where = answer.node === 'local' ? 'local' : 'remote'
+      metrics.inferences.inc({ where, code: 'OK' })
+      metrics.inferenceSeconds.observe({ where }, (performance.now() - started) / 1000)
+      return answer
+    } catch (error) {
+      const code = error instanceof ZoariumError ? error.code : 'INTERNAL'
+      metrics.inferences.inc({ where: options.on === 'local' ? 'local' : 'remote', code })
+      throw error
+    }
+  }
+
+  async route(ref: string, bytes: number): Promise<readonly RouteView[]> {
+    return this.#parts.nearest.views(expectOk(this.#parts.registry.resolve(ref)), bytes)
+  }
+
+  trust(): TrustView {
+    const { registry, views } = this.#parts
+    return {
+      items: registry.trust
+        .with('see')
+        .map((id) => ({ publisher: views.publisher(id), own: id === registry.publisher })),
+      strangers: this.#strangers().filter(({ id }) => registry.trust.rule(id) === null),
+    }
+  }
+
+  addTrust(
+    publisher: string,
+    right: Right,
+    { petname, send }: { petname: string | null; send: boolean | null },
+  ): TrustView {
+    const { registry } = this.#parts
+    const id = expectOk(registry.resolvePublisher(publisher))
+    registry.setTrust({
+      publisher: id,
+      right,
+      ...(send === null ? {} : { send }),
+      ...(petname === null ? {} : { petname }),
+    })
+    return this.trust()
+  }
+
+  removeTrust(publisher: string): TrustView {
+    const { registry } = this.#parts
+    const id = expectOk(registry.resolvePublisher(publisher))
+    if (registry.trust.rule(id) === null) {
+      throw new ZoariumError('NOT_FOUND', 'no rule names that publisher', { got: publisher })
+    }
+    registry.removeTrust(id)
+    return this.trust()
+  }
+
+  explainTrust(ref: string): TrustExplanation {
+    const { registry, views } = this.#parts
+    const named = registry.resolvePublisher(ref)
+    const publisher = named.ok ? named.value : expectOk(registry.resolve(ref)).publisher
+    const reason = registry.trust.explain(publisher)
+    const because = reason.change === null ? reason.message : `${reason.message}; ${reason.change}`
+    return {
+      ref,
+      publisher: views.publisher(publisher),
+      rights: [
+        ...RIGHTS.map((right) => ({
+          right,
+          granted: registry.trust.may(publisher, right),
+          because,
+        })),
+        { right: 'send' as const, granted: registry.trust.maySend(publisher), because },
+      ],
+    }
+  }
+
+  tokens(): readonly TokenView[] {
+    return this.#parts.tokens.list()
+  }
+
+  addToken(label: string, scopes: readonly Scope[], expiresMs: number | null): NewTokenView {
+    return this.#parts.tokens.add(label, scopes, expiresMs)
+  }
+
+  revokeToken(id: string): boolean {
+    return this.#parts.tokens.revoke(id)
+  }
+
+  scopesOf(token: string): readonly Scope[] | null {
+    return this.#parts.tokens.scopesOf(token)
+  }
+
+  subscribe(listener: (event: EventView) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Tells every subscriber. */
+  emit(type: EventView['type'], data: EventView['data']): void {
+    const event = { type, at: new Date(this.#parts.clock.now()).toISOString(), data }
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  metrics(): Promise<string> {
+    return this.#parts.metrics.text()
+  }
+}

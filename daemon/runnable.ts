@@ -1,0 +1,85 @@
+/** Whether this node may and can run a model, and what the engine then gets. */
+import { type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
+import type { ModelRow } from '../registry/catalogue.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { RunnableModel } from './inference/inference.ts'
+
+/** The first rule that keeps the model from running here; null: it runs. */
+export function whyNotRunnable(registry: Registry, model: ModelRow): Failure | null {
+  const forbidden = whyForbidden(registry, model)
+  if (forbidden !== null) return forbidden
+  if (model.unreadable !== null) {
+    const { code, message } = model.unreadable
+    return refuse(code, `the card cannot be read here: ${message}`)
+  }
+  const weights = onnxOf(model)
+  if (weights === null) {
+    return refuse('MODEL_UNSUPPORTED', 'the record carries no ONNX weights', {
+      got: model.description.weights.map((entry) => entry.format).join(', '),
+      limit: 'onnx',
+    })
+  }
+  const operations = [...model.description.inputs, ...model.description.outputs].flatMap(
+    (tensor) => tensor.operations,
+  )
+  for (const operation of operations) {
+    if (operation.op === 'unsupported') {
+      return refuse('MODEL_UNSUPPORTED', `the step ${operation.name} is not computed here`, {
+        field: operation.name,
+      })
+    }
+  }
+  if (!registry.holding(model.record).complete) {
+    return refuse('BLOB_MISSING', 'the files of the model are not on this node', {
+      hint: `zoarium pull ${model.record}`,
+    })
+  }
+  return null
+}
+
+/** The rule of trust or withdrawal against running it, here or for this node elsewhere. */
+export function whyForbidden(registry: Registry, model: ModelRow): Failure | null {
+  if (model.withdrawn === 'recall' || model.withdrawn === 'erase') {
+    return refuse('RECALLED', 'the publisher took the model back')
+  }
+  if (!registry.trust.may(model.publisher, 'run')) {
+    return refuse('TRUST', 'no rule lets models of that publisher run', {
+      field: model.publisher,
+      hint: `zoarium trust add ${model.publisher} run`,
+    })
+  }
+  return null
+}
+
+const onnxOf = (model: ModelRow) => {
+  const entry = model.description.weights.find((weights) => weights.format === 'onnx')
+  if (entry === undefined) return null
+  const main = model.files.find((file) => file.path === entry.source.source)
+  if (main === undefined) return null
+  const external = model.files.find((file) => file.path === entry.externalData?.source)
+  return { main, files: external === undefined ? [main] : [main, external] }
+}
+
+/** What the engine gets. @throws ZoariumError as {@link whyNotRunnable} says */
+export function runnableOf(registry: Registry, model: ModelRow): RunnableModel {
+  const failure = whyNotRunnable(registry, model)
+  if (failure !== null) throw ZoariumError.of(failure)
+  const weights = onnxOf(model)
+  if (weights === null) throw new TypeError('a runnable model has ONNX weights')
+  return {
+    record: model.record,
+    description: model.description,
+    engineModel: {
+      id: model.record,
+      main: bareName(weights.main.path),
+      files: weights.files.map((file) => ({
+        name: bareName(file.path),
+        size: file.size,
+        copyTo: (path: string) => registry.blobs.copyTo(file.cid, path),
+      })),
+    },
+  }
+}
+
+/** ONNX names external data relative to its own folder: both files lie side by side. */
+export const bareName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)

@@ -1,0 +1,19 @@
+/**
+ * `npm run bench [-- NAME...]`: every figure as one line of JSON on stdout, progress on stderr.
+ * docs/benchmarks.md has a run with its machine.
+ */
+import { benchAdmission } from './admission-bench.ts'
+import type { Figure } from './figure.ts'
+import { benchStartup } from './startup-bench.ts'
+
+const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
+  admission: benchAdmission,
+  startup: benchStartup,
+}
+
+const wanted = process.argv.slice(2)
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  process.stderr.write(`bench ${name}\n`)
+  for (const figure of await bench()) process.stdout.write(`${JSON.stringify(figure)}\n`)
+}
