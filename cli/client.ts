@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type {
   EventView,
   IdentityView,
+  InferView,
   ModelPageView,
   ModelView,
   NewTokenView,
@@ -54,19 +55,8 @@ export interface InferRequest {
   readonly output: string | null
 }
 
-export interface InferResult {
+export interface InferResult extends InferView {
   readonly body: Uint8Array
-  readonly mediaType: string
-  readonly node: string
-  readonly tried: readonly string[]
-  readonly timings: Readonly<Record<string, number>>
-  readonly outputs: readonly {
-    readonly id: string
-    readonly axes: readonly string[]
-    readonly shape: readonly number[]
-    readonly dtype: string
-  }[]
-  readonly notes: readonly string[]
 }
 
 export class Client {

@@ -143,8 +143,9 @@ export class Node implements NodeApi {
     return this.#peerView(peer)
   }
 
-  sync(peer: string | null): Promise<readonly SyncView[]> {
-    return this.#parts.network.syncNow(peer)
+  async sync(peer: string | null): Promise<readonly SyncView[]> {
+    const reports = await this.#parts.network.syncNow(peer)
+    return reports.map(({ behind: _, more: __, ...view }) => view)
   }
 
   model(ref: string): ModelView {

@@ -6,6 +6,7 @@
  * Each term comes from a measurement where there is one and from a stated default where there is
  * none yet, so that an unknown node is neither preferred nor shut out.
  */
+import type { CostView } from '../protocol/api.ts'
 
 /** Upload throughput before the first measurement: an ordinary 100 Mbit/s line. */
 export const DEFAULT_BYTES_PER_MS = 12_500
@@ -35,18 +36,9 @@ export interface Candidate {
   readonly usPerMegapixel: number | null
 }
 
-export interface Cost {
-  readonly uploadMs: number
-  readonly rttMs: number
-  readonly queueMs: number
-  readonly coldMs: number
-  readonly computeMs: number
-  readonly totalMs: number
-}
-
 export interface Route {
   readonly candidate: Candidate
-  readonly cost: Cost | null
+  readonly cost: CostView | null
 }
 
 /**
@@ -60,7 +52,7 @@ export function costOf(
   bytes: number,
   megapixels: number,
   elsewhere: number | null,
-): Cost {
+): CostView {
   const speed = candidate.usPerMegapixel ?? elsewhere ?? DEFAULT_US_PER_MEGAPIXEL
   const computeMs = (speed * megapixels) / 1000
   const uploadMs = bytes / (candidate.bytesPerMs ?? DEFAULT_BYTES_PER_MS)

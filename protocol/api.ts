@@ -95,7 +95,9 @@ export interface SyncView {
   readonly peer: string
   readonly ok: boolean
   readonly error: string | null
+  /** Records new here. */
   readonly records: number
+  /** Both directions. */
   readonly bytes: number
   readonly roundTrips: number
   readonly ms: number
@@ -223,6 +225,38 @@ export interface PullView {
   readonly ms: number
 }
 
+/** One output of a run. */
+export interface OutputView {
+  /** The card's id of the tensor. */
+  readonly id: string
+  readonly axes: readonly string[]
+  readonly shape: readonly number[]
+  readonly dtype: string
+}
+
+/** POST .../infer: what comes in headers beside the result's bytes. */
+export interface InferView {
+  readonly mediaType: string
+  /** Where it ran: `local` or the PeerId; `tried`: all nodes that were asked, in order. */
+  readonly node: string
+  readonly tried: readonly string[]
+  /** Server-Timing entries, milliseconds. */
+  readonly timings: Readonly<Record<string, number>>
+  readonly outputs: readonly OutputView[]
+  /** What the client should know: padding, dropped channels, spread values. */
+  readonly notes: readonly string[]
+}
+
+/** Predicted milliseconds, each term and their sum. */
+export interface CostView {
+  readonly uploadMs: number
+  readonly rttMs: number
+  readonly queueMs: number
+  readonly coldMs: number
+  readonly computeMs: number
+  readonly totalMs: number
+}
+
 /** One row of GET /v1/route; the first eligible one is taken. */
 export interface RouteView {
   /** PeerId, or `local`. */
@@ -231,15 +265,8 @@ export interface RouteView {
   readonly eligible: boolean
   /** Which rule excluded it, and how to change that. */
   readonly reason: string | null
-  /** Predicted milliseconds, each term and their sum; null where not eligible. */
-  readonly cost: {
-    readonly uploadMs: number
-    readonly rttMs: number
-    readonly queueMs: number
-    readonly coldMs: number
-    readonly computeMs: number
-    readonly totalMs: number
-  } | null
+  /** Null where not eligible. */
+  readonly cost: CostView | null
 }
 
 export interface TrustRuleView {

@@ -12,6 +12,7 @@ import {
   MAX_BLOB_BYTES,
   MAX_CARD_BYTES,
   MAX_FRAME_BYTES,
+  MAX_HEARTBEAT_BYTES,
   MAX_IDENTITY_OP_BYTES,
   MAX_IDENTITY_OPS,
   MAX_IDENTITY_PAGE,
@@ -57,7 +58,8 @@ export const TOPICS = { heads: '/zoarium/heads/1', status: '/zoarium/status/1' }
 const SIGNATURE_BYTES = 64
 const count = int(0, Number.MAX_SAFE_INTEGER)
 const digest = bytes(32, 32)
-const statement = bytes(SIGNATURE_BYTES, MAX_STATEMENT_BYTES)
+const statement = bytes(SIGNATURE_BYTES, MAX_STATEMENT_BYTES + SIGNATURE_BYTES)
+const heartbeat = bytes(SIGNATURE_BYTES, MAX_HEARTBEAT_BYTES + SIGNATURE_BYTES)
 const recordEnvelope = bytes(SIGNATURE_BYTES, MAX_RECORD_BYTES + SIGNATURE_BYTES)
 const shortText = text(256)
 
@@ -82,7 +84,7 @@ const HELLO = map({
   /** Operations of its publisher's identity chain, so that the other side asks for new ones. */
   identityLength: int(0, MAX_IDENTITY_OPS),
   binding: nullable(statement),
-  heartbeat: nullable(statement),
+  heartbeat: nullable(heartbeat),
   limits: map({
     /** Streams of one protocol that a peer may hold open here. */
     streams: int(0, 1024),

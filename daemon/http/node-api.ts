@@ -5,6 +5,7 @@
 import type {
   EventView,
   IdentityView,
+  InferView,
   ModelPageView,
   ModelView,
   NewTokenView,
@@ -50,21 +51,8 @@ export interface InferOptions {
   readonly deadlineMs: number | null
 }
 
-export interface InferAnswer {
+export interface InferAnswer extends InferView {
   readonly body: Uint8Array
-  readonly mediaType: string
-  /** Where it ran: `local` or the PeerId; all nodes tried, in order. */
-  readonly node: string
-  readonly tried: readonly string[]
-  /** Server-Timing entries, milliseconds. */
-  readonly timings: Readonly<Record<string, number>>
-  readonly outputs: readonly {
-    readonly id: string
-    readonly axes: readonly string[]
-    readonly shape: readonly number[]
-    readonly dtype: string
-  }[]
-  readonly notes: readonly string[]
 }
 
 export interface FileAnswer {

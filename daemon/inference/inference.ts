@@ -2,6 +2,7 @@
  * The inference service of a node: an image in, a result out, through the card's whole pipeline.
  * Images and results live in memory for the request and nowhere else.
  */
+import type { OutputView } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { expectOk, type Verdict, ZoariumError } from '../../protocol/errors.ts'
 import type { ModelDescription } from '../../protocol/model-description.ts'
@@ -78,17 +79,10 @@ export interface Timings {
   readonly encodeMs: number
 }
 
-export interface OutputInfo {
-  readonly id: string
-  readonly axes: readonly string[]
-  readonly shape: readonly number[]
-  readonly dtype: string
-}
-
 export interface RunResult {
   readonly body: Uint8Array
   readonly mediaType: string
-  readonly outputs: readonly OutputInfo[]
+  readonly outputs: readonly OutputView[]
   readonly timings: Timings
   /** What the client should know: padding, dropped channels, spread values. */
   readonly notes: readonly string[]

@@ -43,7 +43,17 @@ export function hostOf(address: Multiaddr): string | null {
   const part = address.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6')
   const host = part?.value
   if (host === undefined) return null
-  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(host)?.[1] ?? host
+  return unmapped(host)
+}
+
+/** An IPv4 address written as IPv6 is the same machine. */
+function unmapped(host: string): string {
+  const text = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(host)?.[1]
+  if (text !== undefined) return text
+  const words = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(host)
+  if (words === null) return host
+  const [high = 0, low = 0] = words.slice(1).map((word) => Number.parseInt(word, 16))
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
 }
 
 export const isLoopback = (address: Multiaddr): boolean => {

@@ -4,6 +4,7 @@
  * time, bytes and faults. An exchange that meets a bound ends; the next one goes on from there.
  */
 import { setImmediate } from 'node:timers/promises'
+import type { SyncView } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { refuse, type Verdict, ZoariumError } from '../../protocol/errors.ts'
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts'
@@ -35,16 +36,7 @@ const MAX_REQUESTS = 20_000
 const BATCH_RECORDS = 64
 
 /** What came of one exchange. */
-export interface SyncReport {
-  readonly peer: string
-  readonly ok: boolean
-  readonly error: string | null
-  /** Records new here. */
-  readonly records: number
-  /** Both directions. */
-  readonly bytes: number
-  readonly roundTrips: number
-  readonly ms: number
+export interface SyncReport extends SyncView {
   /** The other side lacks something. */
   readonly behind: boolean
   /** A bound was met; there is more. */

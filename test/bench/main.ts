@@ -4,9 +4,15 @@
  */
 import { benchAdmission } from './admission-bench.ts'
 import type { Figure } from './figure.ts'
+import { benchHttp } from './http-bench.ts'
+import { benchInference } from './inference-bench.ts'
 import { benchStartup } from './startup-bench.ts'
+import { benchTransfer } from './transfer-bench.ts'
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
+  http: benchHttp,
+  inference: benchInference,
+  transfer: benchTransfer,
   admission: benchAdmission,
   startup: benchStartup,
 }
