@@ -2,7 +2,7 @@
  * What the commands print: results on stdout, everything else on stderr. With `--json` stdout gets
  * one JSON document. All text goes through escape.ts here, so that commands need not think of it.
  */
-import { type Issue, ZoariumError } from '../protocol/errors.ts'
+import { type Code, type Detail, type Issue, ZoariumError } from '../protocol/errors.ts'
 import { printable, printableJson } from './escape.ts'
 
 export type Stream = NodeJS.WritableStream & {
@@ -75,12 +75,12 @@ export class Output {
     // Findings name their own places.
     const isPlaced = data.issues !== undefined || data.field === undefined
     const place = isPlaced || message.includes(data.field) ? '' : `${data.field}: `
-    this.note(`zoarium: ${place}${message}${differs(data.got, data.limit)} [${code}]`)
+    this.note(`zoarium: ${place}${message}${differs(code, data)} [${code}]`)
     for (const issue of data.issues ?? []) {
       const parts = [
         placeOf(issue),
         issue.code,
-        `${issue.message}${differs(issue.got, issue.limit)}`,
+        `${issue.message}${differs(issue.code, issue)}`,
       ]
       this.note(`  ${parts.filter((part) => part !== '').join(GAP)}`)
       if (issue.hint !== undefined && issue.hint !== data.hint) this.note(`    ${issue.hint}`)
@@ -95,10 +95,21 @@ function placeOf({ field, line }: Issue): string {
   return line === undefined ? field : `${field}:${line}`
 }
 
-/** What was found and what was expected, where both say something. */
-function differs(got: string | number | undefined, limit: string | number | undefined): string {
-  if (got === undefined && limit === undefined) return ''
-  if (limit === undefined) return `: ${got}`
-  if (got === undefined) return ` (expected: ${limit})`
-  return `: ${got} (expected: ${limit})`
+/** Codes whose limit is the most that is allowed; that of the others is what was expected. */
+const BOUNDS: ReadonlySet<string> = new Set<Code>([
+  'BUSY',
+  'DEPTH',
+  'LIMIT',
+  'MODEL_MEMORY',
+  'PIXELS',
+  'QUOTA',
+  'TILING_NEEDED',
+  'TIMEOUT',
+])
+
+/** What was found and what was expected, where either is said. */
+function differs(code: Code, { got, limit }: Detail): string {
+  const found = got === undefined ? '' : `: ${got}`
+  if (limit === undefined) return found
+  return `${found} (${BOUNDS.has(code) ? 'at most' : 'expected'}: ${limit})`
 }

@@ -1,22 +1,17 @@
 /**
- * Reconciling what two nodes hold, sans I/O. docs/protocol.md, "Sync".
+ * Reconciling what two nodes hold, sans I/O: the asking side. docs/protocol.md, "Sync".
  *
- * One node pulls from another: {@link pull} yields what it wants done (ask the other node, admit
- * bytes here) and takes in the results; {@link answer} is the other side. A node that finds that
- * the other one lacks something says so at the end, and the other one starts a pull of its own.
- *
- * The set holds one item for each identity chain and each log of the publishers that both sides
- * list. Equal fingerprints over the sorted items end an exchange in one round trip.
+ * A pull yields what it wants done (ask the other node, admit bytes here) and takes in the results;
+ * sync-answer.ts is the other side. A node that finds that the other one lacks something says so at
+ * the end, and the other one starts a pull of its own. Equal fingerprints end an exchange in one
+ * round trip.
  */
-import { compareText } from './bytes.ts'
 import type { Cid } from './cid.ts'
-import { sha256 } from './crypto.ts'
 import type { Code, Failure, Verdict } from './errors.ts'
-import { MAX_FRAME_BYTES, MAX_IDENTITY_PAGE, MAX_SYNC_ITEMS, MAX_SYNC_RECORDS } from './limits.ts'
+import { MAX_SYNC_ITEMS, MAX_SYNC_RECORDS } from './limits.ts'
 import { checkEquivocation } from './log.ts'
 import {
   expectReply,
-  failureMessage,
   readFailure,
   type SyncItem,
   type SyncOpen,
@@ -25,65 +20,23 @@ import {
   type SyncRequest,
 } from './message.ts'
 import { type Position, peekRecord } from './record.ts'
+import type { SyncMemory } from './sync-answer.ts'
+import {
+  comparePositions,
+  digestOfPublishers,
+  fingerprintOf,
+  intersection,
+  isWithin,
+  itemsOf,
+  type PlainRecord,
+  placeOf,
+  type SyncSource,
+  textOf,
+  within,
+} from './sync-set.ts'
 
-const DAY_MS = 24 * 3600 * 1000
-/** Envelopes and cards of one page; the rest of the frame is for what stands around them. */
-const PAGE_BYTES = MAX_FRAME_BYTES - 128 * 1024
 /** Requests of one pull; a million records need 2,000. What is left over comes next time. */
 const MAX_ROUNDS = 10_000
-
-/** A log as sync sees it. */
-export interface LogState extends Position {
-  readonly key: string
-  readonly tip: Cid
-  /** `issued` of the newest head, milliseconds; 0 without one. */
-  readonly headIssued: number
-  /** Whether two records are known to stand at one position of it. */
-  readonly isForked: boolean
-}
-
-export interface PlainRecord {
-  readonly envelope: Uint8Array
-  /** The card of a model record; null for other kinds and where it was erased. */
-  readonly card: Uint8Array | null
-}
-
-/** What this node holds, read by both sides of an exchange. */
-export interface SyncSource {
-  /** Publishers with the right `list` or more, in any order. */
-  publishers(): readonly Cid[]
-  /** The identity chain, or null where nothing is known of it. */
-  chain(publisher: Cid): { readonly length: number; readonly tip: Cid } | null
-  logs(publisher: Cid): readonly LogState[]
-  /** Operations from number `from`, at most `limit`. */
-  identityOps(publisher: Cid, from: number, limit: number): readonly Uint8Array[]
-  profile(publisher: Cid): Uint8Array | null
-  /** Records of a log after a position (null: from the start), at most `limit`, ascending. */
-  recordsAfter(
-    publisher: Cid,
-    key: string,
-    after: Position | null,
-    limit: number,
-  ): Iterable<PlainRecord>
-  /** The record at a position with its id, or null. */
-  recordAt(
-    publisher: Cid,
-    key: string,
-    position: Position,
-  ): (PlainRecord & { readonly id: Cid }) | null
-  head(publisher: Cid, key: string): Uint8Array | null
-  proof(publisher: Cid, key: string): readonly [Uint8Array, Uint8Array] | null
-}
-
-/** What one connection remembers of the other node between exchanges. */
-export interface SyncMemory {
-  /** The other node's publishers as it last named them. */
-  theirs: readonly Cid[] | null
-  /** Digest of our publishers as we last named them there. */
-  told: string | null
-}
-
-export const createSyncMemory = (): SyncMemory => ({ theirs: null, told: null })
 
 /** Something that a pull wants done. The result goes into `next()`. */
 export type SyncEffect =
@@ -129,169 +82,6 @@ export interface SyncOutcome {
 }
 
 export type SyncPull = Generator<SyncEffect, SyncOutcome, SyncInput>
-
-// The set
-
-/** Where an item stands in the sorted set. */
-export const placeOf = (item: SyncItem): string =>
-  item.key === null ? item.publisher : `${item.publisher}/${item.key}`
-
-/** The line of an item, over which fingerprints are taken. */
-export const lineOf = (item: SyncItem): string =>
-  `${placeOf(item)} ${item.epoch} ${item.seq} ${item.tip ?? '-'} ${item.day} ${item.forked ? 1 : 0}\n`
-
-const utf8 = new TextEncoder()
-
-/** SHA-256 over the lines of sorted items. */
-export const fingerprintOf = (items: readonly SyncItem[]): Uint8Array =>
-  sha256(utf8.encode(items.map(lineOf).join('')))
-
-/** SHA-256 over a publisher set: its ids in order, each with a line feed. */
-export const digestOfPublishers = (publishers: readonly Cid[]): Uint8Array =>
-  sha256(
-    utf8.encode(
-      [...publishers]
-        .sort()
-        .map((each) => `${each}\n`)
-        .join(''),
-    ),
-  )
-
-const textOf = (digest: Uint8Array): string => digest.join()
-
-/** All items of some publishers, sorted. */
-export function itemsOf(source: SyncSource, publishers: readonly Cid[]): readonly SyncItem[] {
-  const items: SyncItem[] = []
-  for (const publisher of publishers) {
-    const chain = source.chain(publisher)
-    if (chain === null) continue
-    const { length, tip } = chain
-    items.push({ publisher, key: null, epoch: 0, seq: length, tip, day: 0, forked: false })
-    for (const log of source.logs(publisher)) items.push(itemOf(publisher, log))
-  }
-  return items.sort((a, b) => compareText(placeOf(a), placeOf(b)))
-}
-
-/**
- * Nodes hold different branches of a forked log, and may hold different proofs of it: its item
- * says no more than that it forked, or their exchanges would never come to rest.
- */
-function itemOf(publisher: Cid, log: LogState): SyncItem {
-  const { key, epoch, seq, tip, isForked } = log
-  if (isForked) return { publisher, key, epoch: 0, seq: 0, tip: null, day: 0, forked: true }
-  const day = Math.floor(log.headIssued / DAY_MS)
-  return { publisher, key, epoch, seq, tip, day, forked: false }
-}
-
-export const comparePositions = (a: Position, b: Position): number =>
-  a.epoch - b.epoch || a.seq - b.seq
-
-// The answering side
-
-/**
- * Answers one request. `done` has no answer.
- * @param memory of the asker, changed by `open`
- */
-export function answer(
-  source: SyncSource,
-  memory: SyncMemory,
-  request: SyncRequest,
-): SyncReply | null {
-  switch (request.t) {
-    case 'open':
-      return answerOpen(source, memory, request)
-    case 'get-identity': {
-      const page = source.identityOps(request.publisher, request.from, MAX_IDENTITY_PAGE + 1)
-      return {
-        t: 'identity',
-        operations: page.slice(0, MAX_IDENTITY_PAGE),
-        more: page.length > MAX_IDENTITY_PAGE,
-      }
-    }
-    case 'get-profile':
-      return { t: 'profile', envelope: source.profile(request.publisher) }
-    case 'get-proof': {
-      const proof = source.proof(request.publisher, request.key)
-      return { t: 'proof', first: proof?.[0] ?? null, second: proof?.[1] ?? null }
-    }
-    case 'get-records':
-      return answerRecords(source, request)
-    case 'done':
-      return null
-  }
-}
-
-function answerOpen(source: SyncSource, memory: SyncMemory, open: SyncOpen): SyncReply {
-  const own = source.publishers()
-  if (open.publishers !== null) {
-    if (textOf(digestOfPublishers(open.publishers)) !== textOf(open.mine)) {
-      return failureMessage({ code: 'PEER', message: 'publishers do not have their digest' })
-    }
-    memory.theirs = open.publishers
-  }
-  // Without a memory of the asker's publishers all of ours are compared; it ignores the surplus.
-  const common =
-    memory.theirs !== null && textOf(digestOfPublishers(memory.theirs)) === textOf(open.mine)
-      ? intersection(own, memory.theirs)
-      : own
-  const items = itemsOf(source, common)
-  const known = open.yours !== null && textOf(open.yours) === textOf(digestOfPublishers(own))
-  return {
-    t: 'state',
-    publishers: known ? null : own.slice(0, MAX_SYNC_ITEMS),
-    ranges: open.ranges.flatMap((range) => compareRange(items, range)),
-  }
-}
-
-/** The asker's range against ours: nothing where they are equal, else our items. */
-function compareRange(items: readonly SyncItem[], range: SyncRange): SyncRange[] {
-  const mine = within(items, range)
-  const theirs = range.fingerprint ?? fingerprintOf(range.items ?? [])
-  if (textOf(fingerprintOf(mine)) === textOf(theirs)) return []
-  const page = mine.slice(0, MAX_SYNC_ITEMS)
-  const next = mine[MAX_SYNC_ITEMS]
-  const until = next === undefined ? range.until : placeOf(next)
-  return [{ from: range.from, until, fingerprint: null, items: page }]
-}
-
-const within = (items: readonly SyncItem[], range: Pick<SyncRange, 'from' | 'until'>) =>
-  items.filter((item) => {
-    const place = placeOf(item)
-    return place >= range.from && (range.until === null || place < range.until)
-  })
-
-const intersection = (a: readonly Cid[], b: readonly Cid[]): readonly Cid[] => {
-  const set = new Set(b)
-  return a.filter((each) => set.has(each))
-}
-
-function answerRecords(
-  source: SyncSource,
-  request: Extract<SyncRequest, { t: 'get-records' }>,
-): SyncReply {
-  const { publisher, key, after, limit } = request
-  const records: PlainRecord[] = []
-  if (after !== null) {
-    const ours = source.recordAt(publisher, key, after)
-    // Two records at one position: ours is what the asker needs to prove it.
-    if (ours !== null && ours.id !== after.tip) {
-      const { envelope, card } = ours
-      return { t: 'records', records: [{ envelope, card }], head: null, more: false }
-    }
-  }
-  let bytes = 0
-  for (const { envelope, card } of source.recordsAfter(publisher, key, after, limit + 1)) {
-    const size = envelope.length + (card?.length ?? 0)
-    if (records.length === limit || (records.length > 0 && bytes + size > PAGE_BYTES)) {
-      return { t: 'records', records, head: null, more: true }
-    }
-    records.push({ envelope, card })
-    bytes += size
-  }
-  return { t: 'records', records, head: source.head(publisher, key), more: false }
-}
-
-// The asking side
 
 type Step<T> = Generator<SyncEffect, T, SyncInput>
 type Question = Extract<SyncEffect, { readonly do: 'ask' }>['request']
@@ -447,9 +237,6 @@ function* pullRange(
   }
   if (mine.size > 0) outcome.behind = true
 }
-
-const isWithin = (place: string, range: SyncRange): boolean =>
-  place >= range.from && (range.until === null || place < range.until)
 
 function* pullIdentity(
   outcome: SyncOutcome,

@@ -17,6 +17,18 @@ export interface Comparison {
   readonly at: readonly number[] | null
 }
 
+/** What reproducing a card's own test gave. */
+export interface Reproduction {
+  readonly ok: boolean
+  readonly worstAbsolute: number
+  readonly worstRelative: number
+  readonly mismatchedPerMillion: number
+  /** Output and index of the largest difference. */
+  readonly at: { readonly output: string; readonly index: readonly number[] } | null
+  readonly outputs: readonly (Comparison & { readonly id: string })[]
+  readonly computeMs: number
+}
+
 /** What the reference implementation allows where a card says nothing. */
 const DEFAULT_TOLERANCE: Tolerance = {
   relative: 1e-3,
@@ -77,4 +89,25 @@ function indexOf(place: number, shape: readonly number[]): number[] {
       return index
     })
     .reverse()
+}
+
+/** The results of one test together. */
+export function summarise(
+  outputs: readonly (Comparison & { readonly id: string })[],
+  computeMs: number,
+): Reproduction {
+  const worst = outputs.reduce((a, b) => (b.worstAbsolute > a.worstAbsolute ? b : a), {
+    id: '',
+    worstAbsolute: -1,
+    at: null as readonly number[] | null,
+  })
+  return {
+    ok: outputs.every(({ ok }) => ok),
+    worstAbsolute: Math.max(0, worst.worstAbsolute),
+    worstRelative: Math.max(0, ...outputs.map(({ worstRelative }) => worstRelative)),
+    mismatchedPerMillion: Math.max(0, ...outputs.map((output) => output.mismatchedPerMillion)),
+    at: worst.at === null ? null : { output: worst.id, index: worst.at },
+    outputs,
+    computeMs,
+  }
 }

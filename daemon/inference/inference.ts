@@ -8,7 +8,13 @@ import { expectOk, type Verdict, ZoariumError } from '../../protocol/errors.ts'
 import type { ModelDescription } from '../../protocol/model-description.ts'
 import { type Clock, systemClock } from '../../registry/clock.ts'
 import { mapAxes } from './axes.ts'
-import { type Comparison, compareTensors, toleranceFor } from './compare.ts'
+import {
+  type Comparison,
+  compareTensors,
+  type Reproduction,
+  summarise,
+  toleranceFor,
+} from './compare.ts'
 import type { Engine, EngineModel, RunLimits } from './engine.ts'
 import { ImageCodec } from './image/codec.ts'
 import { encodeOutputs } from './image/encode.ts'
@@ -102,18 +108,6 @@ export interface InferenceStatus {
   readonly warm: readonly Cid[]
   /** Smoothed microseconds of computing per million input elements. */
   readonly speed: readonly { readonly model: Cid; readonly usPerMegapixel: number }[]
-}
-
-/** What reproducing a card's own test gave. */
-export interface Reproduction {
-  readonly ok: boolean
-  readonly worstAbsolute: number
-  readonly worstRelative: number
-  readonly mismatchedPerMillion: number
-  /** Output and index of the largest difference. */
-  readonly at: { readonly output: string; readonly index: readonly number[] } | null
-  readonly outputs: readonly (Comparison & { readonly id: string })[]
-  readonly computeMs: number
 }
 
 export interface InferenceServices {
@@ -264,7 +258,7 @@ export class Inference {
       const tolerance = toleranceFor(description, output.id)
       compared.push({ id: output.id, ...compareTensors(actual, expected, tolerance) })
     }
-    return summary(compared, timings.computeMs)
+    return summarise(compared, timings.computeMs)
   }
 
   status(): InferenceStatus {
@@ -392,24 +386,4 @@ function explained(error: unknown): unknown {
   if (!(error instanceof ZoariumError) || error.code !== 'MODEL_MEMORY') return error
   const hint = 'crop the image: a smaller one needs less memory'
   return new ZoariumError(error.code, error.message, { ...error.data, hint }, error)
-}
-
-function summary(
-  outputs: readonly (Comparison & { readonly id: string })[],
-  computeMs: number,
-): Reproduction {
-  const worst = outputs.reduce((a, b) => (b.worstAbsolute > a.worstAbsolute ? b : a), {
-    id: '',
-    worstAbsolute: -1,
-    at: null as readonly number[] | null,
-  })
-  return {
-    ok: outputs.every(({ ok }) => ok),
-    worstAbsolute: Math.max(0, worst.worstAbsolute),
-    worstRelative: Math.max(0, ...outputs.map(({ worstRelative }) => worstRelative)),
-    mismatchedPerMillion: Math.max(0, ...outputs.map((output) => output.mismatchedPerMillion)),
-    at: worst.at === null ? null : { output: worst.id, index: worst.at },
-    outputs,
-    computeMs,
-  }
 }

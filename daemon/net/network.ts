@@ -14,7 +14,7 @@ import { publicKeyOf } from '../../protocol/crypto.ts'
 import { type Code, ZoariumError } from '../../protocol/errors.ts'
 import type { Heartbeat } from '../../protocol/heartbeat.ts'
 import { PROTOCOLS, TOPICS } from '../../protocol/message.ts'
-import { createSyncMemory } from '../../protocol/sync.ts'
+import { createSyncMemory } from '../../protocol/sync-answer.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
 import { AddressPolicy, bareAddress } from './address.ts'
@@ -467,8 +467,10 @@ export class Network {
     if (this.#book.isBanned(peer.id)) return false
     const ms = this.#book.ban(peer)
     this.#options.log.warn({ peer: peer.id, code, ms }, 'a peer is shut out for a while')
-    const node = this.#node
-    if (node !== null) this.#background(node.hangUp(peerIdFromString(peer.id)))
+    const error = new ZoariumError('PEER', 'the peer is shut out')
+    // A close would wait for what the peer still has to say.
+    const connections = this.#node?.getConnections(peerIdFromString(peer.id)) ?? []
+    for (const connection of connections) connection.abort(error)
     return false
   }
 

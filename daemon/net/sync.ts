@@ -10,15 +10,16 @@ import { refuse, type Verdict, ZoariumError } from '../../protocol/errors.ts'
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts'
 import { failureMessage, PROTOCOLS, syncReplies, syncRequests } from '../../protocol/message.ts'
 import {
-  answer,
   introduce,
-  type PlainRecord,
   pull,
   type SyncEffect,
   type SyncInput,
   type SyncOutcome,
   type SyncPull,
+  type SyncRefusal,
 } from '../../protocol/sync.ts'
+import { answer } from '../../protocol/sync-answer.ts'
+import type { PlainRecord } from '../../protocol/sync-set.ts'
 import type { Holdings } from './holdings.ts'
 import type { Links } from './links.ts'
 import type { Peer } from './peers.ts'
@@ -32,6 +33,8 @@ const EXCHANGE_MS = 10 * 60_000
 const EXCHANGE_BYTES = 512 * 1024 * 1024
 /** Requests answered on one stream. */
 const MAX_REQUESTS = 20_000
+/** Refusals that a report names. */
+const MAX_REFUSED = 20
 /** Records that are made durable together; 20 ms of the event loop. */
 const BATCH_RECORDS = 64
 
@@ -41,6 +44,8 @@ export interface SyncReport extends SyncView {
   readonly behind: boolean
   /** A bound was met; there is more. */
   readonly more: boolean
+  /** What was offered and not taken in, the first ones. */
+  readonly refused: readonly SyncRefusal[]
 }
 
 export class SyncService {
@@ -123,6 +128,7 @@ export class SyncService {
       ms: performance.now() - started,
       behind: outcome?.behind ?? false,
       more: more || (outcome?.more ?? false),
+      refused: outcome?.refused.slice(0, MAX_REFUSED) ?? [],
     }
   }
 

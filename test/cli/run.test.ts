@@ -76,7 +76,7 @@ describe('cli/commands/run', () => {
     const before = readdirSync(folder)
     const run = await zoarium(['run', 'institute-a/nuclei', image], { ZOARIUM_URL: url })
     assert.equal(run.status, EXIT.invalidInput)
-    assert.match(run.stderr, /too many: 400 \(expected: 100\) \[PIXELS\]/)
+    assert.match(run.stderr, /too many: 400 \(at most: 100\) \[PIXELS\]/)
     assert.deepEqual(readdirSync(folder), before)
   })
 

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { holdingsOf } from '../../daemon/net/holdings.ts'
 import type { RemoteInferHandler } from '../../daemon/net/infer.ts'
 import { Network, type NetworkEvents, type NetworkOptions } from '../../daemon/net/network.ts'
+import type { Sleep } from '../../daemon/net/sleep.ts'
 import { type PeerRole, signBinding } from '../../protocol/binding.ts'
 import { type Heartbeat, signHeartbeat } from '../../protocol/heartbeat.ts'
 import type { BlobStore } from '../../registry/blob-store.ts'
@@ -111,6 +112,25 @@ export function heartbeatOf(
     ...changes,
   }
   return signHeartbeat(heartbeat, own.seeds.serve)
+}
+
+/** A sleep that ends when the test says so. */
+export function manualSleep(): { readonly sleep: Sleep; readonly wake: () => void } {
+  const waiting = new Set<() => void>()
+  return {
+    sleep: (_ms, signal) =>
+      new Promise((resolve, reject) => {
+        const wake = () => {
+          waiting.delete(wake)
+          resolve()
+        }
+        waiting.add(wake)
+        signal.addEventListener('abort', () => reject(signal.reason))
+      }),
+    wake: () => {
+      for (const wake of waiting) wake()
+    },
+  }
 }
 
 export const stopAll = async (): Promise<void> => {

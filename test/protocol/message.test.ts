@@ -211,7 +211,7 @@ describe('protocol/message', () => {
       'binding',
       helloMessages as Messages<never>,
       (n) => ({ ...hello, binding: of(n) }),
-      MAX_STATEMENT_BYTES,
+      MAX_STATEMENT_BYTES + 64,
     ],
     [
       'publishers',

@@ -7,18 +7,15 @@ import { MAX_SYNC_RECORDS } from '../../protocol/limits.ts'
 import { syncReplies, syncRequests } from '../../protocol/message.ts'
 import { peekRecord, type SignedRecord } from '../../protocol/record.ts'
 import {
-  answer,
-  createSyncMemory,
   introduce,
-  itemsOf,
-  lineOf,
   pull,
   type SyncEffect,
   type SyncInput,
-  type SyncMemory,
   type SyncOutcome,
   type SyncPull,
 } from '../../protocol/sync.ts'
+import { answer, createSyncMemory, type SyncMemory } from '../../protocol/sync-answer.ts'
+import { itemsOf, lineOf } from '../../protocol/sync-set.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { START, TestPublisher } from '../helpers/publisher.ts'
 import { admit, openTestRegistry, trust } from '../helpers/registry.ts'

@@ -102,6 +102,7 @@ function readHeader(bytes: Uint8Array): Verdict<NpyHeader> {
       field: 'dtype',
       got: descr.slice(0, 20),
       limit: [...TEXT_OF.keys()].join(', '),
+      hint: 'convert the array with astype before it is saved',
     })
   }
   const shape = shapeText
@@ -114,6 +115,9 @@ function readHeader(bytes: Uint8Array): Verdict<NpyHeader> {
       field: 'shape',
       got: shapeText.slice(0, 80),
     })
+  }
+  if (countOf(shape) === 0) {
+    return refuse('INPUT_EMPTY', 'the array has no elements', { field: 'shape', got: shapeText })
   }
   const isBigEndian = descr[0] === '>' && bytesOf(dtype) > 1
   return accept({ dtype, shape, isBigEndian, isFortran: order === 'True', start })

@@ -72,6 +72,7 @@ export async function decodeTiff(bytes: Uint8Array): Promise<Verdict<Image>> {
     // The library throws plain errors of many kinds for files that are damaged.
     return refuse('IMAGE', 'the TIFF is damaged or of an unknown kind', {
       got: (error as Error).message.slice(0, 200),
+      hint: 'the file may be cut short; compare its size with the original',
     })
   }
 }

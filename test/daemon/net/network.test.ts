@@ -1,7 +1,20 @@
 import assert from 'node:assert/strict'
-import { bindingOf, heartbeatOf, startNode, stopNodes, testClock } from '../../helpers/network.ts'
+import { multiaddr } from '@multiformats/multiaddr'
+import { FAULTS_PER_MINUTE } from '../../../daemon/net/peers.ts'
+import { FrameStream } from '../../../daemon/net/stream.ts'
+import { expectOk } from '../../../protocol/errors.ts'
+import { PROTOCOLS, type SyncReply, syncReplies, syncRequests } from '../../../protocol/message.ts'
+import {
+  bindingOf,
+  heartbeatOf,
+  manualSleep,
+  startNode,
+  stopNodes,
+  testClock,
+} from '../../helpers/network.ts'
 import { TestPublisher } from '../../helpers/publisher.ts'
-import { admit, trust } from '../../helpers/registry.ts'
+import { startRawPeer, stopRawPeers } from '../../helpers/raw-peer.ts'
+import { admit, keepFiles, trust } from '../../helpers/registry.ts'
 
 const [a, b, c] = ['a', 'b', 'c'].map((name) => new TestPublisher(name)) as [
   TestPublisher,
@@ -13,6 +26,7 @@ const failure = (code: string) => (error: Error & { code?: string }) => error.co
 
 describe('daemon/net/network', () => {
   stopNodes()
+  stopRawPeers()
 
   it('knows its peers by their bindings after a hello', async () => {
     const own = new TestPublisher('hello a')
@@ -165,5 +179,129 @@ describe('daemon/net/network', () => {
       { signal: AbortSignal.timeout(1000) },
     )
     await assert.rejects(nobody, failure('NO_PROVIDER'))
+  })
+
+  it('compares again and again, whatever hints were lost', async () => {
+    const own = new TestPublisher('anti-entropy a')
+    const one = await startNode(own, { trusts: [b] })
+    const { sleep, wake } = manualSleep()
+    const two = await startNode(b, { trusts: [own], sleep })
+    const quiet = two.next('sync')
+    await two.network.connect(one.address)
+    await quiet
+    admit(one.registry, own.tag('nuclei', 'x', own.publisher))
+    const found = two.next('sync', ({ records }) => records === 1)
+    wake()
+    await found
+  })
+
+  it('shuts out a peer whose signatures are wrong, again and again', async () => {
+    const own = new TestPublisher('liar')
+    const signed = own.tag('nuclei', 'x', own.publisher)
+    const envelope = signed.envelope.slice()
+    envelope[envelope.length - 1] = (envelope.at(-1) ?? 0) ^ 1
+    const items = [
+      {
+        publisher: own.publisher,
+        key: own.key(),
+        epoch: 0,
+        seq: 0,
+        tip: signed.id,
+        day: 0,
+        forked: false,
+      },
+    ]
+    const liar = await startRawPeer(own, {
+      sync: async (frames) => {
+        for (let frame = await frames.read(1 << 20, 5000); frame; ) {
+          const request = expectOk(syncRequests.decode(frame))
+          if (request.t === 'done') break
+          const ranges = [{ from: '', until: null, fingerprint: null, items }]
+          const reply: SyncReply =
+            request.t === 'open'
+              ? { t: 'state', publishers: [own.publisher], ranges }
+              : { t: 'records', records: [{ envelope, card: null }], head: null, more: true }
+          await frames.write(syncReplies.encode(reply), 1000)
+          frame = await frames.read(1 << 20, 5000)
+        }
+        await frames.close(1000)
+      },
+    })
+    const two = await startNode(b, { trusts: [own] })
+    expectOk(two.registry.admitIdentity(own.publisher, own.operations, 0))
+    const gone = two.next('peer', ({ connected }) => !connected)
+    await two.network.connect(liar.address)
+    let reports = 0
+    while (two.network.peers()[0]?.connected) {
+      reports += (await two.network.syncNow()).length
+      assert.ok(reports < 60)
+    }
+    await gone
+    assert.ok(reports >= FAULTS_PER_MINUTE / 2, `${reports}`)
+    assert.equal(two.registry.logs(own.publisher).length, 0)
+    await assert.rejects(two.network.connect(liar.address), failure('UNREACHABLE'))
+  })
+
+  it('survives peers that send rubbish or nothing in every protocol', async () => {
+    const one = await startNode(a, { trusts: [b] })
+    const raw = await startRawPeer(b, {})
+    const connection = await raw.node.dial(multiaddr(one.address))
+    const closed = Promise.all(
+      (['hello', 'sync', 'blob', 'infer'] as const).map(async (name) => {
+        const frames = new FrameStream(await connection.newStream(PROTOCOLS[name]))
+        await frames.write(new Uint8Array(100).fill(0xff), 1000)
+        // An answer, if there is one, and then the end.
+        while ((await frames.read(1 << 21, 5000).catch(() => null)) !== null);
+        return frames.abort(new Error('enough'))
+      }),
+    )
+    await closed
+    const endless = new FrameStream(await connection.newStream(PROTOCOLS.sync))
+    const flood = async () => {
+      while (true) await endless.write(new Uint8Array(1 << 20), 1000)
+    }
+    await assert.rejects(flood())
+    const two = await startNode(c)
+    await two.network.connect(one.address)
+    assert.equal(two.network.peers()[0]?.publisher, a.publisher)
+  })
+
+  it('finds who holds a model by the DHT', async () => {
+    const own = new TestPublisher('dht a')
+    const model = own.model({ name: 'nuclei' })
+    const { sleep, wake } = manualSleep()
+    const one = await startNode(own, { trusts: [b, c], dht: true, sleep })
+    const two = await startNode(b, { trusts: [own, c], dht: true })
+    const three = await startNode(c, { trusts: [own, b], dht: true })
+    admit(one.registry, model)
+    await keepFiles(one.registry, model)
+    await one.network.connect(two.address)
+    await three.network.connect(two.address)
+    expectOk(three.registry.admitIdentity(own.publisher, own.operations, 0))
+    admit(three.registry, model)
+    const { record } = model.signed
+    const file = record.kind === 'model' ? record.body.files[1] : undefined
+    assert.ok(file)
+    // The tables fill by themselves; until then nobody is found.
+    const fetch = () =>
+      three.network.fetchBlob(file, { record: model.signed.id, signal: AbortSignal.timeout(8000) })
+    for (let tries = 0; ; tries++) {
+      wake()
+      const error = await fetch().then(
+        () => null,
+        (reason: Error & { code?: string }) => reason,
+      )
+      if (error === null) break
+      assert.equal(error.code, 'NO_PROVIDER')
+      assert.ok(tries < 200)
+    }
+    assert.ok(three.registry.blobs.stat(file.cid))
+  })
+
+  it('speaks over WebSocket, too', async () => {
+    const one = await startNode(a, { listen: ['/ip4/127.0.0.1/tcp/0/ws'] })
+    const two = await startNode(b)
+    await two.network.connect(one.address)
+    assert.equal(two.network.peers()[0]?.publisher, a.publisher)
   })
 })

@@ -70,6 +70,7 @@ describe('daemon/inference/image/npy', () => {
     assert.equal(refusal(npyOf(header('|u1', '(4,)'), three)).code, 'INPUT_LENGTH')
     assert.equal(refusal(npyOf(header('|u1', '(2,)'), three)).code, 'INPUT_LENGTH')
     assert.equal(refusal(npyOf(header('|O', '(3,)'), three)).code, 'FORMAT')
+    assert.equal(refusal(npyOf(header('|u1', '(3, 0)'), three)).code, 'INPUT_EMPTY')
     assert.equal(refusal(npyOf(header('<f2', '(3,)'), three)).code, 'FORMAT')
     assert.equal(refusal(npyOf(header('<U3', '(3,)'), three)).code, 'FORMAT')
     assert.equal(refusal(npyOf("{'descr': [('a', '<f4')]}", three)).code, 'FORMAT')
@@ -81,11 +82,11 @@ describe('daemon/inference/image/npy', () => {
   })
 
   it('bounds the header', () => {
-    const pad = (length: number): string => header('|u1', '(0,)').padEnd(length)
-    assert.equal(decodeNpy(npyOf(pad(MAX_NPY_HEADER_BYTES), new Uint8Array(0))).ok, true)
-    assert.equal(refusal(npyOf(pad(MAX_NPY_HEADER_BYTES + 1), new Uint8Array(0))).code, 'LIMIT')
+    const pad = (length: number): string => header('|u1', '(1,)').padEnd(length)
+    assert.equal(decodeNpy(npyOf(pad(MAX_NPY_HEADER_BYTES), new Uint8Array(1))).ok, true)
+    assert.equal(refusal(npyOf(pad(MAX_NPY_HEADER_BYTES + 1), new Uint8Array(1))).code, 'LIMIT')
     assert.equal(
-      refusal(npyOf(header('|u1', '(0,)'), new Uint8Array(0)).subarray(0, 30)).code,
+      refusal(npyOf(header('|u1', '(1,)'), new Uint8Array(1)).subarray(0, 30)).code,
       'IMAGE',
     )
   })
