@@ -106,4 +106,8 @@ export function checkOnnx(summary: OnnxSummary, allowedExternal: readonly string
 }
 
 const unsupported = (message: string, limit: number | string, got: number | string): Failure =>
-  refuse('MODEL_UNSUPPORTED', message, { limit, got })
+  refuse('MODEL_UNSUPPORTED', message, {
+    limit,
+    got,
+    hint: 'export the network again, with standard operators and these versions at most',
+  })

@@ -7,9 +7,8 @@ import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import type { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { multiaddr } from '@multiformats/multiaddr'
 import type { Cid } from '../../protocol/cid.ts'
-import { linkOf } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
 import { type Code, ZoariumError } from '../../protocol/errors.ts'
 import type { Heartbeat } from '../../protocol/heartbeat.ts'
@@ -19,6 +18,7 @@ import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
 import { AddressPolicy, bareAddress } from './address.ts'
 import { BlobServer } from './blob.ts'
+import { Dialler, parseAddress } from './dialler.ts'
 import { judgeGossip } from './gossip.ts'
 import { Greeter } from './hello.ts'
 import type { Holdings } from './holdings.ts'
@@ -28,31 +28,20 @@ import {
   type RemoteInferHandler,
   type RemoteRequest,
 } from './infer.ts'
-import { keepDialled } from './keep-dialled.ts'
 import type { Links } from './links.ts'
-import { createNode, MAX_CONNECTIONS, type NetNode } from './node.ts'
+import { createNode, type NetNode } from './node.ts'
 import { isFault, type Peer, PeerBook } from './peers.ts'
-import { jitter, type Sleep, systemSleep } from './sleep.ts'
+import { type FetchOptions, Providers } from './providers.ts'
+import { type Sleep, systemSleep } from './sleep.ts'
 import { FrameStream } from './stream.ts'
 import { type SyncReport, SyncService } from './sync.ts'
-import { TRANSFER_LIMITS, Transfer, type TransferLimits, type WantedBlob } from './transfer.ts'
+import { SyncRounds } from './sync-rounds.ts'
+import { TRANSFER_LIMITS, type TransferLimits, type WantedBlob } from './transfer.ts'
 
-/** Time between two rounds in which all connected peers are compared with. */
-export const SYNC_INTERVAL_MS = 30_000
-/** Exchanges at a time in one round. */
-const SYNCS_AT_ONCE = 4
 /** A peer is asked who it is again after this. */
 const GREET_INTERVAL_MS = 10 * 60_000
 const OPEN_STREAM_MS = 10_000
-const DIAL_MS = 10_000
 const PING_MS = 5_000
-/** Answers of the DHT are hints; nothing waits longer for them. */
-const DHT_MS = 8_000
-/** Models that a node provides in the DHT, and how many of them in one round. */
-const MAX_PROVIDED = 500
-const PROVIDED_PER_ROUND = 10
-/** Peers of earlier days that are dialled at start. */
-const MAX_REDIALLED = 20
 /** Weight of members when connections must be dropped. */
 const MEMBER_TAG = { name: 'zoarium-member', value: 50 }
 
@@ -110,15 +99,6 @@ export interface NetworkEvents {
   readonly sync: SyncReport
 }
 
-export interface FetchOptions {
-  /** A model record that names the blob: where the DHT is asked for it. */
-  readonly record?: Cid
-  readonly signal: AbortSignal
-  readonly onProgress?: (done: number) => void
-  /** PeerIds to ask; default all connected ones. */
-  readonly peers?: readonly string[]
-}
-
 type Listener<N extends keyof NetworkEvents> = (event: NetworkEvents[N]) => void
 
 export class Network {
@@ -130,14 +110,12 @@ export class Network {
   readonly #greeter: Greeter
   readonly #blobs: BlobServer
   readonly #infer: InferService
+  readonly #rounds: SyncRounds
+  readonly #dialler: Dialler
+  readonly #providers: Providers
   readonly #stop = new AbortController()
   readonly #listeners = new Map<keyof NetworkEvents, Set<Listener<never>>>()
   readonly #loops: Promise<void>[] = []
-  readonly #greetedAt = new Map<string, number>()
-  readonly #provided = new Set<Cid>()
-  /** Peers whose next sync waits for the one under way. */
-  readonly #due = new Set<string>()
-  readonly #fetching = new Map<Cid, Promise<void>>()
   #node: NetNode | null = null
   #unlisten: (() => void) | null = null
 
@@ -153,7 +131,7 @@ export class Network {
       pace: (peer, bytes) => this.#pace(peer, bytes),
       behind: (peer, because) => {
         const budget = because === 'head' ? peer.hints : peer.nudges
-        if (budget.take()) this.#syncSoon(peer)
+        if (budget.take()) this.#rounds.soon(peer)
       },
     }
     this.#sync = new SyncService(holdings, links)
@@ -176,6 +154,30 @@ export class Network {
       handler: options.infer,
       greet: (peer) => this.#greet(peer),
     })
+    const { sleep = systemSleep, random = Math.random, transferLimits } = options
+    const { signal } = this.#stop
+    const node = () => this.#started()
+    this.#dialler = new Dialler({ node, addresses: this.#addresses, sleep, random, log, signal })
+    this.#rounds = new SyncRounds({
+      sync: this.#sync,
+      book: this.#book,
+      clock,
+      sleep,
+      random,
+      signal,
+      onReport: (report) => this.#emit('sync', report),
+      visit: (peer) => this.#visit(peer),
+      finish: () => this.#providers.provide(),
+    })
+    this.#providers = new Providers({
+      holdings,
+      links,
+      book: this.#book,
+      limits: transferLimits ?? TRANSFER_LIMITS,
+      log,
+      signal,
+      node,
+    })
     this.#links = links
   }
 
@@ -190,7 +192,7 @@ export class Network {
   /** Listens and begins to dial. @throws ZoariumError CONFIG where an address cannot be used */
   async start(): Promise<void> {
     const { listen, bootstrap, mdns, dht, clock, holdings, peerKeySeed } = this.#options
-    const kept = bootstrap.map((each) => this.#parse(each))
+    const kept = bootstrap.map(parseAddress)
     for (const address of kept) this.#addresses.list(address)
     const node = await createNode({
       seed: peerKeySeed,
@@ -207,7 +209,9 @@ export class Network {
     await this.#handleAll(node)
     node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail))
-    node.addEventListener('peer:discovery', ({ detail }) => this.#onFound(detail.id))
+    node.addEventListener('peer:discovery', ({ detail }) =>
+      this.#background(this.#dialler.found(detail.id)),
+    )
     try {
       await node.start()
     } catch (error) {
@@ -218,17 +222,18 @@ export class Network {
     gossip.addEventListener('subscription-change', ({ detail }) =>
       this.#emit('gossip', { peer: detail.peerId.toString() }),
     )
-    this.#unlisten = holdings.onTrust(() => this.#syncAll())
-    this.#loops.push(this.#repeat())
-    for (const address of kept) this.#loops.push(this.#keep(address))
-    this.#redial()
+    this.#unlisten = holdings.onTrust(() => this.#rounds.allSoon())
+    this.#loops.push(this.#rounds.repeat())
+    for (const address of kept) this.#loops.push(this.#dialler.keep(address))
+    this.#background(this.#dialler.redial(holdings.knownPeers()))
   }
 
   async stop(): Promise<void> {
     this.#stop.abort(new ZoariumError('CANCELLED', 'the network is stopping'))
     this.#unlisten?.()
     await this.#node?.stop()
-    await Promise.allSettled([...this.#loops, ...this.#fetching.values()])
+    await this.#providers.settled()
+    await Promise.allSettled(this.#loops)
   }
 
   /** @returns a function that ends the listening */
@@ -312,27 +317,10 @@ export class Network {
    * @throws ZoariumError PARAMETER, UNREACHABLE
    */
   async connect(address: string): Promise<string> {
-    const target = this.#parse(address)
-    this.#addresses.list(target)
-    let connection: Connection
-    try {
-      connection = await this.#started().dial(target, { signal: this.#within(DIAL_MS) })
-    } catch (error) {
-      const message = "couldn't connect to the address"
-      throw new ZoariumError('UNREACHABLE', message, { field: address }, error)
-    }
+    const connection = await this.#dialler.connect(address)
     const peer = this.#book.get(connection.remotePeer.toString())
     await this.#greet(peer)
     return peer.id
-  }
-
-  #parse(address: string): Multiaddr {
-    try {
-      return multiaddr(address)
-    } catch (error) {
-      const detail = { field: address, hint: 'for example /ip4/192.0.2.1/tcp/7071' }
-      throw new ZoariumError('PARAMETER', 'not a multiaddr', detail, error)
-    }
   }
 
   #started(): NetNode {
@@ -366,39 +354,6 @@ export class Network {
     this.#emit('peer', { peer: peer.id, connected: false })
   }
 
-  /** A peer was found on the local network or by the DHT. */
-  #onFound(id: PeerId): void {
-    const node = this.#node
-    if (node === null || this.#book.find(id.toString())?.isConnected) return
-    if (node.getConnections().length >= MAX_CONNECTIONS / 2) return
-    this.#background(node.dial(id, { signal: this.#within(DIAL_MS) }))
-  }
-
-  #redial(): void {
-    const node = this.#started()
-    const known = [...this.#options.holdings.knownPeers()]
-      .filter(({ peer }) => peer !== this.peerId)
-      .sort((a, b) => b.seen - a.seen)
-    for (const { addresses } of known.slice(0, MAX_REDIALLED)) {
-      const targets = addresses.flatMap((each) => {
-        const target = multiaddr(each)
-        return this.#addresses.mayDial(target) ? [target] : []
-      })
-      if (targets.length > 0) {
-        this.#background(node.dial(targets, { signal: this.#within(DIAL_MS) }))
-      }
-    }
-  }
-
-  #keep(address: Multiaddr): Promise<void> {
-    const { log, sleep = systemSleep, random = Math.random } = this.#options
-    const dial = (target: Multiaddr, signal: AbortSignal) =>
-      this.#started().dial(target, {
-        signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS)]),
-      })
-    return keepDialled(address, { dial, sleep, random, log }, this.#stop.signal)
-  }
-
   /** What fails here is tried again by a later round. */
   #background(work: Promise<unknown>): void {
     work.catch((error: unknown) => {
@@ -415,8 +370,8 @@ export class Network {
     const { clock, holdings } = this.#options
     const node = this.#started()
     const now = clock.now()
-    const isFirst = !this.#greetedAt.has(peer.id)
-    this.#greetedAt.set(peer.id, now)
+    const isFirst = peer.greetedAt === 0
+    peer.greetedAt = now
     if (this.#book.isMember(peer)) {
       const id = peerIdFromString(peer.id)
       const tags = { [MEMBER_TAG.name]: { value: MEMBER_TAG.value } }
@@ -432,7 +387,7 @@ export class Network {
     }
     this.#emit('peer', { peer: peer.id, connected: peer.isConnected })
     if (isFirst) this.#background(this.#ping(peer))
-    this.#syncSoon(peer)
+    this.#rounds.soon(peer)
   }
 
   async #ping(peer: Peer): Promise<void> {
@@ -489,62 +444,20 @@ export class Network {
    */
   async syncNow(peer: string | null = null): Promise<readonly SyncReport[]> {
     if (peer === null) {
-      return Promise.all(this.#book.connected().map((each) => this.#syncWith(each)))
+      return Promise.all(this.#book.connected().map((each) => this.#rounds.now(each)))
     }
     const named = this.#book.find(peer)
     if (named === null || !named.isConnected) {
       throw new ZoariumError('UNREACHABLE', 'the peer is not connected', { field: peer })
     }
-    return [await this.#syncWith(named)]
+    return [await this.#rounds.now(named)]
   }
 
-  async #syncWith(peer: Peer): Promise<SyncReport> {
-    const report = await this.#sync.sync(peer)
-    if (report.ok) peer.lastSync = this.#options.clock.now()
-    this.#emit('sync', report)
-    if (report.more) this.#syncSoon(peer)
-    return report
-  }
-
-  /** Once more after the one under way, which may have missed what is new. */
-  #syncSoon(peer: Peer): void {
-    if (this.#due.has(peer.id) || this.#stop.signal.aborted) return
-    this.#due.add(peer.id)
-    const next = async () => {
-      await this.#sync.idle(peer)
-      this.#due.delete(peer.id)
-      if (peer.isConnected && !this.#stop.signal.aborted) await this.#syncWith(peer)
-    }
-    this.#background(next())
-  }
-
-  #syncAll(): void {
-    for (const peer of this.#book.connected()) this.#syncSoon(peer)
-  }
-
-  /** Anti-entropy: what hints missed is found here. */
-  async #repeat(): Promise<void> {
-    const { sleep = systemSleep, random = Math.random } = this.#options
-    const { signal } = this.#stop
-    while (!signal.aborted) {
-      await sleep(jitter(SYNC_INTERVAL_MS, random), signal).catch(() => {})
-      if (signal.aborted) return
-      const peers = [...this.#book.connected()]
-      const work = async () => {
-        for (let peer = peers.shift(); peer !== undefined; peer = peers.shift()) {
-          if (!signal.aborted) await this.#visit(peer).catch(() => {})
-        }
-      }
-      await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, work))
-      await this.#provide().catch(() => {})
-    }
-  }
-
+  /** What a round does with a peer beside the sync. */
   async #visit(peer: Peer): Promise<void> {
-    const age = this.#options.clock.now() - (this.#greetedAt.get(peer.id) ?? 0)
     this.#background(this.#ping(peer))
+    const age = this.#options.clock.now() - peer.greetedAt
     if (age > GREET_INTERVAL_MS) await this.#greet(peer)
-    else await this.#syncWith(peer)
   }
 
   // Gossip
@@ -579,82 +492,7 @@ export class Network {
    * @throws ZoariumError NO_PROVIDER, CANCELLED, CONTENT_MISMATCH, DISK_FULL, STORE
    */
   fetchBlob(blob: WantedBlob, options: FetchOptions): Promise<void> {
-    let fetching = this.#fetching.get(blob.cid)
-    if (fetching === undefined) {
-      fetching = this.#fetch(blob, options).finally(() => this.#fetching.delete(blob.cid))
-      this.#fetching.set(blob.cid, fetching)
-    }
-    return fetching
-  }
-
-  async #fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
-    const { holdings, transferLimits = TRANSFER_LIMITS } = this.#options
-    if (holdings.blobs.stat(blob.cid) !== null) return
-    const transfer = new Transfer(blob, {
-      holdings,
-      links: this.#links,
-      limits: transferLimits,
-      signal: AbortSignal.any([options.signal, this.#stop.signal]),
-      onProgress: options.onProgress ?? (() => {}),
-    })
-    try {
-      const first = this.#candidates(options.peers)
-      await transfer.from(first)
-      if (!transfer.isComplete && options.record !== undefined && options.peers === undefined) {
-        const found = await this.#find(options.record)
-        await transfer.from(found.filter((peer) => !first.includes(peer)))
-      }
-      if (!transfer.isComplete) {
-        throw new ZoariumError('NO_PROVIDER', 'no reachable node gave the file', {
-          field: blob.cid,
-          issues: transfer.issues,
-        })
-      }
-      await transfer.finish()
-    } catch (error) {
-      await transfer.close()
-      throw error
-    }
-  }
-
-  /** Connected peers that may have a blob: members first, the nearest first. */
-  #candidates(named: readonly string[] | undefined): readonly Peer[] {
-    const peers = this.#book
-      .connected()
-      .filter((peer) => named === undefined || named.includes(peer.id))
-    const rank = (peer: Peer) => (this.#book.isMember(peer) ? 0 : 1e9) + (peer.rttMs ?? 1e6)
-    return [...peers].sort((a, b) => rank(a) - rank(b))
-  }
-
-  /** Peers that the DHT names as providers of a record's files, connected now. */
-  async #find(record: Cid): Promise<readonly Peer[]> {
-    const node = this.#started()
-    if (node.services.dht === undefined) return []
-    const found: Peer[] = []
-    try {
-      const signal = this.#within(DHT_MS)
-      for await (const { id } of node.contentRouting.findProviders(linkOf(record), { signal })) {
-        if (id.toString() === this.peerId) continue
-        await node.dial(id, { signal })
-        found.push(this.#book.get(id.toString()))
-      }
-    } catch (error) {
-      this.#options.log.debug({ record, err: error }, 'the DHT gave no more providers')
-    }
-    return found
-  }
-
-  /** Tells the DHT of models that are whole here and not told yet. */
-  async #provide(): Promise<void> {
-    const node = this.#started()
-    if (node.services.dht === undefined || this.#book.connected().length === 0) return
-    const records = this.#options.holdings
-      .provided(MAX_PROVIDED)
-      .filter((record) => !this.#provided.has(record))
-    for (const record of records.slice(0, PROVIDED_PER_ROUND)) {
-      await node.contentRouting.provide(linkOf(record), { signal: this.#within(DHT_MS) })
-      this.#provided.add(record)
-    }
+    return this.#providers.fetch(blob, options)
   }
 
   // Inference

@@ -90,6 +90,8 @@ export class Peer {
   lastSync: number | null = null
   /** Last time a connection stood, milliseconds. */
   seen = 0
+  /** When it last said who it is; 0: not yet. */
+  greetedAt = 0
   bannedUntil = 0
   bans = 0
   /** Streams of blobs that it holds open here. */
@@ -132,7 +134,7 @@ export class PeerBook {
     if (peer === undefined) {
       peer = new Peer(id, this.#clock)
       this.#peers.set(id, peer)
-      if (this.#peers.size > MAX_PEERS) this.#forgetOldest()
+      if (this.#peers.size > MAX_PEERS) this.#forgetOldest(peer)
     }
     return peer
   }
@@ -150,10 +152,11 @@ export class PeerBook {
     return this.all().filter((peer) => peer.isConnected)
   }
 
-  #forgetOldest(): void {
+  #forgetOldest(newest: Peer): void {
     let oldest: Peer | null = null
     for (const peer of this.#peers.values()) {
-      if (!peer.isConnected && (oldest === null || peer.seen < oldest.seen)) oldest = peer
+      if (peer === newest || peer.isConnected) continue
+      if (oldest === null || peer.seen < oldest.seen) oldest = peer
     }
     if (oldest !== null) this.#peers.delete(oldest.id)
   }

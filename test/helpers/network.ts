@@ -36,15 +36,23 @@ export interface TestNodeOptions extends Partial<NetworkOptions> {
   readonly trusts?: readonly TestPublisher[]
   readonly infer?: RemoteInferHandler | null
   readonly blobs?: BlobStore
+  /** Default: a new one. */
+  readonly registry?: Registry
 }
 
 /** Starts a node of a publisher; `name` makes its transport key. */
 export async function startNode(
   own: TestPublisher,
-  { roles = ['sync', 'serve'], trusts = [], blobs, ...options }: TestNodeOptions = {},
+  {
+    roles = ['sync', 'serve'],
+    trusts = [],
+    blobs,
+    registry: known,
+    ...options
+  }: TestNodeOptions = {},
   name = own.name,
 ): Promise<TestNode> {
-  const registry = await openTestRegistry(own, testClock, blobs)
+  const registry = known ?? (await openTestRegistry(own, testClock, blobs))
   for (const each of trusts) trust(registry, each.publisher, 'mirror', true)
   const network: Network = new Network({
     holdings: holdingsOf(registry),
@@ -120,6 +128,7 @@ export function manualSleep(): { readonly sleep: Sleep; readonly wake: () => voi
   return {
     sleep: (_ms, signal) =>
       new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason)
         const wake = () => {
           waiting.delete(wake)
           resolve()

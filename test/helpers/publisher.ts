@@ -46,15 +46,19 @@ export class TestPublisher {
   readonly operations: Uint8Array[]
   identity: Identity
   /** Time of the next record; grows by a second each. */
-  now = START + 1000
+  now: number
+  readonly #start: number
   readonly #tips = new Map<string, { epoch: number; seq: number; id: Cid }>()
 
-  constructor(name: string) {
+  /** @param start when it is founded, and its keys begin to hold; they end a year later */
+  constructor(name: string, start = START) {
     this.name = name
+    this.#start = start
+    this.now = start + 1000
     this.roots = [seedOf(`${name} root`)]
     this.seeds = { publish: seedOf(`${name} publish`), serve: seedOf(`${name} serve`) }
     const next = keySetOf([seedOf(`${name} next`)], 1)
-    const genesis = createGenesis({ roots: this.roots, threshold: 1, next, ts: START })
+    const genesis = createGenesis({ roots: this.roots, threshold: 1, next, ts: start })
     this.identity = genesis.identity
     this.operations = [genesis.envelope]
     for (const scope of ['publish', 'serve'] as const) this.delegate(scope, this.seeds[scope])
@@ -70,7 +74,8 @@ export class TestPublisher {
 
   delegate(scope: Scope, seed: Uint8Array): void {
     const key = toHex(publicKeyOf(seed))
-    const times = { notBefore: START, notAfter: START + YEAR_MS, ts: START }
+    const start = this.#start
+    const times = { notBefore: start, notAfter: start + YEAR_MS, ts: start }
     const envelope = signDelegation(this.identity, { key, scope, ...times }, this.roots)
     this.operations.push(envelope)
     this.identity = expectOk(extendIdentity(this.identity, envelope))

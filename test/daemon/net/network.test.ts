@@ -157,16 +157,35 @@ describe('daemon/net/network', () => {
     assert.equal(three.registry.logs(own.publisher)[0]?.seq, 0)
   })
 
-  it('finds peers that it knew, and those that it is told to keep, again', async () => {
+  it('keeps a connection to the peers that it is told to keep', async () => {
     const own = new TestPublisher('keeps a')
     const one = await startNode(own)
-    const two = await startNode(b, { bootstrap: [one.address] })
+    const { sleep, wake } = manualSleep()
+    const two = await startNode(b, { bootstrap: [one.address], sleep })
     await two.next('peer', ({ peer }) => peer === one.network.peerId)
     assert.equal(two.network.peers()[0]?.connected, true)
     const gone = two.next('peer', ({ connected }) => !connected)
     await one.network.stop()
     await gone
     assert.equal(two.network.peers()[0]?.connected, false)
+
+    const listen = [one.address.replace(/\/p2p\/.*/, '')]
+    const back = two.next('peer', ({ connected }) => connected)
+    await startNode(own, { listen })
+    wake()
+    await back
+  })
+
+  it('finds members that it knew before it was started again', async () => {
+    const own = new TestPublisher('knows a')
+    const one = await startNode(own)
+    const two = await startNode(b, { trusts: [own] })
+    await two.network.connect(one.address)
+    await two.network.stop()
+    const known = one.next('peer', ({ connected }) => connected)
+    const again = await startNode(b, { registry: two.registry })
+    await known
+    assert.equal(again.network.peers()[0]?.peer, one.network.peerId)
   })
 
   it('refuses what is no address, and says when nobody answers', async () => {

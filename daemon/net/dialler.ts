@@ -1,0 +1,115 @@
+/**
+ * Whom this node dials: addresses that the operator names, for ever and ever more slowly; peers
+ * that it knew before; peers that turn up on the local network or in the DHT.
+ */
+import type { Connection, PeerId } from '@libp2p/interface'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { ZoariumError } from '../../protocol/errors.ts'
+import type { PeerRow } from '../../registry/catalogue.ts'
+import type { Log } from '../log.ts'
+import type { AddressPolicy } from './address.ts'
+import { MAX_CONNECTIONS, type NetNode } from './node.ts'
+import { jitter, type Sleep } from './sleep.ts'
+
+const DIAL_MS = 10_000
+/** Wait before a kept peer is dialled again; doubles up to the last. */
+const FIRST_WAIT_MS = 1_000
+const LAST_WAIT_MS = 5 * 60_000
+/** Peers of earlier days that are dialled at start. */
+const MAX_REDIALLED = 20
+
+export interface DiallerOptions {
+  /** The running node. @throws ZoariumError UNREACHABLE */
+  readonly node: () => NetNode
+  readonly addresses: AddressPolicy
+  readonly sleep: Sleep
+  readonly random: () => number
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+export class Dialler {
+  readonly #options: DiallerOptions
+
+  constructor(options: DiallerOptions) {
+    this.#options = options
+  }
+
+  /** @throws ZoariumError PARAMETER, UNREACHABLE */
+  async connect(address: string): Promise<Connection> {
+    const target = parseAddress(address)
+    this.#options.addresses.list(target)
+    try {
+      return await this.#dial(target)
+    } catch (error) {
+      const message = "couldn't connect to the address"
+      throw new ZoariumError('UNREACHABLE', message, { field: address }, error)
+    }
+  }
+
+  #dial(target: Multiaddr | readonly Multiaddr[] | PeerId): Promise<Connection> {
+    const { node, signal } = this.#options
+    const within = AbortSignal.any([AbortSignal.timeout(DIAL_MS), signal])
+    // SAFE: the list is not changed; libp2p only does not say so.
+    return node().dial(target as Multiaddr, { signal: within })
+  }
+
+  /** Keeps a connection to an address until the network stops. */
+  async keep(address: Multiaddr): Promise<void> {
+    const { sleep, random, log, signal } = this.#options
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        const connection = await this.#dial(address)
+        failures = 0
+        await closed(connection, signal)
+      } catch (error) {
+        failures++
+        log.debug({ address: address.toString(), failures, err: error }, "couldn't dial a peer")
+      }
+      const wait = Math.min(FIRST_WAIT_MS * 2 ** Math.max(0, failures - 1), LAST_WAIT_MS)
+      await sleep(jitter(wait, random), signal).catch(() => {})
+    }
+  }
+
+  /** Dials peers that were met before, the last seen first. */
+  async redial(known: readonly PeerRow[]): Promise<void> {
+    const { addresses } = this.#options
+    const last = [...known].sort((a, b) => b.seen - a.seen).slice(0, MAX_REDIALLED)
+    const dials = last.map(async (peer) => {
+      const targets = peer.addresses
+        .map((each) => multiaddr(each))
+        .filter((each) => addresses.mayDial(each))
+      if (targets.length > 0) await this.#dial(targets)
+    })
+    await Promise.allSettled(dials)
+  }
+
+  /** Dials a peer that turned up, while there is room. */
+  async found(id: PeerId): Promise<void> {
+    const node = this.#options.node()
+    if (node.getConnections(id).length > 0) return
+    if (node.getConnections().length < MAX_CONNECTIONS / 2) await this.#dial(id)
+  }
+}
+
+/** @throws ZoariumError PARAMETER */
+export function parseAddress(address: string): Multiaddr {
+  try {
+    return multiaddr(address)
+  } catch (error) {
+    const detail = { field: address, hint: 'for example /ip4/192.0.2.1/tcp/7071' }
+    throw new ZoariumError('PARAMETER', 'not a multiaddr', detail, error)
+  }
+}
+
+const closed = (connection: Connection, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (connection.status !== 'open' || signal.aborted) return resolve()
+    const done = () => {
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    connection.addEventListener('close', done)
+    signal.addEventListener('abort', done)
+  })

@@ -1,0 +1,145 @@
+/**
+ * Who holds a file: connected peers first, then those that the DHT names for a model. And the other
+ * way round: tells the DHT of models that are whole here.
+ */
+import { type Cid, linkOf } from '../../protocol/cid.ts'
+import { ZoariumError } from '../../protocol/errors.ts'
+import type { Log } from '../log.ts'
+import type { Holdings } from './holdings.ts'
+import type { Links } from './links.ts'
+import type { NetNode } from './node.ts'
+import type { Peer, PeerBook } from './peers.ts'
+import { Transfer, type TransferLimits, type WantedBlob } from './transfer.ts'
+
+/** Answers of the DHT are hints; nothing waits longer for them. */
+const DHT_MS = 8_000
+/** Models that a node provides in the DHT, and how many of them in one round. */
+const MAX_PROVIDED = 500
+const PROVIDED_PER_ROUND = 10
+
+export interface FetchOptions {
+  /** A model record that names the blob: where the DHT is asked for it. */
+  readonly record?: Cid
+  readonly signal: AbortSignal
+  /** Bytes that are here so far. */
+  readonly onProgress?: (done: number) => void
+  /** PeerIds to ask; default all connected ones, then the DHT. */
+  readonly peers?: readonly string[]
+}
+
+export interface ProvidersOptions {
+  readonly holdings: Holdings
+  readonly links: Links
+  readonly book: PeerBook
+  readonly limits: TransferLimits
+  readonly log: Log
+  readonly signal: AbortSignal
+  /** The running node. @throws ZoariumError UNREACHABLE */
+  readonly node: () => NetNode
+}
+
+export class Providers {
+  readonly #options: ProvidersOptions
+  readonly #fetching = new Map<Cid, Promise<void>>()
+  readonly #provided = new Set<Cid>()
+
+  constructor(options: ProvidersOptions) {
+    this.#options = options
+  }
+
+  /** Like `Network.fetchBlob`. A fetch under way is joined. */
+  fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
+    let fetching = this.#fetching.get(blob.cid)
+    if (fetching === undefined) {
+      fetching = this.#fetch(blob, options).finally(() => this.#fetching.delete(blob.cid))
+      this.#fetching.set(blob.cid, fetching)
+    }
+    return fetching
+  }
+
+  /** Resolves when nothing is fetched any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#fetching.values())
+  }
+
+  async #fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
+    const { holdings, links, limits, signal } = this.#options
+    if (holdings.blobs.stat(blob.cid) !== null) return
+    const { record, peers, onProgress = () => {} } = options
+    const any = AbortSignal.any([options.signal, signal])
+    const transfer = new Transfer(blob, { holdings, links, limits, signal: any, onProgress })
+    try {
+      const first = this.#candidates(peers)
+      await transfer.from(first)
+      if (!transfer.isComplete && record !== undefined && peers === undefined) {
+        const found = await this.#find(record)
+        await transfer.from(found.filter((peer) => !first.includes(peer)))
+      }
+      if (!transfer.isComplete) {
+        throw new ZoariumError('NO_PROVIDER', 'no reachable node gave the file', {
+          field: blob.cid,
+          issues: transfer.issues,
+        })
+      }
+      await transfer.finish()
+    } catch (error) {
+      await transfer.close()
+      throw error
+    }
+  }
+
+  /** Connected peers that may have a blob: members first, the nearest first. */
+  #candidates(named: readonly string[] | undefined): readonly Peer[] {
+    const { book } = this.#options
+    const peers = book.connected().filter(({ id }) => named === undefined || named.includes(id))
+    const rank = (peer: Peer): number => (book.isMember(peer) ? 0 : 1e9) + (peer.rttMs ?? 1e6)
+    return [...peers].sort((a, b) => rank(a) - rank(b))
+  }
+
+  /** Peers that the DHT names as providers of a record's files, connected now. */
+  async #find(record: Cid): Promise<readonly Peer[]> {
+    const node = this.#options.node()
+    if (node.services.dht === undefined) return []
+    const found: Peer[] = []
+    const signal = this.#within()
+    try {
+      for await (const { id } of node.contentRouting.findProviders(linkOf(record), { signal })) {
+        if (id.equals(node.peerId)) continue
+        const peer = await this.#dial(node, id, signal)
+        if (peer !== null) found.push(peer)
+      }
+    } catch (error) {
+      this.#options.log.debug({ record, err: error }, 'the DHT gave no more providers')
+    }
+    return found
+  }
+
+  /** Providers that vanished stay listed for days: one that does not answer is passed over. */
+  async #dial(node: NetNode, id: NetNode['peerId'], signal: AbortSignal): Promise<Peer | null> {
+    try {
+      await node.dial(id, { signal })
+      return this.#options.book.get(id.toString())
+    } catch {
+      return null
+    }
+  }
+
+  /** Tells the DHT of some models that it was not told of yet. */
+  async provide(): Promise<void> {
+    const { holdings, book } = this.#options
+    const node = this.#options.node()
+    if (node.services.dht === undefined || book.connected().length === 0) return
+    const records = holdings
+      .provided(MAX_PROVIDED)
+      .filter((record) => !this.#provided.has(record))
+      .slice(0, PROVIDED_PER_ROUND)
+    for (const record of records) {
+      await node.contentRouting.provide(linkOf(record), { signal: this.#within() })
+      this.#provided.add(record)
+    }
+  }
+
+  #within(): AbortSignal {
+    return AbortSignal.any([AbortSignal.timeout(DHT_MS), this.#options.signal])
+  }
+}
