@@ -77,11 +77,7 @@ export class Output {
     const place = isPlaced || message.includes(data.field) ? '' : `${data.field}: `
     this.note(`zoarium: ${place}${message}${differs(code, data)} [${code}]`)
     for (const issue of data.issues ?? []) {
-      const parts = [
-        placeOf(issue),
-        issue.code,
-        `${issue.message}${differs(issue.code, issue)}`,
-      ]
+      const parts = [placeOf(issue), issue.code, `${issue.message}${differs(issue.code, issue)}`]
       this.note(`  ${parts.filter((part) => part !== '').join(GAP)}`)
       if (issue.hint !== undefined && issue.hint !== data.hint) this.note(`    ${issue.hint}`)
     }

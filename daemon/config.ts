@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { ZoariumError } from '../protocol/errors.ts'
+import { HEARTBEAT_LABEL, MAX_RESIDENCY } from '../protocol/heartbeat.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 
 export interface Config {
@@ -30,7 +31,7 @@ export interface Config {
   readonly mirror: {
     /** Fetch the files of every model of publishers with `mirror` or more. */
     readonly follow: boolean
-    /** Bytes of other publishers' files at most. */
+    /** Bytes of files on this node, own ones included, above which nothing is fetched. */
     readonly maxBytes: number
   }
   readonly inference: {
@@ -44,16 +45,16 @@ export interface Config {
 
 export const DEFAULT_HTTP = '127.0.0.1:7070'
 export const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/7071'
-/** 200 GiB: the quota of one member in the protocol's defaults. */
+/** 200 GiB: what a member may ask of the others. */
 export const DEFAULT_MIRROR_BYTES = 200 * 1024 ** 3
 
-/** Flags of `zoarium daemon`; each replaces what the file says. */
+/** Flags of `zoarium daemon`; each replaces what the file says, but peers, which are added. */
 export interface DaemonOptions {
   readonly folder: string
   readonly http?: readonly string[]
   readonly listen?: readonly string[]
   readonly peers?: readonly string[]
-  readonly tls?: { readonly cert: string; readonly key: string } | null
+  readonly tls?: { readonly cert: string; readonly key: string }
   readonly behindProxy?: boolean
   readonly mdns?: boolean
   readonly dht?: boolean
@@ -75,40 +76,76 @@ export function readConfig(path: string, flags: DaemonOptions): Config {
   try {
     root = parse(text, { maxAliasCount: 0 }) ?? {}
   } catch (error) {
-    throw new ZoariumError('CONFIG', `config.yaml is not valid YAML: ${(error as Error).message}`)
+    const [reason] = (error as Error).message.split('\n')
+    throw new ZoariumError('CONFIG', `config.yaml is not valid YAML: ${reason}`)
   }
+  return withFlags(readFile(flags.folder, root), flags)
+}
+
+/** The whole file is checked, also where a flag replaces a field. */
+function readFile(folder: string, root: unknown): Config {
   const file = new Section('', root)
   const http = file.section('http')
   const network = file.section('network')
   const mirror = file.section('mirror')
   const inference = file.section('inference')
-  const tls = readTls(http)
   const config: Config = {
-    folder: flags.folder,
+    folder,
     http: {
-      listen: flags.http ?? http.texts('listen', [DEFAULT_HTTP]),
-      tls: flags.tls ?? tls,
-      behindProxy: flags.behindProxy ?? http.flag('behindProxy', false),
+      listen: http.texts('listen', [DEFAULT_HTTP]),
+      tls: readTls(http),
+      behindProxy: http.flag('behindProxy', false),
       hosts: http.texts('hosts', []),
     },
     network: {
-      listen: flags.listen ?? network.texts('listen', [DEFAULT_LISTEN]),
-      peers: [...network.texts('peers', []), ...(flags.peers ?? [])],
-      mdns: flags.mdns ?? network.flag('mdns', true),
-      dht: flags.dht ?? network.flag('dht', true),
+      listen: network.texts('listen', [DEFAULT_LISTEN]),
+      peers: network.texts('peers', []),
+      mdns: network.flag('mdns', true),
+      dht: network.flag('dht', true),
     },
     mirror: {
-      follow: flags.follow ?? mirror.flag('follow', true),
+      follow: mirror.flag('follow', true),
       maxBytes: mirror.integer('maxBytes', DEFAULT_MIRROR_BYTES),
     },
     inference: {
       acceptRemote: inference.flag('acceptRemote', true),
-      residency: inference.texts('residency', []),
+      residency: readResidency(inference),
     },
-    logLevel: flags.logLevel ?? file.oneOf('logLevel', LOG_LEVELS, 'info'),
+    logLevel: file.oneOf('logLevel', LOG_LEVELS, 'info'),
   }
   for (const section of [http, network, mirror, inference, file]) section.finish()
   return config
+}
+
+function withFlags(config: Config, flags: DaemonOptions): Config {
+  const { http, network, mirror } = config
+  return {
+    ...config,
+    http: {
+      ...http,
+      listen: flags.http ?? http.listen,
+      tls: flags.tls ?? http.tls,
+      behindProxy: flags.behindProxy ?? http.behindProxy,
+    },
+    network: {
+      listen: flags.listen ?? network.listen,
+      peers: [...network.peers, ...(flags.peers ?? [])],
+      mdns: flags.mdns ?? network.mdns,
+      dht: flags.dht ?? network.dht,
+    },
+    mirror: { ...mirror, follow: flags.follow ?? mirror.follow },
+    logLevel: flags.logLevel ?? config.logLevel,
+  }
+}
+
+/** Labels that fit a heartbeat. */
+function readResidency(inference: Section): readonly string[] {
+  const labels = inference.texts('residency', [])
+  if (labels.length <= MAX_RESIDENCY && labels.every((label) => HEARTBEAT_LABEL.test(label))) {
+    return labels
+  }
+  const rule = `at most ${MAX_RESIDENCY} labels of 1 to 64 printable ASCII characters`
+  throw inference.wrong('residency', rule, labels)
 }
 
 function readTls(http: Section): Config['http']['tls'] {
@@ -136,14 +173,14 @@ class Section {
     if (value === undefined || value === null) this.#fields = {}
     else if (typeof value === 'object' && !Array.isArray(value)) {
       this.#fields = value as Record<string, unknown>
-    } else throw this.#wrong('', 'a mapping', value)
+    } else throw this.wrong('', 'a mapping', value)
   }
 
   #field(name: string): string {
     return [this.#path, name].filter((part) => part !== '').join('.')
   }
 
-  #wrong(name: string, expected: string, got: unknown): ZoariumError {
+  wrong(name: string, expected: string, got: unknown): ZoariumError {
     const field = this.#field(name)
     return new ZoariumError('CONFIG', `config.yaml: ${field || 'the file'} must be ${expected}`, {
       field,
@@ -162,37 +199,37 @@ class Section {
 
   text(name: string): string | null {
     const value = this.#take(name) ?? null
-    if (value !== null && typeof value !== 'string') throw this.#wrong(name, 'text', value)
+    if (value !== null && typeof value !== 'string') throw this.wrong(name, 'text', value)
     return value
   }
 
   texts(name: string, fallback: readonly string[]): readonly string[] {
     const value = this.#take(name) ?? fallback
     if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
-      throw this.#wrong(name, 'a list of texts', value)
+      throw this.wrong(name, 'a list of texts', value)
     }
     return value
   }
 
   flag(name: string, fallback: boolean): boolean {
     const value = this.#take(name) ?? fallback
-    if (typeof value !== 'boolean') throw this.#wrong(name, 'true or false', value)
+    if (typeof value !== 'boolean') throw this.wrong(name, 'true or false', value)
     return value
   }
 
   integer(name: string, fallback: number): number {
     const value = this.#take(name) ?? fallback
     if (!Number.isSafeInteger(value) || (value as number) < 0) {
-      throw this.#wrong(name, 'a whole number, 0 or more', value)
+      throw this.wrong(name, 'a whole number, 0 or more', value)
     }
     return value as number
   }
 
   oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {
     const value = this.#take(name) ?? fallback
-    if (!choices.includes(value as T))
-      throw this.#wrong(name, `one of ${choices.join(', ')}`, value)
-    return value as T
+    const choice = choices.find((each) => each === value)
+    if (choice === undefined) throw this.wrong(name, `one of ${choices.join(', ')}`, value)
+    return choice
   }
 
   /** @throws ZoariumError CONFIG for a field that nobody asked for */

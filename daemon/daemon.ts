@@ -2,11 +2,9 @@
  * The composition root: the only place where the big things are made, in the order in which they
  * depend on each other, and stopped in the opposite order.
  */
-import { availableParallelism, freemem } from 'node:os'
 import { join } from 'node:path'
 import type { Cid } from '../protocol/cid.ts'
-import type { HeartbeatBody } from '../protocol/heartbeat.ts'
-import { MAX_HEARTBEAT_SERVES, MAX_HEARTBEAT_WARM } from '../protocol/limits.ts'
+import { ZoariumError } from '../protocol/errors.ts'
 import { VERSION } from '../protocol/version.ts'
 import { systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
@@ -14,7 +12,6 @@ import { openRegistry } from '../registry/open-registry.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
 import { createHttpServer } from './http/server.ts'
-import type { Engine } from './inference/engine.ts'
 import { Inference } from './inference/inference.ts'
 import { createOnnxEngine } from './inference/onnx-engine.ts'
 import { Inferring } from './inferring.ts'
@@ -25,14 +22,16 @@ import { Nearest } from './nearest.ts'
 import { holdingsOf } from './net/holdings.ts'
 import { Network } from './net/network.ts'
 import { Node } from './node.ts'
+import { Offer } from './offer.ts'
 import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
 import { Publishing } from './publishing.ts'
-import { whyNotRunnable } from './runnable.ts'
 import { Tokens } from './tokens.ts'
 import { Views } from './views.ts'
 
 /** How often own heads are looked at; those older than a day are signed anew. */
-const HEAD_RENEWAL_MS = 3600_000
+const HEAD_CHECK_MS = 3600_000
+/** Changes within so long are told in one heartbeat. */
+const BEAT_DELAY_MS = 250
 
 export interface Daemon {
   /** Base URL of the first HTTP address. */
@@ -52,13 +51,22 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const paths = dataFolder(options.folder)
   const config = readConfig(paths.config, options)
   const stops: (() => Promise<unknown> | unknown)[] = []
+  // What cannot be stopped keeps nothing else from it; the data folder must be let go of.
   const stop = async (): Promise<void> => {
-    for (const each of stops.splice(0).reverse()) await each()
+    const failures: unknown[] = []
+    for (const each of stops.splice(0).reverse()) {
+      try {
+        await each()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
   try {
     return await start(config, stops, stop)
   } catch (error) {
-    await stop()
+    await stop().catch(() => {})
     throw error
   }
 }
@@ -98,13 +106,15 @@ async function start(
     heartbeat: () => presence.heartbeat(),
     infer: config.inference.acceptRemote ? (request) => inferring.serve(request) : null,
   })
+  const { acceptRemote, residency } = config.inference
+  const offer = new Offer({ registry, engine, inference, residency, acceptsInput: acceptRemote })
   const presence = new Presence({
     signer: registry.signer,
     publisher: registry.publisher,
     peer: network.peerId,
     clock,
-    roles: config.inference.acceptRemote ? ['sync', 'serve'] : ['sync'],
-    status: () => statusOf(config, registry, engine, inference),
+    roles: acceptRemote ? ['sync', 'serve'] : ['sync'],
+    offer: () => offer.body(),
   })
   const nearest = new Nearest({ registry, network, inference, views })
   const inferring = new Inferring({ registry, network, inference, nearest, views })
@@ -114,11 +124,12 @@ async function start(
     network,
     follow: config.mirror.follow,
     maxBytes: config.mirror.maxBytes,
+    clock,
     log: log.child({ part: 'mirror' }),
     onProgress: (progress) => node.emit('progress', { ...progress }),
     onComplete: (model) => {
       node.emit('blob', { record: model.record, complete: true })
-      beat()
+      beatSoon()
     },
   })
   stops.push(() => mirror.stop())
@@ -137,12 +148,31 @@ async function start(
     clock,
     spool: paths.spool,
   })
-  const beat = (): void => network.publishHeartbeat(presence.heartbeat())
+  // What fails in a timer, a full disk say, must not end the daemon.
+  const regular = (work: () => void) => (): void => {
+    try {
+      if (network.isStarted) work()
+    } catch (error) {
+      if (!(error instanceof ZoariumError)) throw error
+      log.error({ err: error }, 'a regular task failed')
+    }
+  }
+  const renewHeads = regular(() => registry.heads())
+  const beat = regular(() => network.publishHeartbeat(presence.heartbeat()))
+  let isDue = false
+  const beatSoon = (): void => {
+    if (isDue) return
+    isDue = true
+    setTimeout(() => {
+      isDue = false
+      beat()
+    }, BEAT_DELAY_MS).unref()
+  }
 
   registry.on('record', ({ id, record }) => {
     node.emit('record', { record: id, publisher: record.publisher, kind: record.kind })
     mirror.kick()
-    if (record.publisher === registry.publisher) beat()
+    if (record.publisher === registry.publisher) beatSoon()
   })
   registry.on('head', ({ publisher, envelope }) => {
     if (publisher === registry.publisher) network.announceHead(envelope)
@@ -150,8 +180,8 @@ async function start(
   })
   registry.on('identity', ({ publisher }) => node.emit('identity', { publisher }))
   registry.on('trust', () => {
-    mirror.kick()
-    beat()
+    mirror.retry()
+    beatSoon()
   })
   registry.on('blob', ({ cid, size }) => {
     metrics.fetchedBytes.inc(size)
@@ -159,7 +189,7 @@ async function start(
   })
   network.on('peer', (event) => {
     node.emit('peer', event)
-    if (event.connected) mirror.kick()
+    if (event.connected) mirror.retry()
   })
   network.on('heartbeat', (event) => node.emit('peer', event))
 
@@ -170,10 +200,7 @@ async function start(
   stops.push(() => http.stop())
   registry.heads()
   mirror.kick()
-  const timers = [
-    setInterval(beat, HEARTBEAT_INTERVAL_MS),
-    setInterval(() => registry.heads(), HEAD_RENEWAL_MS),
-  ]
+  const timers = [setInterval(beat, HEARTBEAT_INTERVAL_MS), setInterval(renewHeads, HEAD_CHECK_MS)]
   stops.push(() => {
     for (const timer of timers) clearInterval(timer)
   })
@@ -187,41 +214,11 @@ async function start(
   }
 }
 
-function statusOf(
-  config: Config,
-  registry: Registry,
-  engine: Engine,
-  inference: Inference,
-): HeartbeatBody {
-  const { queued, running, warm, speed } = inference.status()
-  const serves = registry.trust
-    .with('run')
-    .flatMap((publisher) => registry.completeModels(publisher))
-    .filter((model) => whyNotRunnable(registry, model) === null)
-    .map(({ record }) => record)
-    .slice(0, MAX_HEARTBEAT_SERVES)
-  const offered = new Set(serves)
-  return {
-    engines: engine.executionProviders.map((provider) => ({
-      name: engine.name,
-      provider,
-      device: provider === 'cpu' ? `${availableParallelism()} cores` : provider,
-    })),
-    queue: queued + running,
-    warm: warm.filter((record) => offered.has(record)).slice(0, MAX_HEARTBEAT_WARM),
-    serves,
-    speed: speed.filter(({ model }) => offered.has(model)).slice(0, MAX_HEARTBEAT_WARM),
-    freeMemory: freemem(),
-    residency: config.inference.residency,
-    acceptsInput: config.inference.acceptRemote,
-  }
-}
-
 const createMetrics = (registry: Registry, network: Network, inference: Inference): Metrics =>
   new Metrics({
     zoarium_records: { help: 'Records here', read: () => registry.counts().records },
     zoarium_models: { help: 'Model records here', read: () => registry.counts().models },
-    zoarium_blob_bytes: { help: 'Bytes of files here', read: () => registry.heldBytes() },
+    zoarium_blob_bytes: { help: 'Bytes of files here', read: () => registry.blobs.held.bytes },
     zoarium_peers: {
       help: 'Connected peers',
       read: () => network.peers().filter(({ connected }) => connected).length,

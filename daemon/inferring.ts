@@ -3,20 +3,27 @@
  * send here. Input leaves this institute only by name or by `on=nearest`, and only to publishers
  * that a rule names.
  */
-import { type Code, expectOk, ZoariumError } from '../protocol/errors.ts'
+import type { Cid } from '../protocol/cid.ts'
+import { type Code, expectOk, type Issue, ZoariumError } from '../protocol/errors.ts'
 import type { ModelRow } from '../registry/catalogue.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { InferAnswer, InferInput, InferOptions } from './http/node-api.ts'
+import {
+  type InferAnswer,
+  type InferInput,
+  type InferOptions,
+  MAX_DEADLINE_MS,
+} from './http/node-api.ts'
+import { MEDIA_TYPES, type OutputFormat } from './inference/image/formats.ts'
 import type { Inference } from './inference/inference.ts'
 import { LOCAL, type Nearest } from './nearest.ts'
 import type { PeerRequest, RemoteResult } from './net/infer.ts'
 import type { Network } from './net/network.ts'
+import type { Candidate, Route } from './route.ts'
 import { runnableOf, whyForbidden, whyNotRunnable } from './runnable.ts'
 import type { Views } from './views.ts'
 
 /** Longest that a request may take where it does not say. */
 export const DEFAULT_DEADLINE_MS = 120_000
-export const MAX_DEADLINE_MS = 600_000
 /** Nodes tried for one `on=nearest` request. */
 export const MAX_ATTEMPTS = 3
 /** Failures of the node rather than of the request: the next node may do better. */
@@ -24,20 +31,32 @@ const NODE_FAILURES: ReadonlySet<Code> = new Set([
   'PEER',
   'UNREACHABLE',
   'BUSY',
+  'NOT_FOUND',
   'BLOB_MISSING',
   'NOT_RUNNABLE',
   'TRUST',
   'BINDING_INVALID',
+  'MODEL_UNSUPPORTED',
   'MODEL_QUARANTINED',
   'MODEL_MEMORY',
+  'DISK_FULL',
+  'STORE',
 ])
 
 export interface InferringOptions {
   readonly registry: Registry
-  readonly network: Network
-  readonly inference: Inference
+  readonly network: Pick<Network, 'peerId' | 'peers' | 'infer'>
+  readonly inference: Pick<Inference, 'run'>
   readonly nearest: Nearest
   readonly views: Views
+}
+
+/** What is to be run. */
+interface Request {
+  readonly model: ModelRow
+  readonly inputs: readonly InferInput[]
+  readonly options: InferOptions
+  readonly signal: AbortSignal
 }
 
 export class Inferring {
@@ -47,55 +66,32 @@ export class Inferring {
     this.#options = options
   }
 
-  /** @throws ZoariumError of trust, routing, input or model */
+  /**
+   * Runs a model where `options.on` says.
+   * @throws ZoariumError TRUST, RECALLED, BLOB_MISSING, MODEL_UNSUPPORTED (here), NO_ROUTE,
+   * NOT_FOUND, AMBIGUOUS (elsewhere), and what the run itself throws
+   */
   async infer(
     model: ModelRow,
     inputs: readonly InferInput[],
     options: InferOptions,
     signal: AbortSignal,
   ): Promise<InferAnswer> {
+    const request = { model, inputs, options, signal }
     if (options.on === LOCAL) {
-      this.#assertHere(model, inputs)
-      return this.#local(model, inputs, options, signal)
-    }
-    const bytes = sizeOf(inputs)
-    if (options.on !== 'nearest') {
-      const peer = this.#named(options.on)
-      if (peer === LOCAL) return this.#local(model, inputs, options, signal)
-      const route = this.#options.nearest
-        .routes(model, bytes)
-        .find(({ candidate }) => candidate.node === peer)
-      if (route === undefined || route.candidate.excluded !== null) {
-        throw new ZoariumError('NO_ROUTE', `${options.on} may not or cannot run it`, {
-          got: route?.candidate.excluded ?? 'no such peer',
-        })
-      }
-      return this.#remote(peer, model, inputs, options, signal)
+      this.#requireHere(request)
+      return this.#local(request)
     }
     const forbidden = whyForbidden(this.#options.registry, model)
     if (forbidden !== null) throw ZoariumError.of(forbidden)
-    return this.#nearest(model, inputs, options, signal)
-  }
-
-  /** Runs here. @throws ZoariumError */
-  async #local(
-    model: ModelRow,
-    inputs: readonly InferInput[],
-    options: InferOptions,
-    signal: AbortSignal,
-  ): Promise<InferAnswer> {
-    const { registry, inference } = this.#options
-    const result = await inference.run(
-      runnableOf(registry, model),
-      new Map(inputs.map(({ name, bytes, mediaType }) => [name, { bytes, mediaType }])),
-      {
-        output: options.output,
-        accept: options.accept,
-        deadlineMs: deadlineOf(options),
-        signal,
-      },
-    )
-    return { ...result, timings: { ...result.timings }, node: LOCAL, tried: [LOCAL] }
+    const isMeant = options.on === 'nearest' ? null : this.#named(options.on)
+    const routes = this.#options.nearest.routes(model, sizeOf(inputs))
+    return isMeant === null
+      ? this.#atNearest(request, routes)
+      : this.#atNamed(
+          request,
+          routes.filter(({ candidate }) => isMeant(candidate)),
+        )
   }
 
   /**
@@ -106,34 +102,31 @@ export class Inferring {
     const { record, inputs, output, accept, deadlineMs, signal } = request
     const model = expectOk(this.#options.registry.resolve(record))
     const options = { on: LOCAL, output: outputOf(output), accept, deadlineMs }
-    return this.#local(model, inputs, options, signal)
+    return this.#local({ model, inputs, options, signal })
   }
 
-  async #nearest(
-    model: ModelRow,
-    inputs: readonly InferInput[],
-    options: InferOptions,
-    signal: AbortSignal,
-  ): Promise<InferAnswer> {
-    const routes = this.#options.nearest.routes(model, sizeOf(inputs))
+  async #atNearest(request: Request, routes: readonly Route[]): Promise<InferAnswer> {
     const eligible = routes.filter(({ cost }) => cost !== null).slice(0, MAX_ATTEMPTS)
+    const end = performance.now() + deadlineOf(request.options)
     const tried: string[] = []
-    let last: unknown = null
+    const issues: Issue[] = []
     for (const { candidate } of eligible) {
-      tried.push(candidate.node)
+      const deadlineMs = Math.ceil(end - performance.now())
+      if (deadlineMs <= 0) break
+      const { node } = candidate
+      tried.push(node)
       try {
-        const answer =
-          candidate.node === LOCAL
-            ? await this.#local(model, inputs, options, signal)
-            : await this.#remote(candidate.node, model, inputs, options, signal)
-        return { ...answer, tried }
+        const options = { ...request.options, deadlineMs }
+        return { ...(await this.#at(node, { ...request, options })), tried }
       } catch (error) {
         const mayRetry = error instanceof ZoariumError && NODE_FAILURES.has(error.code)
-        if (!mayRetry || signal.aborted) throw error
-        last = error
+        if (!mayRetry || request.signal.aborted) throw error
+        const { issues: _, ...detail } = error.data
+        issues.push({ code: error.code, message: error.message, ...detail, field: node })
       }
     }
-    if (last !== null) throw last
+    const last = issues.at(-1)
+    if (last !== undefined) throw new ZoariumError(last.code, last.message, { issues })
     throw new ZoariumError('NO_ROUTE', 'no node that may and can run it is reachable', {
       issues: routes.map(({ candidate }) => ({
         code: 'NO_ROUTE',
@@ -143,79 +136,92 @@ export class Inferring {
     })
   }
 
-  async #remote(
-    peer: string,
-    model: ModelRow,
-    inputs: readonly InferInput[],
-    options: InferOptions,
-    signal: AbortSignal,
-  ): Promise<InferAnswer> {
+  /** A named node is never replaced by another; of a publisher's nodes, the best is taken. */
+  async #atNamed(request: Request, routes: readonly Route[]): Promise<InferAnswer> {
+    const [best] = routes
+    // Why it does not run here, this node says in detail.
+    const mayAsk = best !== undefined && (best.cost !== null || best.candidate.node === LOCAL)
+    if (mayAsk) return this.#at(best.candidate.node, request)
+    throw new ZoariumError('NO_ROUTE', `${request.options.on} may not or cannot run it`, {
+      got: best?.candidate.excluded ?? 'no node of that publisher is known',
+    })
+  }
+
+  #at(node: string, request: Request): Promise<InferAnswer> {
+    return node === LOCAL ? this.#local(request) : this.#remote(node, request)
+  }
+
+  async #local({ model, inputs, options, signal }: Request): Promise<InferAnswer> {
+    const { registry, inference } = this.#options
+    const { output, accept } = options
+    const result = await inference.run(
+      runnableOf(registry, model),
+      new Map(inputs.map(({ name, bytes, mediaType }) => [name, { bytes, mediaType }])),
+      { output, accept, deadlineMs: deadlineOf(options), signal },
+    )
+    return { ...result, timings: { ...result.timings }, node: LOCAL, tried: [LOCAL] }
+  }
+
+  async #remote(peer: string, { model, inputs, options, signal }: Request): Promise<InferAnswer> {
     const { network, nearest } = this.#options
-    const answer = await network.infer(
+    const { output, accept } = options
+    const deadlineMs = deadlineOf(options)
+    const { body, mediaType, outputs, timings, notes, uploadMs } = await network.infer(
       peer,
-      {
-        record: model.record,
-        output: options.output,
-        accept: options.accept,
-        deadlineMs: deadlineOf(options),
-        inputs,
-      },
+      { record: model.record, output, accept, deadlineMs, inputs },
       signal,
     )
-    nearest.measured(peer, sizeOf(inputs), answer.uploadMs)
-    return { ...answer, node: peer, tried: [peer] }
+    nearest.measured(peer, sizeOf(inputs), uploadMs)
+    return { body, mediaType, outputs, timings, notes, node: peer, tried: [peer] }
   }
 
   /** `run` without `--on` is here or nowhere; the error says where else. */
-  #assertHere(model: ModelRow, inputs: readonly InferInput[]): void {
+  #requireHere({ model, inputs }: Request): void {
     const { registry, nearest, views } = this.#options
     const failure = whyNotRunnable(registry, model)
     if (failure === null) return
     const elsewhere = nearest
-      .views(model, sizeOf(inputs))
-      .filter(({ eligible, node }) => eligible && node !== LOCAL)
-      .map(({ publisher, node }) => publisher?.label ?? node)
+      .routes(model, sizeOf(inputs))
+      .filter(({ cost, candidate }) => cost !== null && candidate.node !== LOCAL)
+      .map(({ candidate: { node, publisher } }) =>
+        publisher === null ? node : views.nameOf(publisher),
+      )
+    const names = [...new Set(elsewhere)].join(', ')
     const hint =
-      elsewhere.length > 0
-        ? `nearest nodes that can: ${elsewhere.join(', ')}; to send the image there: --on nearest`
+      names !== ''
+        ? `nearest nodes that can: ${names}; to send the image there: --on nearest`
         : failure.hint
-    throw new ZoariumError(failure.code, failure.message, {
-      ...(failure.field === undefined ? {} : { field: failure.field }),
-      ...(hint === undefined ? {} : { hint }),
+    throw ZoariumError.of({
+      ...failure,
       got: views.ref(model),
+      ...(hint === undefined ? {} : { hint }),
     })
   }
 
-  /** PeerId of a node that the request names by PeerId, label, petname or publisher id. */
-  #named(name: string): string {
+  /** Nodes that a request names by PeerId, label, petname or publisher id. */
+  #named(name: string): (candidate: Candidate) => boolean {
     const { network, registry } = this.#options
-    if (name === network.peerId) return LOCAL
-    const peers = network.peers()
-    if (peers.some(({ peer }) => peer === name)) return name
-    const publisher = registry.resolvePublisher(name)
-    if (!publisher.ok) throw ZoariumError.of(publisher)
-    if (publisher.value === registry.publisher) return LOCAL
-    const peer = peers.find((entry) => entry.connected && entry.publisher === publisher.value)
-    if (peer === undefined) {
-      throw new ZoariumError('UNREACHABLE', 'no node of that publisher is connected', { got: name })
-    }
-    return peer.peer
+    if (name === network.peerId) return ({ node }) => node === LOCAL
+    if (network.peers().some(({ peer }) => peer === name)) return ({ node }) => node === name
+    const named: Cid = expectOk(registry.resolvePublisher(name))
+    return ({ publisher }) => publisher === named
   }
 }
 
 const sizeOf = (inputs: readonly InferInput[]): number =>
   inputs.reduce((sum, { bytes }) => sum + bytes.length, 0)
 
-const deadlineOf = (options: InferOptions): number =>
-  Math.min(options.deadlineMs ?? DEFAULT_DEADLINE_MS, MAX_DEADLINE_MS)
-
-const OUTPUTS = ['png', 'tiff', 'npy', 'zip'] as const
+const deadlineOf = ({ deadlineMs }: InferOptions): number =>
+  Math.min(deadlineMs ?? DEFAULT_DEADLINE_MS, MAX_DEADLINE_MS)
 
 /** A format that another node asked for. @throws ZoariumError FORMAT */
-function outputOf(text: string | null): InferOptions['output'] {
-  const format = OUTPUTS.find((each) => each === text) ?? null
-  if (text !== null && format === null) {
-    throw new ZoariumError('FORMAT', 'an unknown output format', { limit: OUTPUTS.join(', ') })
-  }
-  return format
+function outputOf(text: string | null): OutputFormat | null {
+  if (text === null) return null
+  const formats = Object.keys(MEDIA_TYPES) as OutputFormat[]
+  const format = formats.find((each) => each === text)
+  if (format !== undefined) return format
+  throw new ZoariumError('FORMAT', 'an unknown output format', {
+    got: text.slice(0, 80),
+    limit: formats.join(', '),
+  })
 }

@@ -2,148 +2,203 @@
  * Replication of files: fetches what this node may and wants to hold, one model at a time (each
  * file comes over several streams and providers), and tries again later what nobody could give.
  */
+import type { Cid } from '../protocol/cid.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import type { ModelFileRow, ModelRow } from '../registry/catalogue.ts'
+import type { Clock } from '../registry/clock.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Log } from './log.ts'
 import type { Network } from './net/network.ts'
+import { type Sleep, systemSleep } from './net/sleep.ts'
+import { SharedWork } from './shared-work.ts'
 
 /** First wait before a model that nobody could give is tried again; doubles up to the last. */
 export const FIRST_RETRY_MS = 5_000
 export const LAST_RETRY_MS = 10 * 60_000
 
 export interface Progress {
-  readonly record: string
+  readonly record: Cid
   readonly path: string
+  /** Bytes of the file that are here. */
   readonly done: number
   readonly size: number
 }
 
 export interface MirrorOptions {
   readonly registry: Registry
-  readonly network: Network
+  readonly network: Pick<Network, 'fetchBlob'>
   /** Fetch all that trust rules let this node mirror; false: only what is pulled. */
   readonly follow: boolean
-  /** Bytes of files on this node at most. */
+  /** Bytes of files on this node above which nothing is fetched. */
   readonly maxBytes: number
-  readonly log: Log
+  readonly clock: Clock
+  readonly log: Pick<Log, 'warn'>
   readonly onProgress: (progress: Progress) => void
   /** A model became complete. */
   readonly onComplete: (model: ModelRow) => void
+  readonly sleep?: Sleep
+}
+
+/** A model that could not be fetched. */
+interface Setback {
+  readonly failures: number
+  /** When it is tried again, milliseconds. */
+  readonly until: number
 }
 
 export class Mirror {
   readonly #options: MirrorOptions
   readonly #stop = new AbortController()
-  /** Blobs on their way, so that a pull and the mirror share one download. */
-  readonly #fetching = new Map<string, Promise<void>>()
-  readonly #failures = new Map<string, number>()
+  /** A pull and the mirror share one download of a blob. */
+  readonly #downloads = new SharedWork<Cid>()
+  /** Bytes of the blobs that are being fetched. */
+  readonly #coming = new Map<Cid, number>()
+  readonly #setbacks = new Map<Cid, Setback>()
   #running: Promise<void> | null = null
   #isAgain = false
-  #retry: NodeJS.Timeout | null = null
+  #alarm = new AbortController()
 
   constructor(options: MirrorOptions) {
     this.#options = options
   }
 
-  /** Looks for incomplete models now; cheap when called often. */
+  /** Looks for incomplete models now; those that failed wait for their time. Cheap to repeat. */
   kick(): void {
     if (!this.#options.follow || this.#stop.signal.aborted) return
     if (this.#running !== null) {
       this.#isAgain = true
       return
     }
-    this.#running = this.#work().finally(() => {
-      this.#running = null
-      if (this.#isAgain) {
-        this.#isAgain = false
-        this.kick()
-      }
-    })
+    // In a later turn: whoever kicks is in the middle of something.
+    this.#running = Promise.resolve()
+      .then(() => this.#fetchAll())
+      .finally(() => {
+        this.#running = null
+        if (this.#isAgain) {
+          this.#isAgain = false
+          this.kick()
+        }
+      })
   }
 
+  /** Like {@link kick}, where something has changed for those that failed, too: a peer came. */
+  retry(): void {
+    for (const [record, { failures }] of this.#setbacks) {
+      this.#setbacks.set(record, { failures, until: 0 })
+    }
+    this.kick()
+  }
+
+  /** Cancels what is under way; the bytes that are here are kept for the next start. */
   async stop(): Promise<void> {
     this.#stop.abort(new ZoariumError('CANCELLED', 'the daemon is stopping'))
-    if (this.#retry !== null) clearTimeout(this.#retry)
     await this.#running
-    await Promise.allSettled(this.#fetching.values())
+    await this.#downloads.settled()
   }
 
   /**
    * Fetches every file of a model that is not here.
-   * @returns bytes of the model and bytes that were fetched
-   * @throws ZoariumError TRUST without the right to mirror, QUOTA, NO_PROVIDER, CANCELLED
+   * @returns bytes of the model, and bytes that were missing
+   * @throws ZoariumError TRUST without the right to mirror, RECALLED for an erased model, QUOTA,
+   * NO_PROVIDER, CONTENT_MISMATCH, DISK_FULL, STORE, CANCELLED
    */
   async fetch(model: ModelRow, signal: AbortSignal): Promise<{ bytes: number; fetched: number }> {
-    const { registry } = this.#options
+    const { registry, onComplete } = this.#options
+    if (model.withdrawn === 'erase') {
+      throw new ZoariumError('RECALLED', 'the publisher erased the model')
+    }
     if (!registry.trust.may(model.publisher, 'mirror')) {
       throw new ZoariumError('TRUST', 'no rule lets this node hold files of that publisher', {
         field: model.publisher,
         hint: `zoarium trust add ${model.publisher} mirror`,
       })
     }
-    const missing = registry.holding(model.record).missing
-    const size = missing.reduce((sum, file) => sum + file.size, 0)
-    const held = registry.heldBytes()
-    if (held + size > this.#options.maxBytes) {
-      throw new ZoariumError('QUOTA', 'the files would exceed mirror.maxBytes', {
-        limit: this.#options.maxBytes,
-        got: held + size,
-      })
-    }
+    // Files of equal bytes are one blob.
+    const missing = [
+      ...new Map(registry.holding(model.record).missing.map((file) => [file.cid, file])).values(),
+    ]
+    this.#requireRoom(missing.filter(({ cid }) => !this.#coming.has(cid)))
     const any = AbortSignal.any([signal, this.#stop.signal])
-    for (const file of missing) await this.#fetchFile(model, file, any)
-    const bytes = model.files.reduce((sum, file) => sum + file.size, 0)
-    if (missing.length > 0) this.#options.onComplete(model)
-    return { bytes, fetched: size }
-  }
-
-  async #fetchFile(model: ModelRow, file: ModelFileRow, signal: AbortSignal): Promise<void> {
-    let fetching = this.#fetching.get(file.cid)
-    if (fetching === undefined) {
-      fetching = this.#options.network
-        .fetchBlob(
-          { cid: file.cid, size: file.size, sha256: file.sha256 },
-          {
-            record: model.record,
-            signal,
-            onProgress: (done) =>
-              this.#options.onProgress({
-                record: model.record,
-                path: file.path,
-                done,
-                size: file.size,
-              }),
-          },
-        )
-        .finally(() => this.#fetching.delete(file.cid))
-      this.#fetching.set(file.cid, fetching)
+    for (const file of missing) {
+      await this.#downloads.join(file.cid, any, (until) => this.#download(model, file, until))
     }
-    await fetching
+    if (missing.length > 0) onComplete(model)
+    return { bytes: sizeOf(model.files), fetched: sizeOf(missing) }
   }
 
-  async #work(): Promise<void> {
-    const { registry, log } = this.#options
+  async #download(model: ModelRow, file: ModelFileRow, signal: AbortSignal): Promise<void> {
+    const { network, onProgress } = this.#options
+    const { record } = model
+    const { cid, path, size, sha256 } = file
+    this.#requireRoom([file])
+    this.#coming.set(cid, size)
+    try {
+      await network.fetchBlob(
+        { cid, size, sha256 },
+        { record, signal, onProgress: (done) => onProgress({ record, path, done, size }) },
+      )
+    } finally {
+      this.#coming.delete(cid)
+    }
+  }
+
+  /** @throws ZoariumError QUOTA where these files do not fit beside what is here and coming */
+  #requireRoom(files: readonly ModelFileRow[]): void {
+    const { registry, maxBytes } = this.#options
+    const coming = [...this.#coming.values()].reduce((sum, size) => sum + size, 0)
+    const total = registry.blobs.held.bytes + coming + sizeOf(files)
+    if (files.length === 0 || total <= maxBytes) return
+    throw new ZoariumError('QUOTA', 'the files would exceed mirror.maxBytes', {
+      limit: maxBytes,
+      got: total,
+      hint: 'raise mirror.maxBytes in config.yaml',
+    })
+  }
+
+  async #fetchAll(): Promise<void> {
+    const { registry, clock } = this.#options
     const wanted = registry.incompleteModels()
-    let retryMs = Number.POSITIVE_INFINITY
-    for (const model of wanted) {
+    const isWanted = new Set(wanted)
+    for (const record of this.#setbacks.keys()) {
+      if (!isWanted.has(record)) this.#setbacks.delete(record)
+    }
+    for (const record of wanted) {
       if (this.#stop.signal.aborted) return
+      const model = registry.catalogue.model(record)
+      if (model === null || (this.#setbacks.get(record)?.until ?? 0) > clock.now()) continue
       try {
         await this.fetch(model, this.#stop.signal)
-        this.#failures.delete(model.record)
+        this.#setbacks.delete(record)
       } catch (error) {
         if (this.#stop.signal.aborted) return
-        const failures = (this.#failures.get(model.record) ?? 0) + 1
-        this.#failures.set(model.record, failures)
-        retryMs = Math.min(retryMs, FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS)
-        log.warn({ record: model.record, failures, err: error }, "couldn't mirror a model")
+        this.#failed(record, error)
       }
     }
-    if (this.#retry !== null) clearTimeout(this.#retry)
-    this.#retry = null
-    if (Number.isFinite(retryMs)) {
-      this.#retry = setTimeout(() => this.kick(), retryMs)
-      this.#retry.unref()
-    }
+    this.#setAlarm()
+  }
+
+  #failed(record: Cid, error: unknown): void {
+    const failures = (this.#setbacks.get(record)?.failures ?? 0) + 1
+    const waitMs = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS)
+    this.#setbacks.set(record, { failures, until: this.#options.clock.now() + waitMs })
+    this.#options.log.warn({ record, failures, waitMs, err: error }, "couldn't mirror a model")
+  }
+
+  /** Kicks when the first of those that failed is due. */
+  #setAlarm(): void {
+    const { clock, sleep = systemSleep } = this.#options
+    this.#alarm.abort()
+    this.#alarm = new AbortController()
+    let first = Number.POSITIVE_INFINITY
+    for (const { until } of this.#setbacks.values()) first = Math.min(first, until)
+    if (first === Number.POSITIVE_INFINITY) return
+    const signal = AbortSignal.any([this.#alarm.signal, this.#stop.signal])
+    sleep(Math.max(0, first - clock.now()), signal).then(
+      () => this.kick(),
+      () => {},
+    )
   }
 }
+
+const sizeOf = (files: readonly ModelFileRow[]): number =>
+  files.reduce((sum, { size }) => sum + size, 0)

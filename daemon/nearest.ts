@@ -1,6 +1,6 @@
 /**
- * Candidates for a request: this node and every peer whose heartbeat offers the model, each with
- * the first rule that excludes it; measured upload throughput per peer. route.ts ranks them.
+ * Candidates for a request: this node and every peer, each with the first rule that excludes it,
+ * and the measured upload throughput per peer. route.ts ranks them.
  */
 import type { RouteView } from '../protocol/api.ts'
 import type { ModelRow } from '../registry/catalogue.ts'
@@ -13,16 +13,19 @@ import type { Views } from './views.ts'
 
 /** The node name of this node in routes and answers. */
 export const LOCAL = 'local'
+/** Smaller uploads are not measured: their time is mostly the round trip's. */
+export const MIN_MEASURED_BYTES = 64 * 1024
 
 export interface NearestOptions {
   readonly registry: Registry
-  readonly network: Network
-  readonly inference: Inference
+  readonly network: Pick<Network, 'peers'>
+  readonly inference: Pick<Inference, 'status'>
   readonly views: Views
 }
 
 export class Nearest {
   readonly #options: NearestOptions
+  /** By PeerId. */
   readonly #bytesPerMs = new Map<string, number>()
 
   constructor(options: NearestOptions) {
@@ -31,63 +34,51 @@ export class Nearest {
 
   /** All nodes for a request of `bytes`, best first; excluded ones last with their reason. */
   routes(model: ModelRow, bytes: number): readonly Route[] {
-    return rank(this.#candidates(model), bytes, megapixelsOf(model, bytes))
+    const peers = this.#options.network.peers().map((peer) => this.#remote(model, peer))
+    return rank([this.#local(model), ...peers], bytes, megapixelsOf(model, bytes))
   }
 
   views(model: ModelRow, bytes: number): readonly RouteView[] {
-    const peers = new Map(this.#options.network.peers().map((peer) => [peer.peer, peer]))
-    return this.routes(model, bytes).map(({ candidate, cost }) => {
-      const publisher =
-        candidate.node === LOCAL
-          ? this.#options.registry.publisher
-          : (peers.get(candidate.node)?.publisher ?? null)
-      return {
-        node: candidate.node,
-        publisher: publisher === null ? null : this.#options.views.publisher(publisher),
-        eligible: cost !== null,
-        reason: candidate.excluded,
-        cost,
-      }
-    })
+    return this.routes(model, bytes).map(({ candidate, cost }) => ({
+      node: candidate.node,
+      publisher:
+        candidate.publisher === null ? null : this.#options.views.publisher(candidate.publisher),
+      eligible: cost !== null,
+      reason: candidate.excluded,
+      cost,
+    }))
   }
 
   /** Takes in how fast an upload went. */
   measured(peer: string, bytes: number, ms: number): void {
-    if (ms <= 0) return
+    if (ms <= 0 || bytes < MIN_MEASURED_BYTES) return
     this.#bytesPerMs.set(peer, ewma(this.#bytesPerMs.get(peer) ?? null, bytes / ms))
-  }
-
-  #candidates(model: ModelRow): Candidate[] {
-    const { network } = this.#options
-    return [this.#local(model), ...network.peers().map((peer) => this.#remote(model, peer))]
   }
 
   #local(model: ModelRow): Candidate {
     const { registry, inference } = this.#options
-    const status = inference.status()
+    const { queued, running, warm, speed } = inference.status()
     return {
       node: LOCAL,
+      publisher: registry.publisher,
       excluded: whyNotRunnable(registry, model)?.message ?? null,
       bytesPerMs: Number.POSITIVE_INFINITY,
       rttMs: 0,
-      queue: status.queued + status.running,
-      warm: status.warm.includes(model.record),
-      usPerMegapixel:
-        status.speed.find((entry) => entry.model === model.record)?.usPerMegapixel ?? null,
+      queue: queued + running,
+      ...modelAt({ warm, speed }, model),
     }
   }
 
   #remote(model: ModelRow, peer: NetworkPeer): Candidate {
-    const heartbeat = peer.heartbeat
+    const { heartbeat } = peer
     return {
       node: peer.peer,
+      publisher: peer.publisher,
       excluded: this.#whyExcluded(model, peer),
       bytesPerMs: this.#bytesPerMs.get(peer.peer) ?? null,
       rttMs: peer.rttMs,
       queue: heartbeat?.queue ?? 0,
-      warm: heartbeat?.warm.includes(model.record) ?? false,
-      usPerMegapixel:
-        heartbeat?.speed.find((entry) => entry.model === model.record)?.usPerMegapixel ?? null,
+      ...modelAt(heartbeat ?? { warm: [], speed: [] }, model),
     }
   }
 
@@ -98,8 +89,8 @@ export class Nearest {
     if (!peer.connected) return 'not connected'
     if (peer.publisher === null) return 'the peer is bound to no publisher'
     if (!registry.trust.maySend(peer.publisher)) {
-      const { label, id } = views.publisher(peer.publisher)
-      return `no rule lets images go to ${label ?? id}; zoarium trust add ${label ?? id} list --send`
+      const name = views.nameOf(peer.publisher)
+      return `no rule lets images go to ${name}; zoarium trust add ${name} list --send`
     }
     if (!peer.roles.includes('serve')) return 'the peer does not serve'
     if (peer.heartbeat === null) return 'no heartbeat lately'
@@ -108,6 +99,15 @@ export class Nearest {
     return null
   }
 }
+
+/** What a node says of one model. */
+const modelAt = (
+  { warm, speed }: Pick<ReturnType<Inference['status']>, 'warm' | 'speed'>,
+  { record }: ModelRow,
+): Pick<Candidate, 'warm' | 'usPerMegapixel'> => ({
+  warm: warm.includes(record),
+  usPerMegapixel: speed.find(({ model }) => model === record)?.usPerMegapixel ?? null,
+})
 
 /** The upload as decoded pixels of the model's first input; a compressed image is underrated. */
 function megapixelsOf(model: ModelRow, bytes: number): number {

@@ -10,6 +10,7 @@ import type {
   NewTokenView,
   NodeView,
   PeerView,
+  PublisherView,
   PublishView,
   PullView,
   Right,
@@ -41,7 +42,7 @@ import type { Inference } from './inference/inference.ts'
 import type { Inferring } from './inferring.ts'
 import type { Metrics } from './metrics.ts'
 import type { Mirror } from './mirror.ts'
-import type { Nearest } from './nearest.ts'
+import { LOCAL, type Nearest } from './nearest.ts'
 import type { Network, NetworkPeer } from './net/network.ts'
 import type { Publishing } from './publishing.ts'
 import type { Tokens } from './tokens.ts'
@@ -49,9 +50,12 @@ import type { Views } from './views.ts'
 
 export interface NodeParts {
   readonly registry: Registry
-  readonly network: Network
-  readonly inference: Inference
-  readonly engine: Engine
+  readonly network: Pick<
+    Network,
+    'peerId' | 'isStarted' | 'addresses' | 'peers' | 'connect' | 'syncNow'
+  >
+  readonly inference: Pick<Inference, 'status'>
+  readonly engine: Pick<Engine, 'name' | 'version' | 'executionProviders'>
   readonly inferring: Inferring
   readonly nearest: Nearest
   readonly publishing: Publishing
@@ -79,8 +83,7 @@ export class Node implements NodeApi {
 
   node(): NodeView {
     const { registry, network, inference, engine, views, clock } = this.#parts
-    const status = inference.status()
-    const blobs = [...registry.blobs.list()]
+    const { queued, running, warm } = inference.status()
     return {
       publisher: views.publisher(registry.publisher),
       peer: network.peerId,
@@ -100,14 +103,15 @@ export class Node implements NodeApi {
               ? 'STALE'
               : 'OK',
       })),
-      blobs: { count: blobs.length, bytes: blobs.reduce((sum, { size }) => sum + size, 0) },
+      blobs: registry.blobs.held,
       engine: {
         name: engine.name,
         version: engine.version,
         executionProviders: engine.executionProviders,
-        queued: status.queued,
-        running: status.running,
-        warm: status.warm,
+        queued,
+        running,
+        // A session of a card's test, before its publication, belongs to no record.
+        warm: warm.filter((record) => registry.catalogue.record(record) !== null),
       },
       incomplete: registry.incompleteModels().length,
     }
@@ -159,11 +163,12 @@ export class Node implements NodeApi {
       items: page.items.map((model) => views.summary(model)),
       total: page.total,
       next: page.next,
-      unlisted: this.#strangers(),
+      // They explain why nothing was found, and are not looked up otherwise.
+      unlisted: page.total === 0 ? this.#unlisted() : [],
     }
   }
 
-  #strangers() {
+  #unlisted(): readonly PublisherView[] {
     const { registry, views } = this.#parts
     return registry
       .publishers()
@@ -233,24 +238,28 @@ export class Node implements NodeApi {
     }
   }
 
+  resolve(ref: string): Cid {
+    return expectOk(this.#parts.registry.resolve(ref)).record
+  }
+
   async infer(
-    ref: string,
+    record: Cid,
     inputs: readonly InferInput[],
     options: InferOptions,
     signal: AbortSignal,
   ): Promise<InferAnswer> {
     const { registry, inferring, metrics } = this.#parts
-    const model = expectOk(registry.resolve(ref))
+    const model = expectOk(registry.resolve(record))
     const started = performance.now()
     try {
       const answer = await inferring.infer(model, inputs, options, signal)
-      const where = answer.node === 'local' ? 'local' : 'remote'
+      const where = answer.node === LOCAL ? 'local' : 'remote'
       metrics.inferences.inc({ where, code: 'OK' })
       metrics.inferenceSeconds.observe({ where }, (performance.now() - started) / 1000)
       return answer
     } catch (error) {
       const code = error instanceof ZoariumError ? error.code : 'INTERNAL'
-      metrics.inferences.inc({ where: options.on === 'local' ? 'local' : 'remote', code })
+      metrics.inferences.inc({ where: options.on === LOCAL ? 'local' : 'remote', code })
       throw error
     }
   }
@@ -265,7 +274,7 @@ export class Node implements NodeApi {
       items: registry.trust
         .with('see')
         .map((id) => ({ publisher: views.publisher(id), own: id === registry.publisher })),
-      strangers: this.#strangers().filter(({ id }) => registry.trust.rule(id) === null),
+      strangers: this.#unlisted().filter(({ id }) => registry.trust.rule(id) === null),
     }
   }
 

@@ -14,12 +14,12 @@ import { collect, copyFrom } from './package-files.ts'
 import { bareName } from './runnable.ts'
 import type { Views } from './views.ts'
 
-/** Longest that a card's own test may take. */
+/** Longest that a card's own test may take: 5 minutes. */
 const TEST_DEADLINE_MS = 300_000
 
 export interface PublishingOptions {
   readonly registry: Registry
-  readonly inference: Inference
+  readonly inference: Pick<Inference, 'reproduce'>
   readonly views: Views
 }
 
@@ -40,28 +40,23 @@ export class Publishing {
       const pkg = expectOk(
         await readPackage(source, options.weights === null ? {} : { weights: options.weights }),
       )
-      signal.throwIfAborted()
-      const test = options.untested ? null : await this.#test(pkg, source, signal)
-      const tested = test === null ? 'untested' : 'reproduced'
       const { registry, views } = this.#options
-      const plan = expectOk(
-        registry.planPublication(pkg, { name: options.name, version: options.version, tested }),
-      )
-      const record = options.dryRun ? null : await registry.publish(pkg, source, plan)
-      const bytes = pkg.files.reduce((sum, file) => sum + file.size, 0)
-      const row = record === null ? null : expectOk(registry.resolve(record.id))
+      const { name, version, dryRun, untested } = options
+      // Before the test, which may take minutes.
+      const plan = expectOk(registry.planPublication(pkg, { name, version, tested: 'untested' }))
+      const test = untested ? null : await this.#test(pkg, source, signal)
+      const tested = test === null ? 'untested' : 'reproduced'
+      signal.throwIfAborted()
+      const signed = dryRun ? null : await registry.publish(pkg, source, { ...plan, tested })
       return {
-        dryRun: options.dryRun,
-        record: record?.id ?? null,
-        ref:
-          row === null
-            ? `${views.publisher(registry.publisher).label ?? registry.publisher}/${plan.name}@${plan.version}`
-            : views.ref(row),
+        dryRun,
+        record: signed?.id ?? null,
+        ref: views.ref({ ...plan, publisher: registry.publisher }),
         name: plan.name,
         version: plan.version,
-        root: row?.root ?? null,
+        root: signed?.record.kind === 'model' ? signed.record.body.root : null,
         files: pkg.files.map(({ path, size, role }) => ({ path, size, role })),
-        bytes,
+        bytes: pkg.files.reduce((sum, { size }) => sum + size, 0),
         tested,
         test,
         warnings: pkg.warnings,

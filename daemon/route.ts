@@ -7,6 +7,7 @@
  * none yet, so that an unknown node is neither preferred nor shut out.
  */
 import type { CostView } from '../protocol/api.ts'
+import type { Cid } from '../protocol/cid.ts'
 
 /** Upload throughput before the first measurement: an ordinary 100 Mbit/s line. */
 export const DEFAULT_BYTES_PER_MS = 12_500
@@ -23,6 +24,8 @@ export const EWMA_WEIGHT = 0.3
 export interface Candidate {
   /** PeerId, or `local`. */
   readonly node: string
+  /** Whose node it is, where it has shown that. */
+  readonly publisher: Cid | null
   /** Why it may not or cannot take the request; null: it can. */
   readonly excluded: string | null
   /** Measured upload throughput, bytes per millisecond; Infinity for this node. */
@@ -38,6 +41,7 @@ export interface Candidate {
 
 export interface Route {
   readonly candidate: Candidate
+  /** Null where it is excluded. */
   readonly cost: CostView | null
 }
 

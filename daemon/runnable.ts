@@ -6,8 +6,16 @@ import type { RunnableModel } from './inference/inference.ts'
 
 /** The first rule that keeps the model from running here; null: it runs. */
 export function whyNotRunnable(registry: Registry, model: ModelRow): Failure | null {
-  const forbidden = whyForbidden(registry, model)
-  if (forbidden !== null) return forbidden
+  const failure = whyForbidden(registry, model) ?? whyUnsupported(model)
+  if (failure !== null) return failure
+  if (registry.holding(model.record).complete) return null
+  return refuse('BLOB_MISSING', 'the files of the model are not on this node', {
+    hint: `zoarium pull ${model.record}`,
+  })
+}
+
+/** What of the model itself this program cannot run; the same for as long as it runs. */
+export function whyUnsupported(model: ModelRow): Failure | null {
   if (model.unreadable !== null) {
     const { code, message } = model.unreadable
     return refuse(code, `the card cannot be read here: ${message}`)
@@ -29,11 +37,6 @@ export function whyNotRunnable(registry: Registry, model: ModelRow): Failure | n
       })
     }
   }
-  if (!registry.holding(model.record).complete) {
-    return refuse('BLOB_MISSING', 'the files of the model are not on this node', {
-      hint: `zoarium pull ${model.record}`,
-    })
-  }
   return null
 }
 
@@ -41,6 +44,12 @@ export function whyNotRunnable(registry: Registry, model: ModelRow): Failure | n
 export function whyForbidden(registry: Registry, model: ModelRow): Failure | null {
   if (model.withdrawn === 'recall' || model.withdrawn === 'erase') {
     return refuse('RECALLED', 'the publisher took the model back')
+  }
+  if (registry.isContested(model.record)) {
+    return refuse('CONTESTED', 'its log has forked: two records were signed at one position', {
+      field: model.publisher,
+      hint: 'use an earlier version, or ask the publisher to heal the log',
+    })
   }
   if (!registry.trust.may(model.publisher, 'run')) {
     return refuse('TRUST', 'no rule lets models of that publisher run', {

@@ -9,7 +9,7 @@ import type { Catalogue, TokenRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
 
 export const SCOPES: readonly Scope[] = ['read', 'infer', 'publish', 'admin']
-/** Most tokens of one node; each is compared with every request's. */
+/** Most tokens of one node that have not run out; each is compared with every request's. */
 export const MAX_TOKENS = 1000
 /** Longest label of a token, in characters. */
 export const MAX_TOKEN_LABEL = 80
@@ -35,7 +35,11 @@ export class Tokens {
     return this.#catalogue.tokens().map(viewOf)
   }
 
-  /** @throws ZoariumError PARAMETER for an unknown scope or a bad label, LIMIT */
+  /**
+   * Makes a token, and forgets those that have run out.
+   * @param expiresMs its life from now on; null: until it is revoked
+   * @throws ZoariumError PARAMETER for an unknown scope or a long label, LIMIT
+   */
   add(label: string, scopes: readonly Scope[], expiresMs: number | null): NewTokenView {
     const unknown = scopes.find((scope) => !SCOPES.includes(scope))
     if (unknown !== undefined || scopes.length === 0) {
@@ -52,8 +56,14 @@ export class Tokens {
         got: label.length,
       })
     }
+    for (const row of this.#catalogue.tokens()) {
+      if (!this.#isValid(row)) this.#catalogue.removeToken(row.id)
+    }
     if (this.#catalogue.tokens().length >= MAX_TOKENS) {
-      throw new ZoariumError('LIMIT', 'too many tokens', { limit: MAX_TOKENS })
+      throw new ZoariumError('LIMIT', 'too many tokens', {
+        limit: MAX_TOKENS,
+        hint: 'revoke one that nobody uses: zoarium tokens list',
+      })
     }
     const token = newToken()
     const row: TokenRow = {
@@ -68,6 +78,11 @@ export class Tokens {
     return { ...viewOf(row), token }
   }
 
+  #isValid({ expires }: TokenRow): boolean {
+    return expires === null || expires > this.#clock.now()
+  }
+
+  /** @returns whether there was one */
   revoke(id: string): boolean {
     return this.#catalogue.removeToken(id)
   }
@@ -77,10 +92,8 @@ export class Tokens {
     const hash = hashOf(token)
     let scopes: readonly Scope[] | null = timingSafeEqual(hash, this.#operator) ? SCOPES : null
     for (const row of this.#catalogue.tokens()) {
-      const isValid = row.expires === null || row.expires > this.#clock.now()
-      if (timingSafeEqual(hash, Buffer.from(row.hash, 'hex')) && isValid) {
-        scopes = row.scopes as readonly Scope[]
-      }
+      const isSame = timingSafeEqual(hash, Buffer.from(row.hash, 'hex'))
+      if (isSame && this.#isValid(row)) scopes = row.scopes as readonly Scope[]
     }
     return scopes
   }

@@ -1,8 +1,11 @@
 /** Rows of the registry as the JSON of `/v1` (protocol/api.ts). */
-import type { ModelFileView, ModelSummary, ModelView, PublisherView } from '../protocol/api.ts'
+import type { ModelSummary, ModelView, PublisherView } from '../protocol/api.ts'
 import type { Cid } from '../protocol/cid.ts'
-import type { WeightFormat } from '../protocol/model-description.ts'
-import { WEIGHT_FORMATS } from '../protocol/model-description.ts'
+import {
+  type TensorDescription,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+} from '../protocol/model-description.ts'
 import type { ModelRow } from '../registry/catalogue.ts'
 import type { Registry } from '../registry/registry.ts'
 import { whyNotRunnable } from './runnable.ts'
@@ -27,19 +30,20 @@ export class Views {
     }
   }
 
-  /** `petname|label/name@version`; the publisher's id where neither names it alone. */
-  ref(model: ModelRow): string {
-    return `${this.#nameOf(model.publisher)}/${model.name}@${model.version}`
-  }
-
-  #nameOf(publisher: Cid): string {
-    const profile = this.#registry.profile(publisher)
-    for (const name of [this.#registry.trust.petname(publisher), profile?.label ?? null]) {
-      if (name === null) continue
-      const found = this.#registry.resolvePublisher(name)
-      if (found.ok && found.value === publisher) return name
+  /** Its petname, else its label, where that names it alone; else its id. */
+  nameOf(publisher: Cid): string {
+    const registry = this.#registry
+    const names = [registry.trust.petname(publisher), registry.profile(publisher)?.label ?? null]
+    for (const name of names) {
+      const found = name === null ? null : registry.resolvePublisher(name)
+      if (name !== null && found?.ok && found.value === publisher) return name
     }
     return publisher
+  }
+
+  /** A reference that finds the version here. */
+  ref({ publisher, name, version }: Pick<ModelRow, 'publisher' | 'name' | 'version'>): string {
+    return `${this.nameOf(publisher)}/${name}@${version}`
   }
 
   summary(model: ModelRow): ModelSummary {
@@ -58,15 +62,7 @@ export class Views {
       tags: description.tags,
       published: new Date(model.ts).toISOString(),
       weights: weightsOf(model),
-      inputs: description.inputs.map((input) =>
-        input.axes
-          .map((axis) =>
-            axis.type === 'channel' && axis.size.kind === 'fixed'
-              ? `${axis.id}:${axis.size.size}`
-              : axis.id,
-          )
-          .join(','),
-      ),
+      inputs: description.inputs.map(axesOf),
       tested: model.tested,
       withdrawn: model.withdrawn,
       held: this.#registry.holding(model.record).complete,
@@ -75,19 +71,15 @@ export class Views {
   }
 
   model(model: ModelRow): ModelView {
-    const { registry, record } = { registry: this.#registry, record: model.record }
-    const signed = registry.record(record)
-    const missing = new Set(registry.holding(record).missing.map((file) => file.cid))
-    const files: ModelFileView[] = model.files.map((file) => ({
-      ...file,
-      held: !missing.has(file.cid),
-    }))
+    const registry = this.#registry
+    const { key, epoch, seq } = registry.record(model.record).record
+    const missing = new Set(registry.holding(model.record).missing.map(({ cid }) => cid))
     return {
       ...this.summary(model),
-      key: signed.record.key,
-      position: { epoch: signed.record.epoch, seq: signed.record.seq },
-      files,
-      bytes: files.reduce((sum, file) => sum + file.size, 0),
+      key,
+      position: { epoch, seq },
+      files: model.files.map((file) => ({ ...file, held: !missing.has(file.cid) })),
+      bytes: model.files.reduce((sum, { size }) => sum + size, 0),
       aliases: model.aliases,
       versions: registry
         .versions(model.publisher, model.name)
@@ -96,6 +88,14 @@ export class Views {
     }
   }
 }
+
+/** Axis ids of a tensor, with the number of channels where that is fixed: `channel:3,y,x`. */
+const axesOf = ({ axes }: TensorDescription): string =>
+  axes
+    .map(({ type, id, size }) =>
+      type === 'channel' && size.kind === 'fixed' ? `${id}:${size.size}` : id,
+    )
+    .join(',')
 
 /** Weight formats that the record carries, not merely names. */
 function weightsOf(model: ModelRow): WeightFormat[] {

@@ -101,6 +101,12 @@ export interface SyncView {
   readonly bytes: number
   readonly roundTrips: number
   readonly ms: number
+  /** What was offered and not taken in; of each log the first record, which tells why. */
+  readonly refused: readonly {
+    readonly publisher: Cid
+    readonly code: string
+    readonly message: string
+  }[]
 }
 
 export interface ModelFileView {
@@ -144,7 +150,7 @@ export interface ModelPageView {
   readonly items: readonly ModelSummary[]
   readonly total: number
   readonly next: string | null
-  /** Publishers seen but not listed: why an empty catalogue is empty. */
+  /** Where nothing fits: publishers seen but not listed, which may be why. */
   readonly unlisted: readonly PublisherView[]
 }
 

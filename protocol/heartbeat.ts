@@ -52,8 +52,14 @@ export interface Heartbeat extends HeartbeatBody {
   readonly expires: number
 }
 
-/** Printable ASCII: figures and labels for tables. */
-const label = text(64, /^[\x20-\x7e]+$/)
+/** A label of a table: 1 to 64 characters of printable ASCII. */
+export const HEARTBEAT_LABEL = /^[\x20-\x7e]{1,64}$/
+/** Most labels of residency. */
+export const MAX_RESIDENCY = 8
+/** Slowest that a model can be said to be: 1 element in a second. */
+export const MAX_US_PER_MEGAPIXEL = 1e12
+
+const label = text(64, HEARTBEAT_LABEL)
 
 const shape: Shape<Heartbeat> = living(
   map({
@@ -66,9 +72,12 @@ const shape: Shape<Heartbeat> = living(
     queue: int(0, 1e6),
     warm: list(statementLink, MAX_HEARTBEAT_WARM),
     serves: list(statementLink, MAX_HEARTBEAT_SERVES),
-    speed: list(map({ model: statementLink, usPerMegapixel: int(1, 1e12) }), MAX_HEARTBEAT_WARM),
+    speed: list(
+      map({ model: statementLink, usPerMegapixel: int(1, MAX_US_PER_MEGAPIXEL) }),
+      MAX_HEARTBEAT_WARM,
+    ),
     freeMemory: time,
-    residency: list(label, 8),
+    residency: list(label, MAX_RESIDENCY),
     acceptsInput: bool,
   }),
   MAX_HEARTBEAT_MS,

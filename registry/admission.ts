@@ -232,7 +232,8 @@ export function forkOf(log: LogRow | null): Position | null {
   return peeked.ok ? { epoch: peeked.value.epoch, seq: peeked.value.seq } : null
 }
 
-function isForked(log: LogRow | null, { epoch, seq }: Position): boolean {
+/** Whether a place in a log is at its fork or after it. */
+export function isForked(log: LogRow | null, { epoch, seq }: Position): boolean {
   const fork = forkOf(log)
   return fork !== null && (epoch > fork.epoch || (epoch === fork.epoch && seq >= fork.seq))
 }

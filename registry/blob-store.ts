@@ -80,6 +80,8 @@ export interface BlobStore {
    * remembers what is here.
    */
   readonly losses: number
+  /** How many blobs are here, and their bytes together; cheap to ask, except for the first time. */
+  readonly held: { readonly count: number; readonly bytes: number }
   /** Removes the blob, if it is here. */
   remove(cid: Cid): Promise<void>
   /** All visible blobs. */

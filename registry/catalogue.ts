@@ -214,7 +214,7 @@ export interface Catalogue {
   modelsByAlias(alias: string): readonly ModelRow[]
   /** By record id. */
   modelsByRoot(root: Cid): readonly ModelRow[]
-  /** Ids of a publisher's model records in the order of their coming; withdrawn ones too. */
+  /** Ids of a publisher's models in the order of their coming; not what was recalled or erased. */
   modelIds(publisher: Cid): readonly Cid[]
   /** @throws ZoariumError PARAMETER for a cursor or limit that is none */
   search(query: ModelQuery): ModelPage

@@ -10,7 +10,7 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
-import { constants, copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { constants, copyFile, type FileHandle, open, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type Cid, parseCid } from '../protocol/cid.ts'
 import { createTreeHasher } from '../protocol/content-tree.ts'
@@ -36,6 +36,8 @@ export class FileBlobs implements BlobStore {
   readonly #verifying = new Map<Cid, Promise<void>>()
   readonly #downloads = new Set<Cid>()
   #losses = 0
+  /** Counted when first asked for; kept up to date from then on. */
+  #held: { count: number; bytes: number } | null = null
 
   /** Opens the store, and deletes what a crash left of unfinished puts. @throws ZoariumError STORE */
   constructor(folders: Folders) {
@@ -109,8 +111,10 @@ export class FileBlobs implements BlobStore {
       if (fs.mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) {
         syncFolder(this.#folders.blobs)
       }
-      await rename(from, target)
+      const before = this.stat(cid)
+      fs.renameSync(from, target)
       failpoint('blob.after-rename')
+      if (before === null) this.#count(1, fs.statSync(target).size)
       const handle = await open(folder, 'r')
       await handle.sync().finally(() => handle.close())
     })
@@ -175,10 +179,34 @@ export class FileBlobs implements BlobStore {
     return this.#losses
   }
 
+  get held(): { readonly count: number; readonly bytes: number } {
+    if (this.#held === null) {
+      const sizes = [...this.list()].map(({ size }) => size)
+      this.#held = { count: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) }
+    }
+    return this.#held
+  }
+
+  /** In one turn with the change that it counts, so that nothing is counted twice. */
+  #count(files: 1 | -1, size: number): void {
+    if (this.#held === null) return
+    const { count, bytes } = this.#held
+    this.#held = { count: count + files, bytes: bytes + files * size }
+  }
+
   async remove(cid: Cid): Promise<void> {
+    await this.#lose(cid, 'remove a file', (file) => fs.rmSync(file, { force: true }))
+  }
+
+  /** Takes a blob out of sight. */
+  async #lose(cid: Cid, action: string, take: (file: string) => void): Promise<void> {
     this.#verified.delete(cid)
     this.#losses += 1
-    await this.#attempt('remove a file', () => rm(this.#path(cid), { force: true }))
+    await this.#attempt(action, async () => {
+      const before = this.stat(cid)
+      take(this.#path(cid))
+      if (before !== null) this.#count(-1, before.size)
+    })
   }
 
   *list(): Iterable<{ readonly cid: Cid; readonly size: number }> {
@@ -238,9 +266,7 @@ export class FileBlobs implements BlobStore {
   async #quarantine(cid: Cid): Promise<void> {
     const suffix = Buffer.from(randomBytes(4)).toString('hex')
     const target = path.join(this.#folders.quarantine, `${cid}-${suffix}`)
-    this.#verified.delete(cid)
-    this.#losses += 1
-    await this.#attempt('set a file aside', () => rename(this.#path(cid), target))
+    await this.#lose(cid, 'set a file aside', (file) => fs.renameSync(file, target))
   }
 
   async #attempt<T>(action: string, work: () => Promise<T>): Promise<T> {

@@ -125,6 +125,8 @@ export class FileDownload implements Download {
     if (this.#isClosed) return
     this.#isClosed = true
     await this.#file.close()
+    // Nothing came that a later download could go on from.
+    if (!this.#isHere.includes(true)) await rm(this.#path, { force: true })
     this.#end.ended()
   }
 

@@ -104,6 +104,11 @@ export class MemoryBlobs implements BlobStore {
     return this.#losses
   }
 
+  get held(): { readonly count: number; readonly bytes: number } {
+    const sizes = [...this.#blobs.values()].map((bytes) => bytes.length)
+    return { count: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) }
+  }
+
   async remove(cid: Cid): Promise<void> {
     this.#blobs.delete(cid)
     this.#losses += 1

@@ -242,7 +242,9 @@ export class MemoryCatalogue implements Catalogue {
   modelIds(publisher: Cid): readonly Cid[] {
     return [...this.#state.models.values()]
       .filter(({ row }) => row.publisher === publisher)
-      .map(({ row }) => row.record)
+      .map((model) => this.#withWithdrawal(model))
+      .filter(({ withdrawn }) => withdrawn === null || withdrawn === 'yank')
+      .map(({ record }) => record)
   }
 
   search(query: ModelQuery): ModelPage {

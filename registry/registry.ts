@@ -11,11 +11,12 @@ import { expectOk, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
 import {
   type ProfileBody,
+  peekRecord,
   type RecordBody,
   readRecord,
   type SignedRecord,
 } from '../protocol/record.ts'
-import { Admission, type Admitted, type AdmittedHead } from './admission.ts'
+import { Admission, type Admitted, type AdmittedHead, isForked } from './admission.ts'
 import type { BlobStore } from './blob-store.ts'
 import type {
   Catalogue,
@@ -66,8 +67,8 @@ export class Registry {
   readonly #publication: Publication
   /** Publishers with records here that may no longer be listed. */
   #hidden: readonly Cid[] = []
-  /** Models found complete, for as long as no blob goes. */
-  #complete = { records: new Set<Cid>(), losses: 0 }
+  /** What was found of each model's files: complete until a blob goes, lacking until one comes. */
+  #found = { complete: new Set<Cid>(), lacking: new Set<Cid>(), losses: 0 }
 
   private constructor(parts: RegistryParts) {
     const { catalogue, blobs, trust, signer, clock } = parts
@@ -237,6 +238,8 @@ export class Registry {
   /** Like {@link Publication.publish}. */
   async publish(pkg: Package, source: PackageSource, plan: PublicationPlan): Promise<SignedRecord> {
     const signed = await this.#publication.publish(pkg, source, plan)
+    // Its files may be those that another publisher's model lacked.
+    this.#found.lacking.clear()
     this.#signed(signed)
     return signed
   }
@@ -288,6 +291,14 @@ export class Registry {
     return this.catalogue.modelVersions(publisher, name)
   }
 
+  /** Whether a record is at a fork of its log or after it: nobody knows what its signer meant. */
+  isContested(id: Cid): boolean {
+    const row = this.catalogue.record(id)
+    if (row === null) return false
+    const { publisher, key, epoch, seq } = expectOk(peekRecord(row.envelope))
+    return isForked(this.catalogue.log(publisher, key), { epoch, seq })
+  }
+
   /** Searches all that this node lists. @throws ZoariumError PARAMETER */
   search(query: ModelQuery): ModelPage {
     return this.catalogue.search({ ...query, hidden: [...this.#hidden, ...(query.hidden ?? [])] })
@@ -306,37 +317,35 @@ export class Registry {
   /** What of a model's files is here; a record that is no model here is not complete. */
   holding(record: Cid): Holding {
     const { losses } = this.blobs
-    if (losses !== this.#complete.losses) this.#complete = { records: new Set(), losses }
-    if (this.#complete.records.has(record)) return { complete: true, missing: [] }
+    if (losses !== this.#found.losses) this.#found = { ...this.#found, complete: new Set(), losses }
+    const { complete, lacking } = this.#found
+    if (complete.has(record)) return { complete: true, missing: [] }
     const model = this.catalogue.model(record)
     const missing = (model?.files ?? []).filter((file) => this.blobs.stat(file.cid) === null)
-    const complete = model !== null && missing.length === 0
-    if (complete) this.#complete.records.add(record)
-    return { complete, missing }
+    const isComplete = model !== null && missing.length === 0
+    if (isComplete) {
+      complete.add(record)
+      lacking.delete(record)
+    } else if (model !== null) lacking.add(record)
+    return { complete: isComplete, missing }
+  }
+
+  /** Like {@link holding}, without a look at what was found lacking and got no file since. */
+  #isComplete(record: Cid): boolean {
+    return !this.#found.lacking.has(record) && this.holding(record).complete
   }
 
   /** Models that this node may mirror and does not hold in full; recalled ones are left out. */
-  incompleteModels(): readonly ModelRow[] {
+  incompleteModels(): readonly Cid[] {
     return this.trust
       .with('mirror')
       .flatMap((publisher) => this.catalogue.modelIds(publisher))
-      .filter((record) => !this.holding(record).complete)
-      .flatMap((record) => this.catalogue.model(record) ?? [])
-      .filter((model) => model.withdrawn === null || model.withdrawn === 'yank')
+      .filter((record) => !this.#isComplete(record))
   }
 
-  /** Models of a publisher that are whole here; those that were taken back are left out. */
-  completeModels(publisher: Cid): readonly ModelRow[] {
-    return this.catalogue
-      .modelIds(publisher)
-      .filter((record) => this.holding(record).complete)
-      .flatMap((record) => this.catalogue.model(record) ?? [])
-      .filter((model) => model.withdrawn === null || model.withdrawn === 'yank')
-  }
-
-  /** Bytes of all blobs here. */
-  heldBytes(): number {
-    return [...this.blobs.list()].reduce((sum, { size }) => sum + size, 0)
+  /** Models of a publisher that are whole here; recalled ones are left out. */
+  completeModels(publisher: Cid): readonly Cid[] {
+    return this.catalogue.modelIds(publisher).filter((record) => this.#isComplete(record))
   }
 
   /**
@@ -354,6 +363,7 @@ export class Registry {
 
   /** A download has made a blob visible. */
   blobKept(cid: Cid, size: number): void {
+    for (const record of this.catalogue.recordsWithFile(cid)) this.#found.lacking.delete(record)
     this.#events.emit('blob', { cid, size })
   }
 

@@ -185,7 +185,11 @@ export class SqliteModels {
 
   ids(publisher: Cid): readonly Cid[] {
     return this.#db
-      .all<{ record: Cid }>('SELECT record FROM models WHERE publisher = ? ORDER BY id', publisher)
+      .all<{ record: Cid }>(
+        'SELECT record FROM models WHERE publisher = ? AND withdrawn <= ? ORDER BY id',
+        publisher,
+        WITHDRAWALS.indexOf('yank') + 1,
+      )
       .map((row) => row.record)
   }
 

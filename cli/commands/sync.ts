@@ -24,6 +24,11 @@ export function addSync({ program, session }: Cli): void {
             ]),
           )
         }
+        for (const { peer, refused } of items) {
+          for (const { publisher, code, message } of refused) {
+            output.note(`refused from ${peer}: a record of ${publisher}: ${message} [${code}]`)
+          }
+        }
       })
     })
 }

@@ -7,7 +7,7 @@ import type { HttpLog } from './log.ts'
 
 /** When a busy node may be asked again, seconds: about one inference. */
 const RETRY_AFTER_S = 2
-const RETRY_CODES: ReadonlySet<Code> = new Set(['BUSY', 'QUOTA', 'MODEL_QUARANTINED'])
+const RETRY_CODES: ReadonlySet<Code> = new Set(['BUSY', 'MODEL_QUARANTINED'])
 
 /** Answers with `error` in place of whatever was being prepared. */
 export function answerError(ctx: Context, error: unknown, log: HttpLog): void {

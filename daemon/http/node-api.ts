@@ -1,5 +1,5 @@
 /**
- * What the HTTP routes need of the daemon; daemon.ts implements it over registry, network and
+ * What the HTTP routes need of the daemon; node.ts implements it over registry, network and
  * inference. Routes stay thin: parse, call, reply. Every method may throw a ZoariumError.
  */
 import type {
@@ -43,6 +43,9 @@ export interface InferInput {
   readonly bytes: Uint8Array
 }
 
+/** Longest deadline that a caller may set: longer work belongs into a job. */
+export const MAX_DEADLINE_MS = 600_000
+
 export interface InferOptions {
   /** `local`, `nearest` or a PeerId, publisher id or label of one node. */
   readonly on: string
@@ -84,8 +87,10 @@ export interface NodeApi {
   /** @param zip path of a complete zip in {@link spool}; the caller removes it */
   publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView>
   pull(ref: string, signal: AbortSignal): Promise<PullView>
+  /** The model that a reference names now. @throws NOT_FOUND, AMBIGUOUS, REF, VERSION_CONFLICT, TRUST */
+  resolve(ref: string): Cid
   infer(
-    ref: string,
+    record: Cid,
     inputs: readonly InferInput[],
     options: InferOptions,
     signal: AbortSignal,

@@ -138,6 +138,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
         bytes: count,
         roundTrips: count,
         ms: number,
+        refused: list(object({ publisher: text, code: text, message: text })),
       }),
     ),
   }),

@@ -3,6 +3,7 @@
  * here or the other way round.
  */
 import { DTYPES, WEIGHT_FORMATS } from '../../protocol/model-description.ts'
+import { MAX_DEADLINE_MS } from './node-api.ts'
 import { schemas } from './openapi-schemas.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -109,7 +110,7 @@ const infer = (parameters: readonly Json[]): Json =>
       ...parameters,
       query('on', text, '`local` (default), `nearest`, or a PeerId, publisher id or label.'),
       query('output', oneOf('png', 'tiff', 'npy', 'zip'), 'Else by Accept, else as the input.'),
-      query('deadlineMs', integer(1, 600_000), 'Milliseconds until the run is given up.'),
+      query('deadlineMs', integer(1, MAX_DEADLINE_MS), 'Milliseconds until the run is given up.'),
     ],
     requestBody: body(INPUTS),
     responses: {

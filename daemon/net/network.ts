@@ -222,7 +222,7 @@ export class Network {
     gossip.addEventListener('subscription-change', ({ detail }) =>
       this.#emit('gossip', { peer: detail.peerId.toString() }),
     )
-    this.#unlisten = holdings.onTrust(() => this.#rounds.allSoon())
+    this.#unlisten = holdings.onTrust(() => this.#greetAll())
     this.#loops.push(this.#rounds.repeat())
     for (const address of kept) this.#loops.push(this.#dialler.keep(address))
     this.#background(this.#dialler.redial(holdings.knownPeers()))
@@ -361,6 +361,11 @@ export class Network {
     })
   }
 
+  /** Others matter now: what they said of themselves before the change was not kept. */
+  #greetAll(): void {
+    for (const peer of this.#book.connected()) this.#background(this.#greet(peer))
+  }
+
   async #greet(peer: Peer): Promise<void> {
     await this.#greeter.greet(peer)
     await this.#greeted(peer)
@@ -488,7 +493,7 @@ export class Network {
 
   /**
    * Fetches a blob from those who have it, verified, into this node's blobs. What came is kept
-   * when it fails, and the next call goes on from there.
+   * when it fails, and the next call goes on from there. One call at a time for one blob.
    * @throws ZoariumError NO_PROVIDER, CANCELLED, CONTENT_MISMATCH, DISK_FULL, STORE
    */
   fetchBlob(blob: WantedBlob, options: FetchOptions): Promise<void> {

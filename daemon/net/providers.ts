@@ -40,26 +40,23 @@ export interface ProvidersOptions {
 
 export class Providers {
   readonly #options: ProvidersOptions
-  readonly #fetching = new Map<Cid, Promise<void>>()
+  readonly #fetching = new Set<Promise<void>>()
   readonly #provided = new Set<Cid>()
 
   constructor(options: ProvidersOptions) {
     this.#options = options
   }
 
-  /** Like `Network.fetchBlob`. A fetch under way is joined. */
+  /** Like `Network.fetchBlob`. */
   fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
-    let fetching = this.#fetching.get(blob.cid)
-    if (fetching === undefined) {
-      fetching = this.#fetch(blob, options).finally(() => this.#fetching.delete(blob.cid))
-      this.#fetching.set(blob.cid, fetching)
-    }
+    const fetching = this.#fetch(blob, options).finally(() => this.#fetching.delete(fetching))
+    this.#fetching.add(fetching)
     return fetching
   }
 
   /** Resolves when nothing is fetched any more. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#fetching.values())
+    await Promise.allSettled(this.#fetching)
   }
 
   async #fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {

@@ -57,10 +57,6 @@ export class SyncRounds {
     void next()
   }
 
-  allSoon(): void {
-    for (const peer of this.#options.book.connected()) this.soon(peer)
-  }
-
   /** Anti-entropy, until the network stops. */
   async repeat(): Promise<void> {
     const { book, sleep, random, signal, visit, finish } = this.#options

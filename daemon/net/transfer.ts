@@ -60,6 +60,8 @@ export class Transfer {
   readonly #options: TransferOptions
   readonly #queue: number[] = []
   readonly #frames = new Set<FrameStream>()
+  /** Those of providers that have not shown the tree yet. */
+  readonly #asking = new Set<FrameStream>()
   readonly #waiting = new Set<() => void>()
   #begun: Promise<Begun> | null = null
   /** Leaves that are not kept yet; null before the tree is known. */
@@ -130,6 +132,13 @@ export class Transfer {
     this.#wake()
   }
 
+  /** Ends the waiting for providers that are no longer needed: some never answer. */
+  #endIfComplete(): void {
+    if (this.#left !== 0) return
+    for (const frames of this.#asking) frames.abort(isHere())
+    this.#wake()
+  }
+
   #wake(): void {
     for (const wake of this.#waiting) wake()
     this.#waiting.clear()
@@ -183,13 +192,17 @@ export class Transfer {
       throw error
     } finally {
       this.#frames.delete(frames)
+      this.#asking.delete(frames)
     }
   }
 
   async #askTree(frames: FrameStream): Promise<Begun> {
     const { cid } = this.#blob
+    if (this.#isOver()) throw isHere()
+    this.#asking.add(frames)
     await this.#ask(frames, { t: 'get-tree', cid })
     const reply = await this.#reply(frames, 'tree', this.#options.limits.replyMs)
+    this.#asking.delete(frames)
     if (reply.size !== this.#blob.size) {
       throw ZoariumError.of(
         refuse('CONTENT_MISMATCH', 'the file has another size', {
@@ -210,6 +223,7 @@ export class Transfer {
     this.#queue.push(...download.missing())
     this.#left = this.#queue.length
     this.#progress()
+    this.#endIfComplete()
     return { download, nodes }
   }
 
@@ -263,7 +277,7 @@ export class Transfer {
     }
     this.#left = (this.#left ?? 1) - 1
     this.#progress()
-    if (this.#left === 0) this.#wake()
+    this.#endIfComplete()
   }
 
   /** Resolves when the queue, or whether there is anything to do, has changed. */
@@ -295,6 +309,8 @@ export class Transfer {
     return expected.value
   }
 }
+
+const isHere = (): ZoariumError => new ZoariumError('CANCELLED', 'the file is here already')
 
 /** Failures of this node: another provider would not help. */
 const LOCAL_FAILURES: ReadonlySet<Code> = new Set(['DISK_FULL', 'STORE'])

@@ -8,7 +8,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { Client } from '../../cli/client.ts'
-import { environmentOf, initNode, type NodeProcess, runCommand, startNode } from '../../cli/colony.ts'
+import {
+  environmentOf,
+  initNode,
+  type NodeProcess,
+  runCommand,
+  startNode,
+} from '../../cli/colony.ts'
 import { encodeNpy } from '../../daemon/inference/image/npy.ts'
 import type { PublishView } from '../../protocol/api.ts'
 import { parseCid } from '../../protocol/cid.ts'

@@ -26,7 +26,7 @@ describe('cli/commands/run', () => {
     assert.match(run.stdout, /output +mask +y 2 x x 3 +uint8/)
     assert.match(run.stdout, /note +padded to a multiple of 8 µm/)
     const [call] = node.calls.infer
-    assert.equal(call?.ref, node.view.record)
+    assert.equal(call?.record, node.view.record)
     assert.equal(call?.inputs[0]?.mediaType, 'image/tiff')
     assert.deepEqual([call?.options.on, call?.options.output], ['local', null])
   })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { Client } from '../../cli/client.ts'
 import {
   environmentOf,
@@ -85,4 +86,15 @@ export async function meets(node: NodeProcess, other: NodeProcess): Promise<void
   await eventually(node, async () =>
     (await clientOf(node).peers()).some(({ publisher }) => publisher?.id === other.publisher),
   )
+}
+
+/** The first answer that is something, asked again and again: for what no event tells. */
+export async function until<T>(ask: () => Promise<T | null | undefined | false>): Promise<T> {
+  const signal = AbortSignal.timeout(WAIT_MS)
+  for (;;) {
+    const answer = await ask()
+    if (answer) return answer
+    signal.throwIfAborted()
+    await setImmediate()
+  }
 }

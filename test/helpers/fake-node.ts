@@ -15,6 +15,7 @@ import type {
   PublishView,
   Scope,
 } from '../../protocol/api.ts'
+import type { Cid } from '../../protocol/cid.ts'
 import { ZoariumError } from '../../protocol/errors.ts'
 import type { ModelQuery } from '../../registry/catalogue.ts'
 import { describeModel, TestPublisher, utf8 } from './publisher.ts'
@@ -35,7 +36,7 @@ export interface FakeNode extends NodeApi {
     readonly search: ModelQuery[]
     readonly publish: { readonly zip: string; readonly options: PublishOptions }[]
     readonly infer: {
-      readonly ref: string
+      readonly record: Cid
       readonly inputs: readonly InferInput[]
       readonly options: InferOptions
       readonly signal: AbortSignal
@@ -158,7 +159,16 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     peers: () => [peer],
     connect: async () => peer,
     sync: async () => [
-      { peer: PEER, ok: true, error: null, records: 2, bytes: 900, roundTrips: 1, ms: 3.5 },
+      {
+        peer: PEER,
+        ok: true,
+        error: null,
+        records: 2,
+        bytes: 900,
+        roundTrips: 1,
+        ms: 3.5,
+        refused: [],
+      },
     ],
     model: find,
     search: (query) => {
@@ -204,9 +214,9 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       return published
     },
     pull: async () => ({ record: id, ref: model.ref, bytes: model.bytes, fetched: 0, ms: 1 }),
-    infer: async (ref, inputs, options, signal) => {
-      calls.infer.push({ ref, inputs, options, signal })
-      find(ref)
+    resolve: (ref) => find(ref).record,
+    infer: async (record, inputs, options, signal) => {
+      calls.infer.push({ record, inputs, options, signal })
       return {
         body: inputs[0]?.bytes ?? new Uint8Array(0),
         mediaType: 'image/png',

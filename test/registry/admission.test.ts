@@ -193,6 +193,8 @@ describe('registry/admission', () => {
       refused(offer(after), 'CONTESTED')
       assert.equal(registry.counts().records, 2)
       assert(registry.resolve(first.signed.id).ok, 'what came before stays')
+      assert.equal(registry.isContested(first.signed.id), false)
+      assert.equal(registry.isContested(branch.signed.id), true)
     })
 
     it('does not take the newest record once more for a fork', () => {

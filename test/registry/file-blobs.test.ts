@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Cid } from '../../protocol/cid.ts'
@@ -96,6 +97,16 @@ describe('registry/file-blobs', () => {
     const second = await new FileBlobs(folder).download(info.cid, info.size, tree.value)
     assert.deepEqual(second.missing(), [1])
     await second.close()
+  })
+
+  it('leaves nothing of a download of which nothing came', async () => {
+    const folder = freshFolder()
+    const info = await new FileBlobs(freshFolder()).put(inChunks(someBytes(1000), 100), MAX)
+    const leaf = new Uint8Array(createHash('sha256').update(someBytes(1000)).digest())
+    const download = await new FileBlobs(folder).download(info.cid, info.size, [leaf])
+    assert.equal(await download.write(0, new Uint8Array(1000)), false)
+    await download.close()
+    assert.deepEqual(files(folder.partial), [])
   })
 
   it('deletes what a crash left of a put, and keeps partial downloads', () => {

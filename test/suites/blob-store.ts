@@ -181,6 +181,24 @@ export function blobStoreSuite(name: string, open: () => Promise<Subject>): void
       assert.deepEqual(listed, infos.map(({ cid, size }) => `${cid} ${size}`).sort())
     })
 
+    it('knows how much is here through every change', async () => {
+      assert.deepEqual(store.held, { count: 0, bytes: 0 })
+      const [first, second] = await Promise.all([put(someBytes(10)), put(someBytes(20, 2))])
+      await Promise.all([put(someBytes(10)), put(someBytes(10))])
+      assert.deepEqual(store.held, { count: 2, bytes: 30 })
+      const info = infoOf(someBytes(5, 3))
+      const download = await store.download(info.cid, info.size, leavesOf(info))
+      await download.write(0, someBytes(5, 3))
+      assert.deepEqual(store.held, { count: 2, bytes: 30 })
+      await download.finish(info.sha256)
+      assert.deepEqual(store.held, { count: 3, bytes: 35 })
+      for (const { cid } of [first, first, second]) await store.remove(cid)
+      assert.deepEqual(store.held, { count: 1, bytes: 5 })
+      if (subject.reopen !== undefined) {
+        assert.deepEqual((await subject.reopen()).held, { count: 1, bytes: 5 })
+      }
+    })
+
     describe('download', () => {
       it('takes leaves in any order, and shows the blob at the end only', async () => {
         const bytes = someBytes(4 * LEAF_BYTES + 9)

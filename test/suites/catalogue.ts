@@ -256,6 +256,14 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         assert.equal(catalogue.model(target)?.withdrawn, 'recall')
       })
 
+      it('lists the models of a publisher, but not those that were taken back', () => {
+        const [yanked, recalled, third] = ['a', 'b', 'c'].map((name) => add(embl, { name }))
+        add(crick, { name: 'a' })
+        catalogue.appendRecord(embl.withdraw(yanked as Cid, 'yank'), {})
+        catalogue.appendRecord(embl.withdraw(recalled as Cid, 'recall'), {})
+        assert.deepEqual(catalogue.modelIds(embl.publisher), [yanked, third])
+      })
+
       it('marks a model whose withdrawal came first', () => {
         const { signed } = embl.model({ name: 'a', seed: embl.seeds.serve })
         catalogue.appendRecord(embl.withdraw(signed.id, 'yank'), {})

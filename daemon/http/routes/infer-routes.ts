@@ -9,7 +9,7 @@ import type { Context, Middleware, RequestState } from '../context.ts'
 import { whileConnected } from '../disconnect.ts'
 import { integer, oneOf, pattern, readQuery, required, text } from '../fields.ts'
 import { readMultipart } from '../multipart.ts'
-import type { InferAnswer, InferInput, NodeApi } from '../node-api.ts'
+import { type InferAnswer, type InferInput, MAX_DEADLINE_MS, type NodeApi } from '../node-api.ts'
 import { MAX_REF_CHARS } from './model-routes.ts'
 
 const INPUT_TYPES = [
@@ -25,8 +25,6 @@ const RESULT_TYPES: ReadonlySet<string> = new Set([
   'application/x-npy',
   'application/zip',
 ])
-/** Longest deadline that a caller may set: longer work belongs into a job. */
-const MAX_DEADLINE_MS = 600_000
 /** Largest input that a route is asked for: 1 TiB, more than any image. */
 const MAX_ROUTE_BYTES = 2 ** 40
 /** A header that a client's parser still takes beside the others (Node: 16 KiB in all). */
@@ -90,10 +88,12 @@ async function answerInference(
     output: oneOf(['png', 'tiff', 'npy', 'zip']),
     deadlineMs: integer(1, MAX_DEADLINE_MS),
   })
+  // Before the body: an unknown model costs no upload, and a new version does not come between.
+  const record = node.resolve(ref)
   const signal = whileConnected(ctx)
   const inputs = await readInputs(ctx, reception)
   const answer = await node.infer(
-    ref,
+    record,
     inputs,
     {
       on: options.on ?? 'local',

@@ -5,8 +5,8 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Router } from '@koa/router'
-import { ZoariumError } from '../../../protocol/errors.ts'
 import { WEIGHT_FORMATS } from '../../../protocol/model-description.ts'
+import { storeError } from '../../../registry/durable-file.ts'
 import { needs } from '../auth.ts'
 import { receive, requireType } from '../body.ts'
 import type { Context, RequestState } from '../context.ts'
@@ -52,10 +52,6 @@ async function spool(ctx: Context, path: string, maxBytes: number): Promise<void
   try {
     await pipeline(body, createWriteStream(path, { flags: 'wx', mode: 0o600 }))
   } catch (error) {
-    if (error instanceof ZoariumError) throw error
-    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
-      throw new ZoariumError('DISK_FULL', 'no space is left for the upload', {}, error)
-    }
-    throw new ZoariumError('STORE', "couldn't keep the upload", {}, error)
+    throw storeError('keep the upload', error)
   }
 }

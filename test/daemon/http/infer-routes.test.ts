@@ -33,7 +33,7 @@ describe('daemon/http/routes/infer-routes', () => {
       'padded to a multiple of 8 µm',
     ])
     const [call] = node.calls.infer
-    assert.equal(call?.ref, 'institute-a/nuclei@1.0.0')
+    assert.equal(call?.record, node.view.record)
     const options = { on: 'nearest', output: 'tiff', accept: 'image/tiff', deadlineMs: 500 }
     assert.deepEqual(call?.options, options)
     assert.deepEqual(
@@ -48,7 +48,7 @@ describe('daemon/http/routes/infer-routes', () => {
     const headers = { 'Content-Type': 'application/octet-stream' }
     assert.equal((await request(url + path, { method: 'POST', headers, body: 'x' })).status, 200)
     const [call] = node.calls.infer
-    assert.deepEqual([call?.ref, call?.options.on], [node.view.record, 'local'])
+    assert.deepEqual([call?.record, call?.options.on], [node.view.record, 'local'])
     assert.equal(call?.inputs[0]?.mediaType, null)
   })
 
@@ -124,6 +124,19 @@ describe('daemon/http/routes/infer-routes', () => {
     assert.equal((await send(100)).status, 200)
   })
 
+  it('refuses an unknown model before it reads the body', async () => {
+    const { url } = await serve(node)
+    const path = '/v1/models/institute-a/unknown/infer'
+    const outgoing = http.request(url + path, { method: 'POST', headers: PNG, agent: false })
+    const answer = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      outgoing.once('response', resolve).once('error', reject)
+      // More is to come, and never does.
+      outgoing.write('x')
+    })
+    assert.equal(answer.statusCode, 404)
+    outgoing.on('error', () => {}).destroy()
+  })
+
   it('cancels a run whose client went away', async () => {
     let cancelled: (reason: unknown) => void = () => {}
     const reason = new Promise<unknown>((resolve) => {
@@ -131,7 +144,7 @@ describe('daemon/http/routes/infer-routes', () => {
     })
     const { url } = await serve({
       ...node,
-      infer: (_ref, _inputs, _options, signal) =>
+      infer: (_record, _inputs, _options, signal) =>
         new Promise((_resolve, reject) => {
           signal.addEventListener('abort', () => {
             cancelled(signal.reason)

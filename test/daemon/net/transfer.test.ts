@@ -207,6 +207,22 @@ describe('daemon/net/transfer', () => {
     })
   }
 
+  it('does not wait for a provider that never answers', async () => {
+    const one = await node(a, true)
+    const silent = await startRawPeer(b, {
+      blob: (frames) =>
+        new Promise((resolve) => frames.closed.addEventListener('abort', () => resolve())),
+    })
+    const patient = { replyMs: 60_000, leafMs: 60_000 }
+    const two = await startNode(c, { trusts: [a, b], transferLimits: patient })
+    expectOk(two.registry.admitIdentity(a.publisher, a.operations, 0))
+    admit(two.registry, model)
+    await two.network.connect(silent.address)
+    await two.network.connect(one.address)
+    await fetch(two)
+    await assertHere(two)
+  })
+
   it('refuses a tree that is not that of the file', async () => {
     const bad = await startRawPeer(b, {
       blob: async (frames) => {

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { initNode } from '../../daemon/init.ts'
+import { systemClock } from '../../registry/clock.ts'
+import { dataFolder } from '../../registry/data-folder.ts'
+import { openRegistry } from '../../registry/open-registry.ts'
+import { temporaryFolder } from '../helpers/folder.ts'
+
+describe('daemon/init', () => {
+  it('makes a node whose publisher says its name, for the owner only', async () => {
+    const folder = join(temporaryFolder(), 'new', 'node')
+    const made = await initNode({ folder, name: 'Institute A' })
+    assert.deepEqual([made.label, made.folder], ['institute-a', folder])
+    assert.equal(statSync(folder).mode & 0o777, 0o700)
+    const opened = await openRegistry(dataFolder(folder), systemClock)
+    const { registry } = opened
+    assert.equal(registry.publisher, made.publisher)
+    const profile = registry.profile(made.publisher)
+    assert.deepEqual([profile?.label, profile?.displayName], ['institute-a', 'Institute A'])
+    await opened.close()
+  })
+
+  it('takes another label', async () => {
+    const made = await initNode({ folder: temporaryFolder(), name: 'Institute A', label: 'a-lab' })
+    assert.equal(made.label, 'a-lab')
+  })
+
+  it('makes no second node in a folder', async () => {
+    const folder = temporaryFolder()
+    const { publisher } = await initNode({ folder, name: 'Institute A' })
+    await assert.rejects(initNode({ folder, name: 'Institute B' }), {
+      code: 'USAGE',
+      data: {
+        got: publisher,
+        hint: 'set ZOARIUM_DIR to make another one in a folder of its own',
+      },
+    })
+  })
+
+  it('refuses a label that no reference could hold', async () => {
+    const folder = temporaryFolder()
+    await assert.rejects(initNode({ folder, name: 'Institute A', label: 'Not A Label' }), {
+      code: 'NAME',
+    })
+    assert.equal((await initNode({ folder, name: 'Institute A' })).label, 'institute-a')
+  })
+})
