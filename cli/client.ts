@@ -16,6 +16,7 @@ import type {
   Right,
   RouteView,
   Scope,
+  StatementView,
   SyncView,
   TokenView,
   TrustExplanation,
@@ -76,6 +77,9 @@ export class Client {
   resolve = (ref: string) => this.#get<ResolveView>('/v1/resolve', { ref })
   record = (cid: Cid) => this.#get<ModelView | RecordView>(`/v1/records/${cid}`)
   identity = (publisher: Cid) => this.#get<IdentityView>(`/v1/identities/${publisher}`)
+  withdraw = (statement: { ref: string; verb: string; reason: string; note?: string }) =>
+    this.#post<StatementView>('/v1/withdraw', statement)
+  tag = (ref: string, tag: string) => this.#post<StatementView>('/v1/tags', { ref, tag })
   pull = (ref: string) => this.#post<PullView>('/v1/pull', { ref })
 
   trust = () => this.#get<TrustView>('/v1/trust')

@@ -14,9 +14,11 @@ import { addShow } from './commands/show.ts'
 import { addStart } from './commands/start.ts'
 import { addStatus } from './commands/status.ts'
 import { addSync } from './commands/sync.ts'
+import { addTag } from './commands/tag.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addTrust } from './commands/trust.ts'
 import { addVerify } from './commands/verify.ts'
+import { addWithdraw } from './commands/withdraw.ts'
 import { Output } from './output.ts'
 import { type Cli, type Io, openSession } from './session.ts'
 import { NotVerified } from './verification.ts'
@@ -26,6 +28,8 @@ const COMMANDS = [
   addDaemon,
   addStart,
   addPublish,
+  addWithdraw,
+  addTag,
   addSearch,
   addShow,
   addPull,

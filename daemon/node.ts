@@ -16,6 +16,7 @@ import type {
   Right,
   RouteView,
   Scope,
+  StatementView,
   SyncView,
   TokenView,
   TrustExplanation,
@@ -24,8 +25,9 @@ import type {
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
 import { HEAD_LIFE_MS } from '../protocol/limits.ts'
+import type { WithdrawBody } from '../protocol/record.ts'
 import { VERSION } from '../protocol/version.ts'
-import type { ModelQuery } from '../registry/catalogue.ts'
+import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
 import type { Registry } from '../registry/registry.ts'
 import { RIGHTS } from '../registry/trust.ts'
@@ -222,6 +224,20 @@ export class Node implements NodeApi {
 
   publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView> {
     return this.#parts.publishing.publish(zip, options, signal)
+  }
+
+  withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): StatementView {
+    const model = expectOk(this.#parts.registry.resolve(ref))
+    return this.#stated(model, this.#parts.registry.withdraw(model, how).id)
+  }
+
+  tag(ref: string, tag: string): StatementView {
+    const model = expectOk(this.#parts.registry.resolve(ref))
+    return this.#stated(model, this.#parts.registry.tag(model, tag).id)
+  }
+
+  #stated(model: ModelRow, record: Cid): StatementView {
+    return { record, target: model.record, ref: this.#parts.views.ref(model) }
   }
 
   async pull(ref: string, signal: AbortSignal): Promise<PullView> {

@@ -231,6 +231,15 @@ export interface PullView {
   readonly ms: number
 }
 
+/** POST /v1/withdraw, POST /v1/tags: a statement about an own model. */
+export interface StatementView {
+  /** The record that states it. */
+  readonly record: Cid
+  readonly target: Cid
+  /** The model's reference by version. */
+  readonly ref: string
+}
+
 /** One output of a run. */
 export interface OutputView {
   /** The card's id of the tensor. */

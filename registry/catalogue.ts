@@ -124,6 +124,11 @@ export interface ProfileRow {
   readonly replaces: readonly Cid[]
 }
 
+export interface TagRow {
+  readonly record: Cid
+  readonly target: Cid
+}
+
 export interface PeerRow {
   /** libp2p PeerId, base58 or base36 text. */
   readonly peer: string
@@ -220,8 +225,8 @@ export interface Catalogue {
   search(query: ModelQuery): ModelPage
   /** Records that name a blob, by record id. */
   recordsWithFile(cid: Cid): readonly Cid[]
-  /** A tag's target, or null; of tags that none replaces, the greatest record id stands. */
-  tag(publisher: Cid, name: string, tag: string): Cid | null
+  /** Tags of that name that none replaces; the first stands: the one of the greatest record id. */
+  tags(publisher: Cid, name: string, tag: string): readonly TagRow[]
 
   // Blob trees
   /** Inner nodes of a blob's tree, root first. */

@@ -66,8 +66,8 @@ export class Lookup {
     const versions = this.#catalogue.modelVersions(publisher.value, reference.name)
     if (versions.length === 0) return missing(text, 'the publisher has no model of that name here')
     if (reference.tag !== null) {
-      const target = this.#catalogue.tag(publisher.value, reference.name, reference.tag)
-      const tagged = versions.find((each) => each.record === target)
+      const [standing] = this.#catalogue.tags(publisher.value, reference.name, reference.tag)
+      const tagged = versions.find((each) => each.record === standing?.target)
       return tagged === undefined ? missing(text, 'no such tag', versions) : accept(tagged)
     }
     if (reference.version === null) {

@@ -1,4 +1,5 @@
 /** The catalogue in memory: the twin of the one on disk, for tests. Small before fast. */
+import { compareText } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import type { Position, RecordKind, SignedRecord } from '../protocol/record.ts'
 import {
@@ -12,6 +13,7 @@ import {
   type PeerRow,
   type ProfileRow,
   type RecordIndex,
+  type TagRow,
   type TokenRow,
   WITHDRAWALS,
   type Withdrawal,
@@ -282,7 +284,7 @@ export class MemoryCatalogue implements Catalogue {
     )
   }
 
-  tag(publisher: Cid, name: string, tag: string): Cid | null {
+  tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {
     const standing = [...this.#state.tags.values()].filter(
       (row) =>
         row.publisher === publisher &&
@@ -290,7 +292,9 @@ export class MemoryCatalogue implements Catalogue {
         row.tag === tag &&
         !this.#isReplaced(row),
     )
-    return greatest(standing)?.target ?? null
+    return standing
+      .sort((a, b) => compareText(b.record, a.record))
+      .map(({ record, target }) => ({ record, target }))
   }
 
   putTree(cid: Cid, nodes: readonly Uint8Array[]): void {

@@ -15,6 +15,7 @@ import {
   type RecordBody,
   readRecord,
   type SignedRecord,
+  type WithdrawBody,
 } from '../protocol/record.ts'
 import { Admission, type Admitted, type AdmittedHead, isForked } from './admission.ts'
 import type { BlobStore } from './blob-store.ts'
@@ -249,6 +250,37 @@ export class Registry {
     const present = this.profile(this.publisher)
     const replaces = present === null ? [] : [present.record]
     return this.append({ kind: 'profile', body: { ...profile, replaces } })
+  }
+
+  /**
+   * Takes an own model back: `yank` leaves it out of what a name stands for, `recall` forbids to
+   * run it. Erasing needs more than the key of a machine.
+   * @throws ZoariumError SCOPE for another publisher's model and for `erase`, RECORD_INVALID for a
+   * reason or note against the rules, and like {@link OwnLog.append}
+   */
+  withdraw(model: ModelRow, how: Omit<WithdrawBody, 'target'>): SignedRecord {
+    this.#requireOwn(model, 'withdraws')
+    return this.append({ kind: 'withdraw', body: { target: model.record, ...how } })
+  }
+
+  /**
+   * Gives a version of an own model a name that can move on, such as `stable`.
+   * @throws ZoariumError SCOPE for another publisher's model, NAME, and like {@link OwnLog.append}
+   */
+  tag(model: ModelRow, tag: string): SignedRecord {
+    this.#requireOwn(model, 'tags')
+    const { name, record: target } = model
+    const standing = this.catalogue.tags(this.publisher, name, tag)
+    const replaces = standing.map(({ record }) => record)
+    return this.append({ kind: 'tag', body: { name, tag, target, replaces } })
+  }
+
+  #requireOwn(model: ModelRow, verb: string): void {
+    if (model.publisher === this.publisher) return
+    throw new ZoariumError('SCOPE', `only its publisher ${verb} a model`, {
+      got: model.publisher,
+      hint: 'to keep it from running here, change the trust rule of its publisher',
+    })
   }
 
   /** Signs any statement but a model. @throws like {@link OwnLog.append} */

@@ -12,6 +12,7 @@ import {
   type PeerRow,
   type ProfileRow,
   type RecordIndex,
+  type TagRow,
   type TokenRow,
   WITHDRAWALS,
 } from './catalogue.ts'
@@ -280,8 +281,8 @@ export class SqliteCatalogue implements Catalogue {
     return this.#models.withFile(cid)
   }
 
-  tag(publisher: Cid, name: string, tag: string): Cid | null {
-    return this.#names.tag(publisher, name, tag)
+  tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {
+    return this.#names.tags(publisher, name, tag)
   }
 
   // Blob trees

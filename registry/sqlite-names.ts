@@ -4,7 +4,7 @@
  */
 import type { Cid } from '../protocol/cid.ts'
 import type { TagBody } from '../protocol/record.ts'
-import type { ProfileRow } from './catalogue.ts'
+import type { ProfileRow, TagRow } from './catalogue.ts'
 import { plain, type SqliteDatabase } from './sqlite-database.ts'
 
 interface ProfileColumns extends Omit<ProfileRow, 'displayName' | 'replaces'> {
@@ -65,16 +65,15 @@ export class SqliteNames {
     this.#replace(publisher, replaces)
   }
 
-  tag(publisher: Cid, name: string, tag: string): Cid | null {
-    const row = this.#db.get<{ target: Cid }>(
-      `SELECT target FROM tags t WHERE publisher = ? AND name = ? AND tag = ? AND NOT EXISTS
+  tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {
+    return this.#db.all<TagRow>(
+      `SELECT record, target FROM tags t WHERE publisher = ? AND name = ? AND tag = ? AND NOT EXISTS
          (SELECT 1 FROM replaced r WHERE r.publisher = t.publisher AND r.record = t.record)
-       ORDER BY record DESC LIMIT 1`,
+       ORDER BY record DESC`,
       publisher,
       name,
       tag,
     )
-    return row?.target ?? null
   }
 
   #replace(publisher: Cid, records: readonly Cid[]): void {

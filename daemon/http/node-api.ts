@@ -16,6 +16,7 @@ import type {
   Right,
   RouteView,
   Scope,
+  StatementView,
   SyncView,
   TokenView,
   TrustExplanation,
@@ -23,6 +24,7 @@ import type {
 } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import type { WeightFormat } from '../../protocol/model-description.ts'
+import type { WithdrawBody } from '../../protocol/record.ts'
 import type { BlobRange } from '../../registry/blob-store.ts'
 import type { ModelQuery } from '../../registry/catalogue.ts'
 
@@ -86,6 +88,10 @@ export interface NodeApi {
   readonly spool: string
   /** @param zip path of a complete zip in {@link spool}; the caller removes it */
   publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView>
+  /** @throws SCOPE for models of others and for `erase` */
+  withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): StatementView
+  /** @throws SCOPE for models of others, NAME */
+  tag(ref: string, tag: string): StatementView
   pull(ref: string, signal: AbortSignal): Promise<PullView>
   /** The model that a reference names now. @throws NOT_FOUND, AMBIGUOUS, REF, VERSION_CONFLICT, TRUST */
   resolve(ref: string): Cid

@@ -198,6 +198,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
     test: orNull(object({ worstAbsolute: number, mismatchedPerMillion: number, ms: number })),
     warnings: list(ref('Issue')),
   }),
+  WithdrawRequest: object(
+    { ref: text, verb: choice('yank', 'recall', 'erase'), reason: text, note: text },
+    ['note'],
+  ),
+  TagRequest: object({ ref: text, tag: text }),
+  Statement: object({ record: cid, target: cid, ref: text }),
   PullRequest: object({ ref: text }),
   Pull: object({ record: cid, ref: text, bytes: count, fetched: count, ms: number }),
   Route: object({

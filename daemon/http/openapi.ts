@@ -279,6 +279,22 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('What was published.', json('Publication')),
     }),
   },
+  '/v1/withdraw': {
+    post: operation({
+      summary: 'Take back an own model: yank it or recall it',
+      scope: 'publish',
+      requestBody: body(json('WithdrawRequest')),
+      responses: ok('The signed statement.', json('Statement')),
+    }),
+  },
+  '/v1/tags': {
+    post: operation({
+      summary: 'Give a version of an own model a name that can move on',
+      scope: 'publish',
+      requestBody: body(json('TagRequest')),
+      responses: ok('The signed statement.', json('Statement')),
+    }),
+  },
   '/v1/pull': {
     post: operation({
       summary: 'Fetch the files of a model to this node',

@@ -119,6 +119,23 @@ describe('e2e/federation', () => {
     assert.match(stderr, /institute-b.*--on nearest/)
   })
 
+  it('takes a model back everywhere, once its publisher says so', async () => {
+    const args = ['withdraw', published.ref, '--verb', 'recall', '--reason', 'wrong-output']
+    assert.equal((await zoarium(b, ...args)).code, 5, 'b is not its publisher')
+    const spare = await zoariumJson<PublishView>(a, 'publish', example, '--name', 'spare')
+    await eventually(b, async () => (await found(b))?.held)
+    assert.equal((await zoarium(a, 'tag', spare.ref, 'stable')).code, 0)
+    assert.equal((await zoarium(a, ...args.with(1, spare.ref))).code, 0)
+    const image = join(example, 'test_input.npy')
+    const out = join(await colony.folder(), 'out.npy')
+    const { code, stderr } = await eventually(b, async () => {
+      const run = await zoarium(b, 'run', spare.record ?? '', image, '-o', out)
+      return run.stderr.includes('RECALLED') && run
+    })
+    assert.equal(code, 5, stderr)
+    assert.equal((await found(b))?.record, published.record)
+  })
+
   it('serves again after a restart, with all that it held', async () => {
     const { folder } = b
     await b.kill()

@@ -255,6 +255,56 @@ describe('registry/registry', () => {
     })
   })
 
+  describe('taking back and tagging', () => {
+    // Own models come in here as records, which spares a package.
+    const publish = (version: string) =>
+      admit(registry, own.model({ name: 'a', version, card: utf8(`version: ${version}`) }))
+    const model = (ref: string) => expectOk(registry.resolve(`${own.publisher}/${ref}`))
+
+    it('yanks: names skip it, its version still finds it', () => {
+      const [first, second] = [publish('1.0.0'), publish('2.0.0')]
+      const signed = registry.withdraw(model('a@2.0.0'), {
+        verb: 'yank',
+        reason: 'superseded',
+        note: '',
+      })
+      assert.equal(signed.record.kind, 'withdraw')
+      assert.equal(model('a').record, first)
+      assert.equal(model('a@2.0.0').record, second)
+      assert.equal(model('a@2.0.0').withdrawn, 'yank')
+    })
+
+    it('does not erase with the key of a machine', () => {
+      publish('1.0.0')
+      const erase = { verb: 'erase', reason: 'consent', note: '' } as const
+      assert.throws(() => registry.withdraw(model('a'), erase), { code: 'SCOPE' })
+      assert.equal(model('a').withdrawn, null)
+    })
+
+    it('moves a tag on', () => {
+      const [first, second] = [publish('1.0.0'), publish('2.0.0')]
+      registry.tag(model('a@1.0.0'), 'stable')
+      assert.equal(model('a@stable').record, first)
+      registry.tag(model('a@2.0.0'), 'stable')
+      assert.equal(model('a@stable').record, second)
+      assert.equal(registry.catalogue.tags(own.publisher, 'a', 'stable').length, 1)
+    })
+
+    it('refuses a tag that reads like a version', () => {
+      publish('1.0.0')
+      assert.throws(() => registry.tag(model('a'), '1.0'), { code: 'NAME' })
+    })
+
+    it("leaves others' models to them", () => {
+      introduce(registry, embl)
+      admit(registry, embl.model({ name: 'b' }))
+      const foreign = expectOk(registry.resolve(`${embl.publisher}/b`))
+      const how = { verb: 'recall', reason: 'wrong-output', note: '' } as const
+      assert.throws(() => registry.withdraw(foreign, how), { code: 'SCOPE' })
+      assert.throws(() => registry.tag(foreign, 'stable'), { code: 'SCOPE' })
+    })
+  })
+
   describe('files', () => {
     it('tells what of a model is here, and what is to be fetched', async () => {
       introduce(registry, embl, 'mirror')

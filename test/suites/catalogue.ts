@@ -277,11 +277,11 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         const second = add(embl, { name: 'a', version: '2' })
         const tag = embl.tag('a', 'stable', first)
         catalogue.appendRecord(tag, {})
-        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), first)
+        assert.equal(catalogue.tags(embl.publisher, 'a', 'stable')[0]?.target, first)
         catalogue.appendRecord(embl.tag('a', 'stable', second, [tag.id]), {})
-        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), second)
-        assert.equal(catalogue.tag(embl.publisher, 'a', 'beta'), null)
-        assert.equal(catalogue.tag(crick.publisher, 'a', 'stable'), null)
+        assert.equal(catalogue.tags(embl.publisher, 'a', 'stable')[0]?.target, second)
+        assert.deepEqual(catalogue.tags(embl.publisher, 'a', 'beta'), [])
+        assert.deepEqual(catalogue.tags(crick.publisher, 'a', 'stable'), [])
       })
 
       it('takes the greatest of tags that none replaces', () => {
@@ -290,7 +290,7 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         for (const tag of tags) catalogue.appendRecord(tag, {})
         const [first, second] = tags.map(({ id }) => id)
         const winner = (first ?? '') > (second ?? '') ? targets[0] : targets[1]
-        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), winner)
+        assert.equal(catalogue.tags(embl.publisher, 'a', 'stable')[0]?.target, winner)
       })
     })
 

@@ -1,19 +1,26 @@
-/** Publishing: a zip is streamed to the spool folder, then judged as a whole. */
+/**
+ * What a publisher says. Publishing: a zip is streamed to the spool folder, then judged as a whole.
+ */
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Router } from '@koa/router'
+import { MAX_NOTE_CHARS } from '../../../protocol/limits.ts'
 import { WEIGHT_FORMATS } from '../../../protocol/model-description.ts'
+import { WITHDRAWALS } from '../../../registry/catalogue.ts'
 import { storeError } from '../../../registry/durable-file.ts'
 import { needs } from '../auth.ts'
-import { receive, requireType } from '../body.ts'
+import { readJson, receive, requireType } from '../body.ts'
 import type { Context, RequestState } from '../context.ts'
 import { whileConnected } from '../disconnect.ts'
-import { flag, listOf, oneOf, readQuery, text } from '../fields.ts'
+import { flag, listOf, oneOf, pattern, readFields, readQuery, required, text } from '../fields.ts'
 import type { NodeApi } from '../node-api.ts'
+import { MAX_REF_CHARS } from './model-routes.ts'
 
+/** A reason is a code, for programs to count. */
+const REASON = /^[a-z][a-z0-9-]{0,39}$/
 /** Longest name or version that is read; the rules for them are stricter. */
 const MAX_NAME_CHARS = 200
 
@@ -23,6 +30,28 @@ export function addPublishRoutes(
   node: NodeApi,
   maxBytes: number,
 ): void {
+  router.post('/v1/withdraw', needs('publish'), async (ctx) => {
+    const { ref, verb, reason, note } = readFields(await readJson(ctx), {
+      ref: text(MAX_REF_CHARS),
+      verb: oneOf(WITHDRAWALS),
+      reason: pattern(REASON, 'a code such as wrong-output is needed'),
+      note: text(MAX_NOTE_CHARS),
+    })
+    ctx.body = node.withdraw(required(ref, 'ref'), {
+      verb: required(verb, 'verb'),
+      reason: required(reason, 'reason'),
+      note: note ?? '',
+    })
+  })
+
+  router.post('/v1/tags', needs('publish'), async (ctx) => {
+    const { ref, tag } = readFields(await readJson(ctx), {
+      ref: text(MAX_REF_CHARS),
+      tag: text(MAX_NAME_CHARS),
+    })
+    ctx.body = node.tag(required(ref, 'ref'), required(tag, 'tag'))
+  })
+
   router.post('/v1/publish', needs('publish'), async (ctx) => {
     const options = readQuery(ctx.query, {
       name: text(MAX_NAME_CHARS),

@@ -23,6 +23,25 @@ describe('daemon/http/routes/operator-routes', () => {
     assert.equal(removed.status, 200)
   })
 
+  it('takes statements about own models, checked field by field', async () => {
+    const { url } = await serve(createFakeNode(temporaryFolder()))
+    const post = (path: string, body: object) =>
+      request(url + path, { method: 'POST', headers: HEADERS, body: JSON.stringify(body) })
+    const withdrawal = { ref: 'a/b@1.0.0', verb: 'recall', reason: 'wrong-output' }
+    assert.equal((await post('/v1/withdraw', withdrawal)).status, 200)
+    for (const wrong of [
+      { verb: 'delete' },
+      { reason: 'It was wrong.' },
+      { note: 'n'.repeat(201) },
+      { ref: undefined },
+    ]) {
+      const { code } = await post('/v1/withdraw', { ...withdrawal, ...wrong })
+      assert.equal(code, 'PARAMETER', JSON.stringify(wrong))
+    }
+    assert.equal((await post('/v1/tags', { ref: 'a/b', tag: 'stable' })).status, 200)
+    assert.equal((await post('/v1/tags', { ref: 'a/b' })).code, 'PARAMETER')
+  })
+
   it('makes and revokes tokens', async () => {
     const { url } = await serve(createFakeNode(temporaryFolder()))
     const post = (token: object) =>
