@@ -3,8 +3,9 @@
  * nothing. docs/protocol.md says what each step rests on.
  */
 import type { Cid } from '../protocol/cid.ts'
+import { findDevice } from '../protocol/delegation.ts'
 import { accept, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
-import { findDevice, readIdentity } from '../protocol/identity.ts'
+import { readIdentity } from '../protocol/identity.ts'
 import { type LogRecord, type ModelBody, readRecord } from '../protocol/record.ts'
 import type { Client } from './client.ts'
 import { createFileCheck } from './file-check.ts'

@@ -3,8 +3,9 @@
  * only to a peer whose binding names the role `serve` and has not run out.
  */
 import type { Cid } from './cid.ts'
+import { servingDevice } from './delegation.ts'
 import { accept, refuse, type Verdict } from './errors.ts'
-import { type Identity, servingDevice } from './identity.ts'
+import type { Identity } from './identity.ts'
 import { MAX_BINDING_MS, MAX_CLOCK_AHEAD_MS } from './limits.ts'
 import { key, list, map, type Shape, text, word } from './shape.ts'
 import { living, readStatement, signStatement, statementLink, time } from './statement.ts'

@@ -84,6 +84,7 @@ export const CODES = {
   SCOPE: refused(403, 'the key may not sign that kind of statement'),
   THRESHOLD: unverified('root keys: 1 <= k <= n, each key once'),
   THRESHOLD_NOT_MET: unverified('too few root signatures'),
+  PREROTATION: unverified('a rotation to other root keys than those committed to'),
   IDENTITY_INVALID: unverified('an identity operation breaks its schema or its chain'),
   IDENTITY_TOO_LONG: unverified('identity chain longer than the limit'),
   SEQ: unverified('a position that cannot follow the one before'),

@@ -6,8 +6,9 @@ import { compareBytes, fromHex, toHex } from './bytes.ts'
 import { type CborMap, decode, encode } from './cbor.ts'
 import { publicKeyOf } from './crypto.ts'
 import { accept, refuse, type Verdict } from './errors.ts'
-import { MAX_IDENTITY_OP_BYTES, MAX_ROOT_KEYS } from './limits.ts'
-import { bytes, int, key, list, map, nullable, word } from './shape.ts'
+import { MAX_IDENTITY_OP_BYTES, MAX_IDENTITY_OPS, MAX_ROOT_KEYS, MAX_SEQ } from './limits.ts'
+import type { LogPosition } from './record.ts'
+import { bytes, int, key, list, map, nullable, type Shape, type ShapeOf, word } from './shape.ts'
 import { checkKey, sign, verify } from './signature.ts'
 import { decodePayload, encodePayload, statementLink, time } from './statement.ts'
 
@@ -21,28 +22,55 @@ export interface KeySet {
 const anyInt = int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
 const envelopeShape = map({
   p: bytes(1, MAX_IDENTITY_OP_BYTES),
-  s: list(list(bytes(0, 64), 2), MAX_ROOT_KEYS),
+  // A rotation is signed by two key sets.
+  s: list(list(bytes(0, 64), 2), 2 * MAX_ROOT_KEYS),
 })
-const common = { op: word('genesis', 'delegate'), n: time, prev: nullable(statementLink), ts: time }
-export const genesisShape = map({
-  ...common,
-  keys: list(key, MAX_ROOT_KEYS),
-  threshold: anyInt,
-  next: key,
+const common = { n: time, prev: nullable(statementLink), ts: time }
+const keySet = { keys: list(key, MAX_ROOT_KEYS), threshold: anyInt, next: key }
+/** The last good record of a log. */
+const last: Shape<LogPosition> = map({
+  epoch: int(0, MAX_IDENTITY_OPS),
+  seq: int(0, MAX_SEQ),
+  tip: statementLink,
 })
-export const delegateShape = map({
-  ...common,
-  key,
-  scope: word('publish', 'serve'),
-  notBefore: time,
-  notAfter: time,
-})
+
+const shapes = {
+  genesis: map({ ...common, op: word('genesis'), ...keySet }),
+  delegate: map({
+    ...common,
+    op: word('delegate'),
+    key,
+    scope: word('publish', 'serve'),
+    notBefore: time,
+    notAfter: time,
+  }),
+  renew: map({ ...common, op: word('renew'), key, notAfter: time, last: nullable(last) }),
+  revoke: map({
+    ...common,
+    op: word('revoke'),
+    key,
+    last: nullable(last),
+    reason: word('superseded', 'lost', 'stolen', 'staff-left'),
+  }),
+  epoch: map({ ...common, op: word('epoch'), key, last: nullable(last) }),
+  heal: map({ ...common, op: word('heal'), key, last }),
+  rotate: map({ ...common, op: word('rotate'), ...keySet }),
+}
+
+/** What an operation says, with its place in the chain. */
+export type Operation = {
+  [N in keyof typeof shapes]: ShapeOf<(typeof shapes)[N]>
+}[keyof typeof shapes]
+/** Operations on one device key. */
+export type DeviceOperation = Exclude<Operation, { op: 'genesis' | 'rotate' }>
 
 /** A root key and its signature over the payload. */
 export type Signature = readonly [key: Uint8Array, signature: Uint8Array]
 
-/** Signs an operation's fields with each seed and puts all together. */
-export function sealOperation(fields: CborMap, seeds: readonly Uint8Array[]): Uint8Array {
+/** Signs an operation with each seed and puts all together. */
+export function sealOperation(operation: Operation, seeds: readonly Uint8Array[]): Uint8Array {
+  // SAFE: a shape of maps writes maps, and `op` tells which one it is.
+  const fields = (shapes[operation.op] as Shape<Operation>).write(operation) as CborMap
   const payload = encodePayload('identity', fields)
   const signatures = seeds.map(
     (seed): Signature => [publicKeyOf(seed), sign('identity', payload, seed)],
@@ -73,6 +101,23 @@ export function openOperation(envelope: Uint8Array): Verdict<{
   return fields.ok ? accept({ payload, signatures, fields: fields.value }) : fields
 }
 
+/**
+ * Reads the fields of an operation.
+ * Fails with UNKNOWN_VERSION, RECORD_INVALID, UNKNOWN_FIELD, CID_PROFILE or LIMIT.
+ */
+export function readOperation(fields: CborMap): Verdict<Operation> {
+  const { op } = fields
+  if (typeof op === 'string' && Object.hasOwn(shapes, op)) {
+    // SAFE: looked up just now.
+    return shapes[op as keyof typeof shapes].read(fields, '')
+  }
+  return refuse('UNKNOWN_VERSION', 'an identity operation that this version does not know', {
+    field: 'op',
+    got: typeof op === 'string' ? op.slice(0, 40) : typeof op,
+    hint: 'a newer version of this program may read it',
+  })
+}
+
 /** 1 <= k <= n, keys ascending, each once and none weak. */
 export function checkKeySet({ keys, threshold }: KeySet): Verdict<KeySet> {
   if (threshold < 1 || threshold > keys.length) {
@@ -95,28 +140,33 @@ export function checkKeySet({ keys, threshold }: KeySet): Verdict<KeySet> {
   return accept({ keys, threshold })
 }
 
-/** At least `threshold` keys of the set signed, each once, and nobody else. */
-export function checkThreshold(
-  { keys, threshold }: KeySet,
+/** At least `threshold` keys of each set signed, each once, and nobody else. */
+export function checkSigners(
+  sets: readonly KeySet[],
   payload: Uint8Array,
   signatures: readonly Signature[],
 ): Verdict<true> {
-  for (const [index, [signer]] of signatures.entries()) {
+  const signers = signatures.map(([signer]) => toHex(signer))
+  for (const [index, signer] of signers.entries()) {
     const field = `s[${index}]`
-    const before = signatures[index - 1]
-    const order = before === undefined ? -1 : compareBytes(before[0], signer)
-    if (order === 0) return refuse('THRESHOLD_NOT_MET', 'each key counts once', { field })
-    if (order > 0) return refuse('IDENTITY_INVALID', 'signatures are not in order', { field })
-    if (!keys.includes(toHex(signer))) {
+    const before = signers[index - 1]
+    if (before === signer) return refuse('THRESHOLD_NOT_MET', 'each key counts once', { field })
+    if (before !== undefined && before > signer) {
+      return refuse('IDENTITY_INVALID', 'signatures are not in order', { field })
+    }
+    if (!sets.some(({ keys }) => keys.includes(signer))) {
       return refuse('IDENTITY_INVALID', 'signed by a key that is no root', { field })
     }
   }
-  if (signatures.length < threshold) {
-    return refuse('THRESHOLD_NOT_MET', 'too few root signatures', {
-      field: 's',
-      limit: threshold,
-      got: signatures.length,
-    })
+  for (const { keys, threshold } of sets) {
+    const count = signers.filter((signer) => keys.includes(signer)).length
+    if (count < threshold) {
+      return refuse('THRESHOLD_NOT_MET', 'too few root signatures', {
+        field: 's',
+        limit: threshold,
+        got: count,
+      })
+    }
   }
   for (const [index, [signer, signature]] of signatures.entries()) {
     const verified = verify('identity', payload, signature, signer)

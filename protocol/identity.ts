@@ -10,35 +10,21 @@ import { fromHex, toHex } from './bytes.ts'
 import { type CborMap, encode } from './cbor.ts'
 import { type Cid, cidOf } from './cid.ts'
 import { publicKeyOf, sha256 } from './crypto.ts'
-import { accept, assert, expectOk, refuse, type Verdict } from './errors.ts'
+import { applyToDevices, type Device } from './device.ts'
+import { accept, assert, expectOk, type Failure, refuse, type Verdict } from './errors.ts'
 import {
   checkKeySet,
-  checkThreshold,
-  delegateShape,
-  genesisShape,
+  checkSigners,
   type KeySet,
+  type Operation,
   openOperation,
+  readOperation,
   sealOperation,
 } from './identity-operation.ts'
-import { MAX_DELEGATION_MS, MAX_IDENTITY_OPS } from './limits.ts'
-import type { LogRecord } from './record.ts'
+import { MAX_IDENTITY_OPS } from './limits.ts'
 import { nullable } from './shape.ts'
 import { checkKey } from './signature.ts'
 import { statementLink, time } from './statement.ts'
-
-export type Scope = 'publish' | 'serve'
-
-/** A key that a publisher delegated to one machine. */
-export interface Device {
-  /** 64 hex digits. */
-  readonly key: string
-  readonly scope: Scope
-  /** Milliseconds since 1970 UTC, both included. */
-  readonly notBefore: number
-  readonly notAfter: number
-  /** Number of the operation that delegated it. */
-  readonly since: number
-}
 
 /** What a chain of operations adds up to. */
 export interface Identity {
@@ -52,6 +38,8 @@ export interface Identity {
   readonly threshold: number
   /** Commitment to the next root key set, see {@link commitmentOf}. */
   readonly next: string
+  /** Number of rotations so far. */
+  readonly rotations: number
   /** In the order of their delegation. */
   readonly devices: readonly Device[]
 }
@@ -81,37 +69,26 @@ export function createGenesis(options: {
 }): { readonly envelope: Uint8Array; readonly identity: Identity } {
   const { roots, threshold, next, ts } = options
   const { keys } = keySetOf(roots, threshold)
-  const fields = genesisShape.write({
-    op: 'genesis',
-    n: 0,
-    prev: null,
-    ts,
-    keys,
-    threshold,
-    next: commitmentOf(next),
-  })
-  const envelope = sealOperation(fields as CborMap, roots)
+  const place = { op: 'genesis', n: 0, prev: null, ts } as const
+  const envelope = sealOperation({ ...place, keys, threshold, next: commitmentOf(next) }, roots)
   return { envelope, identity: expectOk(extendIdentity(null, envelope)) }
 }
 
-/** The operation that delegates a device key, signed by these roots; throws if others refuse it. */
-export function signDelegation(
+/** An operation that follows others; its place in the chain is for {@link signOperation}. */
+export type NewOperation = Unplaced<Exclude<Operation, { op: 'genesis' }>>
+type Unplaced<T> = T extends Operation ? Omit<T, 'n' | 'prev'> : never
+
+/**
+ * Signs the next operation of a chain with the seeds of root keys, those of a new key set among
+ * them. Throws a ZoariumError where others would refuse it.
+ */
+export function signOperation(
   identity: Identity,
-  device: Omit<Device, 'since'> & { readonly ts: number },
+  operation: NewOperation,
   rootSeeds: readonly Uint8Array[],
 ): Uint8Array {
-  const { key, scope, notBefore, notAfter, ts } = device
-  const fields = delegateShape.write({
-    op: 'delegate',
-    n: identity.length,
-    prev: identity.tip,
-    ts,
-    key,
-    scope,
-    notBefore,
-    notAfter,
-  })
-  const envelope = sealOperation(fields as CborMap, rootSeeds)
+  const place = { n: identity.length, prev: identity.tip }
+  const envelope = sealOperation({ ...operation, ...place }, rootSeeds)
   expectOk(extendIdentity(identity, envelope))
   return envelope
 }
@@ -133,8 +110,8 @@ export function readIdentity(operations: readonly Uint8Array[]): Verdict<Identit
  * Checks the next operation of a chain, null standing before the first, and applies it.
  *
  * Fails with GAP, SEQ or PREV_UNKNOWN (not the next one), IDENTITY_TOO_LONG, IDENTITY_INVALID,
- * THRESHOLD, THRESHOLD_NOT_MET, UNKNOWN_VERSION (also for unknown operations), UNKNOWN_FIELD,
- * RECORD_INVALID, and like cbor.ts and signature.ts.
+ * THRESHOLD, THRESHOLD_NOT_MET, PREROTATION, KEY_NOT_DELEGATED, KEY_REVOKED, UNKNOWN_VERSION (also
+ * for unknown operations), UNKNOWN_FIELD, RECORD_INVALID, and like cbor.ts and signature.ts.
  */
 export function extendIdentity(identity: Identity | null, envelope: Uint8Array): Verdict<Identity> {
   const opened = openOperation(envelope)
@@ -142,139 +119,62 @@ export function extendIdentity(identity: Identity | null, envelope: Uint8Array):
   const { payload, signatures, fields } = opened.value
   const placed = checkPlace(identity, fields)
   if (!placed.ok) return placed
+  const read = readOperation(fields)
+  if (!read.ok) return read
+  const operation = read.value
 
-  switch (fields.op) {
-    case 'genesis': {
-      const read = genesisShape.read(fields, '')
-      if (!read.ok) return read
-      const { keys, threshold, next } = read.value
-      const checked = checkKeySet({ keys, threshold })
-      if (!checked.ok) return checked
-      const signed = checkThreshold(checked.value, payload, signatures)
-      if (!signed.ok) return signed
-      const id = cidOf('dag-cbor', payload)
-      return accept({
-        publisher: id,
-        length: 1,
-        tip: id,
-        roots: keys,
-        threshold,
-        next,
-        devices: [],
-      })
-    }
-    case 'delegate': {
-      // SAFE: checkPlace lets only a genesis come first.
-      const before = identity as Identity
-      const read = delegateShape.read(fields, '')
-      if (!read.ok) return read
-      const signed = checkThreshold({ ...before, keys: before.roots }, payload, signatures)
-      if (!signed.ok) return signed
-      const { key, scope, notBefore, notAfter } = read.value
-      const device: Device = { key, scope, notBefore, notAfter, since: before.length }
-      const checked = checkDelegation(before, device)
-      if (!checked.ok) return checked
-      return accept({
-        ...before,
-        length: before.length + 1,
-        tip: cidOf('dag-cbor', payload),
-        devices: [...before.devices, device],
-      })
-    }
-    default:
-      return refuse('UNKNOWN_VERSION', 'an identity operation that this version does not know', {
-        field: 'op',
-        got: typeof fields.op === 'string' ? fields.op.slice(0, 40) : typeof fields.op,
-        hint: 'a newer version of this program may read it',
-      })
-  }
+  const changed = apply(identity, operation)
+  if (!changed.ok) return changed
+  const after = changed.value
+  const sets = [identity, isKeySet(operation) ? after : null].flatMap((each) =>
+    each === null ? [] : [{ keys: each.roots, threshold: each.threshold }],
+  )
+  const signed = checkSigners(sets, payload, signatures)
+  if (!signed.ok) return signed
+  const tip = cidOf('dag-cbor', payload)
+  const length = (identity?.length ?? 0) + 1
+  return accept({ publisher: identity?.publisher ?? tip, ...after, length, tip })
 }
 
-/**
- * The delegation under which a record was signed. No clock is asked: the record's own `ts` must lie
- * in the delegation, and the signer must have known of it (`idv`).
- *
- * Fails with KEY_NOT_DELEGATED, KEY_EXPIRED, SCOPE, or GAP where identity operations are missing.
- */
-export function findDevice(identity: Identity, record: LogRecord): Verdict<Device> {
-  assert(record.publisher === identity.publisher, 'an identity of another publisher')
-  if (record.idv > identity.length) {
-    return refuse('GAP', 'identity operations that the signer knew are missing here', {
-      field: 'idv',
-      limit: identity.length,
-      got: record.idv,
+type State = Omit<Identity, 'publisher' | 'length' | 'tip'>
+type KeySetOperation = Extract<Operation, { op: 'genesis' | 'rotate' }>
+
+const isKeySet = (operation: Operation): operation is KeySetOperation =>
+  operation.op === 'genesis' || operation.op === 'rotate'
+
+/** What an operation makes of an identity, whoever signed it. */
+function apply(identity: Identity | null, operation: Operation): Verdict<State> {
+  if (isKeySet(operation)) return setRoots(identity, operation)
+  // checkPlace lets only a genesis come first.
+  assert(identity !== null, 'a chain begins with its genesis')
+  const usable = checkKey(fromHex(operation.key))
+  if (!usable.ok) return { ...usable, field: 'key' }
+  if (identity.roots.includes(operation.key)) return rootAsDevice('key')
+  const devices = applyToDevices(identity.devices, operation, identity.length)
+  return devices.ok ? accept({ ...identity, devices: devices.value }) : devices
+}
+
+function setRoots(identity: Identity | null, operation: KeySetOperation): Verdict<State> {
+  const { keys, threshold, next } = operation
+  const checked = checkKeySet({ keys, threshold })
+  if (!checked.ok) return checked
+  const rotations = identity === null ? 0 : identity.rotations + 1
+  const devices = identity?.devices ?? []
+  if (identity !== null && commitmentOf(checked.value) !== identity.next) {
+    return refuse('PREROTATION', 'the key set is not the one that was committed to', {
+      field: 'keys',
+      limit: identity.next,
+      got: commitmentOf(checked.value),
     })
   }
-  const found = deviceOf(identity, record.key)
-  if (!found.ok) return found
-  const device = found.value
-  if (record.idv <= device.since) {
-    return refuse('KEY_NOT_DELEGATED', 'signed before the key was delegated', {
-      field: 'idv',
-      limit: device.since + 1,
-      got: record.idv,
-    })
-  }
-  if (record.ts < device.notBefore || record.ts > device.notAfter) return expired(device, record.ts)
-  if (!isInScope(device.scope, record)) {
-    return refuse('SCOPE', `a ${device.scope} key may not sign that kind of record`, {
-      field: 'kind',
-      limit: device.scope,
-      got: record.kind,
-    })
-  }
-  return found
+  const taken = new Set(devices.map((device) => device.key))
+  const index = keys.findIndex((key) => taken.has(key))
+  if (index >= 0) return rootAsDevice(`keys[${index}]`)
+  return accept({ roots: keys, threshold, next, rotations, devices })
 }
 
-/** A delegated key by its hex text. Fails with KEY_NOT_DELEGATED. */
-export function deviceOf(identity: Identity, key: string): Verdict<Device> {
-  const device = identity.devices.find((each) => each.key === key)
-  return device === undefined
-    ? refuse('KEY_NOT_DELEGATED', 'the key was never delegated by that publisher', {
-        field: 'key',
-        got: key,
-      })
-    : accept(device)
-}
-
-/**
- * The serve key that issued a statement of a node, such as a binding: delegated when it was issued
- * and still now. Times are in milliseconds since 1970 UTC.
- * Fails with KEY_NOT_DELEGATED, SCOPE or KEY_EXPIRED.
- */
-export function servingDevice(
-  identity: Identity,
-  { key, issued }: { readonly key: string; readonly issued: number },
-  now: number,
-): Verdict<Device> {
-  const found = deviceOf(identity, key)
-  if (!found.ok) return found
-  const device = found.value
-  if (device.scope !== 'serve') {
-    return refuse('SCOPE', 'only a serve key may speak for a node', {
-      field: 'key',
-      limit: 'serve',
-      got: device.scope,
-    })
-  }
-  if (issued < device.notBefore) return expired(device, issued)
-  return now > device.notAfter ? expired(device, now) : found
-}
-
-const expired = (device: Device, at: number) =>
-  refuse('KEY_EXPIRED', 'outside the time for which the key was delegated', {
-    field: 'ts',
-    limit: `${device.notBefore} to ${device.notAfter}`,
-    got: at,
-  })
-
-/** Claims of an attest record that speak for the institution, not for one machine. */
-const PUBLISH_CLAIMS: ReadonlySet<unknown> = new Set(['reviewed', 'advisory'])
-
-function isInScope(scope: Scope, record: LogRecord): boolean {
-  if (scope === 'serve') return record.kind === 'attest' && !PUBLISH_CLAIMS.has(record.body.claim)
-  return !(record.kind === 'withdraw' && record.body.verb === 'erase')
-}
+const rootAsDevice = (field: string): Failure =>
+  refuse('IDENTITY_INVALID', 'a root key is no device key', { field })
 
 /** Whether an operation is the next one: its number and the one before, and genesis first. */
 function checkPlace(identity: Identity | null, fields: CborMap): Verdict<true> {
@@ -302,24 +202,4 @@ function checkPlace(identity: Identity | null, fields: CborMap): Verdict<true> {
         limit: identity?.tip ?? 'null',
         got: prev.value ?? 'null',
       })
-}
-
-function checkDelegation(identity: Identity, device: Device): Verdict<true> {
-  const usable = checkKey(fromHex(device.key))
-  if (!usable.ok) return { ...usable, field: 'key' }
-  if (identity.roots.includes(device.key)) {
-    return refuse('IDENTITY_INVALID', 'a root key is no device key', { field: 'key' })
-  }
-  if (identity.devices.some((each) => each.key === device.key)) {
-    return refuse('IDENTITY_INVALID', 'the key is delegated already', { field: 'key' })
-  }
-  const life = device.notAfter - device.notBefore
-  if (life <= 0 || life > MAX_DELEGATION_MS) {
-    return refuse('IDENTITY_INVALID', 'a delegation that is empty or too long', {
-      field: 'notAfter',
-      limit: MAX_DELEGATION_MS,
-      got: life,
-    })
-  }
-  return accept(true)
 }

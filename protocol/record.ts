@@ -33,6 +33,15 @@ export interface Position {
   readonly seq: number
 }
 
+/** A place in a log, and the record that stands there. */
+export interface LogPosition extends Position {
+  readonly tip: Cid
+}
+
+/** Order of two positions in one log: negative, 0 or positive. */
+export const comparePositions = (a: Position, b: Position): number =>
+  a.epoch - b.epoch || a.seq - b.seq
+
 /** A record's payload, decoded. */
 export type LogRecord = Position & {
   readonly publisher: Cid

@@ -105,10 +105,6 @@ function itemOf(publisher: Cid, log: LogState): SyncItem {
   return { publisher, key, epoch, seq, tip, day, forked: false }
 }
 
-/** Order of two positions in one log: negative, 0 or positive. */
-export const comparePositions = (a: Position, b: Position): number =>
-  a.epoch - b.epoch || a.seq - b.seq
-
 type Bounds = Pick<SyncRange, 'from' | 'until'>
 
 export const isWithin = (place: string, { from, until }: Bounds): boolean =>

@@ -19,10 +19,9 @@ import {
   type SyncReply,
   type SyncRequest,
 } from './message.ts'
-import { type Position, peekRecord } from './record.ts'
+import { comparePositions, type Position, peekRecord } from './record.ts'
 import type { SyncMemory } from './sync-answer.ts'
 import {
-  comparePositions,
   digestOfPublishers,
   fingerprintOf,
   intersection,

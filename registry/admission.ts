@@ -7,9 +7,10 @@
  * of refused bytes but the proof that a log has forked.
  */
 import type { Cid } from '../protocol/cid.ts'
+import { findDevice } from '../protocol/delegation.ts'
+import { deviceOf } from '../protocol/device.ts'
 import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
 import { type Head, readHead } from '../protocol/head.ts'
-import { deviceOf, findDevice } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
 import { checkEquivocation, checkNext } from '../protocol/log.ts'
 import { type Position, peekRecord, readRecord, type SignedRecord } from '../protocol/record.ts'

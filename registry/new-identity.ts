@@ -3,14 +3,14 @@
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
+import type { Scope } from '../protocol/device.ts'
 import { expectOk } from '../protocol/errors.ts'
 import {
   createGenesis,
   extendIdentity,
   type Identity,
   keySetOf,
-  type Scope,
-  signDelegation,
+  signOperation,
 } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS } from '../protocol/limits.ts'
 
@@ -42,8 +42,8 @@ export function createIdentity(now: number, randomSeed = () => randomBytes(32)):
   const notAfter = notBefore + MAX_DELEGATION_MS
   for (const scope of ['publish', 'serve'] as const) {
     const key = toHex(publicKeyOf(seeds[scope]))
-    const delegation = { key, scope, notBefore, notAfter, ts: now }
-    const operation = signDelegation(identity, delegation, roots)
+    const delegation = { op: 'delegate', key, scope, notBefore, notAfter, ts: now } as const
+    const operation = signOperation(identity, delegation, roots)
     operations.push(operation)
     identity = expectOk(extendIdentity(identity, operation))
   }

@@ -1,7 +1,8 @@
 /** This node's own logs: the only place where records and heads are signed. */
+import { findDevice } from '../protocol/delegation.ts'
+import type { Scope } from '../protocol/device.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
 import { readHead, signHead } from '../protocol/head.ts'
-import { findDevice, type Scope } from '../protocol/identity.ts'
 import { HEAD_LIFE_MS } from '../protocol/limits.ts'
 import { type RecordBody, type SignedRecord, signRecord } from '../protocol/record.ts'
 import type { Catalogue, KeyId, RecordIndex } from './catalogue.ts'

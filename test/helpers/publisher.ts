@@ -3,20 +3,25 @@ import { toHex } from '../../protocol/bytes.ts'
 import { type Cid, cidOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
 import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
+import type { Scope } from '../../protocol/device.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { folderCid } from '../../protocol/folder.ts'
 import { signHead } from '../../protocol/head.ts'
 import {
+  commitmentOf,
   createGenesis,
   extendIdentity,
   type Identity,
   keySetOf,
-  type Scope,
-  signDelegation,
+  type NewOperation,
+  signOperation,
 } from '../../protocol/identity.ts'
+import type { KeySet } from '../../protocol/identity-operation.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
+import { nextPlace } from '../../protocol/log.ts'
 import type { ModelDescription } from '../../protocol/model-description.ts'
 import {
+  type LogPosition,
   type LogRecord,
   type ModelFile,
   type RecordBody,
@@ -31,6 +36,13 @@ const YEAR_MS = 365 * 24 * 3600 * 1000
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 /** 32 bytes that a text stands for. */
 export const seedOf = (text: string): Uint8Array => sha256(utf8(text))
+
+/** The place of a record, as cuts name it. */
+export const lastOf = ({ id, record: { epoch, seq } }: SignedRecord): LogPosition => ({
+  epoch,
+  seq,
+  tip: id,
+})
 
 /** A signed model with what belongs to it. */
 export interface TestModel {
@@ -48,7 +60,7 @@ export class TestPublisher {
   /** Time of the next record; grows by a second each. */
   now: number
   readonly #start: number
-  readonly #tips = new Map<string, { epoch: number; seq: number; id: Cid }>()
+  readonly #tips = new Map<string, LogPosition>()
 
   /** @param start when it is founded, and its keys begin to hold; they end a year later */
   constructor(name: string, start = START) {
@@ -76,9 +88,25 @@ export class TestPublisher {
     const key = toHex(publicKeyOf(seed))
     const start = this.#start
     const times = { notBefore: start, notAfter: start + YEAR_MS, ts: start }
-    const envelope = signDelegation(this.identity, { key, scope, ...times }, this.roots)
-    this.operations.push(envelope)
+    this.sign({ op: 'delegate', key, scope, ...times })
+  }
+
+  /** Signs an operation, by default with the first roots, and applies it. */
+  sign(operation: NewOperation, roots = this.roots): void {
+    this.take(signOperation(this.identity, operation, roots))
+  }
+
+  /** Applies an operation that was signed elsewhere. */
+  take(envelope: Uint8Array): void {
     this.identity = expectOk(extendIdentity(this.identity, envelope))
+    this.operations.push(envelope)
+  }
+
+  /** Reveals the root key set that the genesis commits to; the next one is that of `after`. */
+  rotate(after: KeySet = keySetOf([seedOf(`${this.name} third`)], 1)): void {
+    const next = [seedOf(`${this.name} next`)]
+    const operation = { op: 'rotate', ts: this.#start, ...keySetOf(next, 1) } as const
+    this.sign({ ...operation, next: commitmentOf(after) }, [...this.roots, ...next])
   }
 
   /** The next record of a log, or one with another header for a test that wants it wrong. */
@@ -88,13 +116,11 @@ export class TestPublisher {
     seed = this.seeds.publish,
   ): SignedRecord {
     const key = toHex(publicKeyOf(seed))
-    const tip = this.#tips.get(key)
+    const device = this.identity.devices.find((each) => each.key === key)
     const record = {
       publisher: this.publisher,
       key,
-      epoch: 0,
-      seq: tip === undefined ? 0 : tip.seq + 1,
-      prev: tip?.id ?? null,
+      ...nextPlace(this.#tips.get(key) ?? null, device?.cuts ?? []),
       idv: this.identity.length,
       ts: this.now,
       ...statement,
@@ -102,15 +128,14 @@ export class TestPublisher {
       // SAFE: a header never changes the kind here.
     } as LogRecord
     const signed = signRecord(record, seed)
-    this.#tips.set(key, { epoch: record.epoch, seq: record.seq, id: signed.id })
+    this.#tips.set(key, lastOf(signed))
     this.now += 1000
     return signed
   }
 
   /** Forgets the newest record of the publishing log, as a node restored from a backup would. */
   rewind(signed: SignedRecord): void {
-    const { epoch, seq, key } = signed.record
-    this.#tips.set(key, { epoch, seq, id: signed.id })
+    this.#tips.set(signed.record.key, lastOf(signed))
   }
 
   /** A model record with a card and one more file; the card need not be readable. */

@@ -9,24 +9,25 @@ import {
   commitmentOf,
   createGenesis,
   extendIdentity,
-  findDevice,
   type Identity,
   keySetOf,
+  type NewOperation,
   readIdentity,
-  servingDevice,
-  signDelegation,
+  signOperation,
 } from '../../protocol/identity.ts'
+import type { KeySet } from '../../protocol/identity-operation.ts'
 import {
   MAX_DELEGATION_MS,
   MAX_IDENTITY_OP_BYTES,
   MAX_IDENTITY_OPS,
 } from '../../protocol/limits.ts'
 import { sign } from '../../protocol/signature.ts'
-import { START, seedOf, TestPublisher } from '../helpers/publisher.ts'
+import { lastOf, START, seedOf, TestPublisher } from '../helpers/publisher.ts'
 
 const roots = ['root 1', 'root 2', 'root 3'].map(seedOf)
 const next = keySetOf([seedOf('next')], 1)
 const device = (name: string) => ({
+  op: 'delegate' as const,
   key: toHex(publicKeyOf(seedOf(name))),
   scope: 'publish' as const,
   notBefore: START,
@@ -93,9 +94,9 @@ describe('protocol/identity', () => {
 
   it('delegates device keys, one operation each', () => {
     const { envelope, identity } = createGenesis({ roots, threshold: 2, next, ts: START })
-    const first = signDelegation(identity, device('one'), roots.slice(0, 2))
+    const first = signOperation(identity, device('one'), roots.slice(0, 2))
     const after = expectOk(extendIdentity(identity, first))
-    const second = signDelegation(after, { ...device('two'), scope: 'serve' }, roots)
+    const second = signOperation(after, { ...device('two'), scope: 'serve' }, roots)
     const chain = expectOk(readIdentity([envelope, first, second]))
     assert.deepEqual(
       chain.devices.map(({ scope, since }) => [scope, since]),
@@ -165,7 +166,7 @@ describe('protocol/identity', () => {
 
   it('refuses an operation with any bit flipped', () => {
     const identity = founded()
-    const envelope = signDelegation(identity, device('flipped'), roots.slice(0, 2))
+    const envelope = signOperation(identity, device('flipped'), roots.slice(0, 2))
     fc.assert(
       fc.property(fc.nat(8 * envelope.length - 1), (bit) => {
         const copy = Uint8Array.from(envelope)
@@ -202,7 +203,7 @@ describe('protocol/identity', () => {
     const identity = founded()
     const extend = (changes: Record<string, CborValue>) =>
       extendIdentity(identity, operation(delegateFields(identity, changes)))
-    assert.equal(codeOf(extend({ op: 'revoke' })), 'UNKNOWN_VERSION')
+    assert.equal(codeOf(extend({ op: 'anoint' })), 'UNKNOWN_VERSION')
     assert.equal(codeOf(extend({ op: 7 })), 'UNKNOWN_VERSION')
     assert.equal(codeOf(extend({ v: 2 })), 'UNKNOWN_VERSION')
     assert.equal(codeOf(extend({ t: 'record' })), 'RECORD_INVALID')
@@ -284,10 +285,10 @@ describe('protocol/identity', () => {
 
   it('throws when it is to sign what others refuse', () => {
     const identity = founded()
-    assert.throws(() => signDelegation(identity, device('x'), roots.slice(0, 1)), {
+    assert.throws(() => signOperation(identity, device('x'), roots.slice(0, 1)), {
       code: 'THRESHOLD_NOT_MET',
     })
-    assert.throws(() => signDelegation(identity, device('x'), [seedOf('stranger')]), {
+    assert.throws(() => signOperation(identity, device('x'), [seedOf('stranger')]), {
       code: 'IDENTITY_INVALID',
     })
     assert.throws(() => createGenesis({ roots, threshold: 4, next, ts: START }), {
@@ -295,63 +296,120 @@ describe('protocol/identity', () => {
     })
   })
 
-  describe('findDevice', () => {
-    const publisher = new TestPublisher('institute')
-    const profile = publisher.profile('institute')
-    const { identity } = publisher
-    const find = (changes: Partial<typeof profile.record>) =>
-      codeOf(findDevice(identity, { ...profile.record, ...changes } as typeof profile.record))
+  describe('rotation', () => {
+    const [alice, bob, carol, dave] = ['alice', 'bob', 'carol', 'dave'].map(seedOf) as [
+      Uint8Array,
+      Uint8Array,
+      Uint8Array,
+      Uint8Array,
+    ]
+    const board = keySetOf([alice, bob, carol], 2)
+    const rotate = (keys: KeySet, next: KeySet) =>
+      ({ op: 'rotate', ts: START, ...keys, next: commitmentOf(next) }) as const
+    const extended = (identity: Identity, ...rest: [NewOperation, readonly Uint8Array[]]) =>
+      expectOk(extendIdentity(identity, signOperation(identity, ...rest)))
 
-    it('finds the delegation of a record', () => {
-      const found = expectOk(findDevice(identity, profile.record))
-      assert.deepEqual([found.key, found.scope], [profile.record.key, 'publish'])
+    it('moves one key to 2 of 3 in two steps', () => {
+      const one = keySetOf([alice], 1)
+      const committed = keySetOf([dave], 1)
+      const { identity } = createGenesis({
+        roots: [alice],
+        threshold: one.threshold,
+        next: committed,
+        ts: START,
+      })
+      const revealed = extended(identity, rotate(committed, board), [alice, dave])
+      assert.deepEqual([revealed.roots, revealed.threshold], [committed.keys, 1])
+      const after = extended(revealed, rotate(board, one), [alice, bob, dave])
+      assert.deepEqual([after.roots, after.threshold, after.rotations], [board.keys, 2, 2])
+      assert.equal(after.publisher, identity.publisher)
+      assert.throws(() => signOperation(after, device('x'), [alice]), { code: 'THRESHOLD_NOT_MET' })
+      assert.equal(extended(after, device('x'), [alice, carol]).devices.length, 1)
     })
 
-    it('refuses a key that was never delegated', () => {
-      assert.equal(find({ key: toHex(publicKeyOf(seedOf('stranger'))) }), 'KEY_NOT_DELEGATED')
+    it('counts a key that stands in both sets for both', () => {
+      const { identity } = createGenesis({ roots: [alice], threshold: 1, next: board, ts: START })
+      const after = extended(identity, rotate(board, board), [alice, bob])
+      assert.deepEqual(after.roots, board.keys)
+      assert.throws(() => signOperation(identity, rotate(board, board), [bob, carol]), {
+        code: 'THRESHOLD_NOT_MET',
+      })
     })
 
-    it('refuses records of before the delegation, and asks for operations that are missing', () => {
-      assert.equal(find({ idv: 2 }), 'ok')
-      assert.equal(find({ idv: 1 }), 'KEY_NOT_DELEGATED')
-      assert.equal(find({ idv: 4 }), 'GAP')
+    it('takes 16 keys that are followed by 16 others, all of them signing', () => {
+      const many = (name: string) => Array.from({ length: 16 }, (_, n) => seedOf(`${name} ${n}`))
+      const [old, young] = [many('old'), many('young')]
+      const next = keySetOf(young, 16)
+      const { identity } = createGenesis({ roots: old, threshold: 16, next, ts: START })
+      const envelope = signOperation(identity, rotate(next, next), [...old, ...young])
+      assert(envelope.length <= MAX_IDENTITY_OP_BYTES)
     })
 
-    it('holds a record to the time of its delegation by its own date', () => {
-      const { notBefore, notAfter } = expectOk(findDevice(identity, profile.record))
-      assert.equal(find({ ts: notBefore }), 'ok')
-      assert.equal(find({ ts: notAfter }), 'ok')
-      assert.equal(find({ ts: notBefore - 1 }), 'KEY_EXPIRED')
-      assert.equal(find({ ts: notAfter + 1 }), 'KEY_EXPIRED')
+    it('is not for a thief of the roots, whatever keys he names', () => {
+      const { identity } = createGenesis({ roots: [alice], threshold: 1, next: board, ts: START })
+      const seeds = fc.uniqueArray(fc.uint8Array({ minLength: 32, maxLength: 32 }), {
+        minLength: 1,
+        maxLength: 4,
+        selector: (seed) => toHex(seed),
+      })
+      fc.assert(
+        fc.property(seeds, fc.nat(3), (mine, more) => {
+          const threshold = 1 + (more % mine.length)
+          const fields = { op: 'rotate', n: 1, prev: linkOf(identity.tip), threshold }
+          const sign = (keys: readonly Uint8Array[], next: CborValue, signers: Uint8Array[]) =>
+            codeOf(extendIdentity(identity, operation({ ...fields, keys, next }, signers)))
+          const next = fromHex(commitmentOf(board))
+          assert.equal(sign(keysOf(mine), next, [alice, ...mine]), 'PREROTATION')
+          // He may have learned the public keys that were committed to, but not their seeds.
+          const committed = { keys: board.keys.map(fromHex), threshold: 2 }
+          const known = operation({ ...fields, ...committed, next }, [alice])
+          assert.equal(codeOf(extendIdentity(identity, known)), 'THRESHOLD_NOT_MET')
+        }),
+        { numRuns: 25 },
+      )
     })
 
-    it('keeps keys to their scope', () => {
-      const signed = (scope: 'publish' | 'serve', kind: string, body: object) => {
-        const record = { ...profile.record, key: publisher.key(scope), idv: 3, kind, body }
-        return codeOf(findDevice(identity, record as typeof profile.record))
+    it('takes no device key as a root, and ends the old roots', () => {
+      const next = keySetOf([seedOf('device')], 1)
+      const { identity } = createGenesis({ roots: [alice], threshold: 1, next, ts: START })
+      const withDevice = expectOk(
+        extendIdentity(identity, operation(delegateFields(identity), [alice])),
+      )
+      assert.throws(
+        () => signOperation(withDevice, rotate(next, board), [alice, seedOf('device')]),
+        { code: 'IDENTITY_INVALID' },
+      )
+      const rotated = extended(identity, rotate(next, board), [alice, seedOf('device')])
+      assert.throws(() => signOperation(rotated, device('x'), [alice]), {
+        code: 'IDENTITY_INVALID',
+      })
+    })
+
+    it('is refused with any bit flipped, as the operations on devices are', () => {
+      const embl = new TestPublisher('embl')
+      const last = lastOf(embl.profile('embl'))
+      const key = embl.key()
+      const notAfter = START + 500 * 24 * 3600 * 1000
+      const third = seedOf('embl third')
+      const operations: NewOperation[] = [
+        { op: 'renew', key, last, notAfter, ts: START },
+        { op: 'revoke', key, last, reason: 'staff-left', ts: START },
+        { op: 'epoch', key, last, ts: START },
+        { op: 'heal', key, last, ts: START },
+        rotate(keySetOf([seedOf('embl next')], 1), keySetOf([third], 1)),
+      ]
+      for (const each of operations) {
+        const signers = each.op === 'rotate' ? [...embl.roots, seedOf('embl next')] : embl.roots
+        const envelope = signOperation(embl.identity, each, signers)
+        fc.assert(
+          fc.property(fc.nat(8 * envelope.length - 1), (bit) => {
+            const copy = Uint8Array.from(envelope)
+            copy[bit >> 3] = (copy[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+            assert.notEqual(codeOf(extendIdentity(embl.identity, copy)), 'ok', each.op)
+          }),
+          { numRuns: 60 },
+        )
       }
-      for (const kind of ['model', 'tag', 'profile', 'roster', 'attest']) {
-        assert.equal(signed('publish', kind, {}), 'ok', kind)
-      }
-      assert.equal(signed('publish', 'withdraw', { verb: 'recall' }), 'ok')
-      assert.equal(signed('publish', 'withdraw', { verb: 'erase' }), 'SCOPE')
-      assert.equal(signed('serve', 'attest', { claim: 'reproduced' }), 'ok')
-      assert.equal(signed('serve', 'attest', { claim: 'reviewed' }), 'SCOPE')
-      assert.equal(signed('serve', 'attest', { claim: 'advisory' }), 'SCOPE')
-      for (const kind of ['model', 'tag', 'profile', 'roster', 'withdraw']) {
-        assert.equal(signed('serve', kind, {}), 'SCOPE', kind)
-      }
-    })
-
-    it('lets only serve keys speak for nodes, while they last', () => {
-      const { notAfter } = expectOk(findDevice(identity, profile.record))
-      const serving = (scope: 'publish' | 'serve', issued: number, now: number) =>
-        codeOf(servingDevice(identity, { key: publisher.key(scope), issued }, now))
-      assert.equal(serving('serve', START, START), 'ok')
-      assert.equal(serving('serve', START, START - 1000), 'ok')
-      assert.equal(serving('serve', START - 1, START), 'KEY_EXPIRED')
-      assert.equal(serving('serve', START, notAfter + 1), 'KEY_EXPIRED')
-      assert.equal(serving('publish', START, START), 'SCOPE')
     })
   })
 })

@@ -4,8 +4,8 @@ import { fromHex } from '../../protocol/bytes.ts'
 import { linkOf } from '../../protocol/cid.ts'
 import { seal } from '../../protocol/envelope.ts'
 import type { Verdict } from '../../protocol/errors.ts'
-import { checkEquivocation, checkNext, type LogPosition } from '../../protocol/log.ts'
-import type { SignedRecord } from '../../protocol/record.ts'
+import { checkEquivocation, checkNext } from '../../protocol/log.ts'
+import type { LogPosition, SignedRecord } from '../../protocol/record.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
 
 const codeOf = (verdict: Verdict<unknown>): string => (verdict.ok ? 'ok' : verdict.code)

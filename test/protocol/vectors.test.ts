@@ -7,14 +7,16 @@ import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/cbor.ts'
 import { type Cid, parseCid } from '../../protocol/cid.ts'
 import { createTreeHasher, readTree } from '../../protocol/content-tree.ts'
+import { findDevice } from '../../protocol/delegation.ts'
+import type { Cut } from '../../protocol/device.ts'
 import { accept, expectOk, type Verdict } from '../../protocol/errors.ts'
 import { type FolderFile, folderCid } from '../../protocol/folder.ts'
 import { readHead } from '../../protocol/head.ts'
 import { readHeartbeat } from '../../protocol/heartbeat.ts'
-import { findDevice, readIdentity } from '../../protocol/identity.ts'
+import { readIdentity } from '../../protocol/identity.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
-import { checkEquivocation, checkNext, type LogPosition } from '../../protocol/log.ts'
-import { readRecord } from '../../protocol/record.ts'
+import { checkEquivocation, checkNext } from '../../protocol/log.ts'
+import { type LogPosition, readRecord } from '../../protocol/record.ts'
 import { parseReference } from '../../protocol/reference.ts'
 import { contentOf, makeVectors, type Vector } from '../vectors/generate.ts'
 
@@ -22,6 +24,11 @@ interface Speaker {
   readonly operations: readonly string[]
   readonly envelope: string
   readonly now: number
+}
+interface Place {
+  readonly log: LogPosition | null
+  readonly record: string
+  readonly cuts?: readonly Cut[]
 }
 interface Tree {
   readonly cid: string
@@ -41,8 +48,8 @@ const replays: Readonly<Record<string, (input: never) => Verdict<unknown>>> = {
   'identity.json': (operations: string[]) => readIdentity(operations.map(fromHex)),
   'delegation.json': ({ operations, record }: { operations: string[]; record: string }) =>
     findDevice(identityOf(operations), expectOk(readRecord(fromHex(record))).record),
-  'log.json': ({ log, record }: { log: LogPosition | null; record: string }) =>
-    checkNext(log, expectOk(readRecord(fromHex(record)))),
+  'log.json': ({ log, record, cuts = [] }: Place) =>
+    checkNext(log, expectOk(readRecord(fromHex(record))), cuts),
   'equivocation.json': ([first, second]: [string, string]) =>
     checkEquivocation(fromHex(first), fromHex(second)),
   'head.json': (hex: string) => map(readHead(fromHex(hex)), ({ head }) => head),

@@ -13,21 +13,24 @@ import { type CborMap, type CborValue, decode } from '../../protocol/cbor.ts'
 import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
 import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
+import type { Scope } from '../../protocol/device.ts'
 import { seal } from '../../protocol/envelope.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { folderCid } from '../../protocol/folder.ts'
 import { type Head, signHead } from '../../protocol/head.ts'
 import { type Heartbeat, signHeartbeat } from '../../protocol/heartbeat.ts'
 import {
+  commitmentOf,
   createGenesis,
   extendIdentity,
+  type Identity,
   keySetOf,
+  type NewOperation,
   readIdentity,
-  type Scope,
-  signDelegation,
+  signOperation,
 } from '../../protocol/identity.ts'
 import { LEAF_BYTES, MAX_DELEGATION_MS } from '../../protocol/limits.ts'
-import type { LogRecord, ModelFile, RecordBody, SignedRecord } from '../../protocol/record.ts'
+import type { LogPosition, LogRecord, ModelFile, RecordBody, SignedRecord } from '../../protocol/record.ts'
 import { signRecord } from '../../protocol/record.ts'
 import { sign } from '../../protocol/signature.ts'
 
@@ -55,9 +58,9 @@ const next = keySetOf(['next 1', 'next 2'].map(seedOf), 2)
 
 const genesis = createGenesis({ roots, threshold: 2, next, ts: NOW })
 const delegate = (scope: Scope, n: typeof genesis.identity, signers: readonly Uint8Array[]) =>
-  signDelegation(
+  signOperation(
     n,
-    { key: keyOf(seeds[scope]), scope, notBefore: NOW, notAfter: NOW + MAX_DELEGATION_MS, ts: NOW },
+    { op: 'delegate', key: keyOf(seeds[scope]), scope, notBefore: NOW, notAfter: NOW + MAX_DELEGATION_MS, ts: NOW },
     signers,
   )
 const delegatePublish = delegate('publish', genesis.identity, [root1, root2])
@@ -204,6 +207,35 @@ function forgedOperation(
   const signatures = signers.map((seed) => [publicKeyOf(seed), sign('identity', payload, seed)])
   return dagCbor.encode({ p: payload, s: signatures.sort(order) })
 }
+
+const lastOf = ({ id, record: { epoch, seq } }: SignedRecord): LogPosition => ({ epoch, seq, tip: id })
+const publishKey = keyOf(seeds.publish)
+const nextRoots = ['next 1', 'next 2'].map(seedOf)
+const third = keySetOf([seedOf('third')], 1)
+const after = (chain: Identity, operation: NewOperation, signers: readonly Uint8Array[] = roots) =>
+  signOperation(chain, operation, signers)
+const renewal = {
+  op: 'renew',
+  ts: NOW,
+  key: publishKey,
+  notAfter: NOW + 2 * MAX_DELEGATION_MS,
+  last: lastOf(profile),
+} as const satisfies NewOperation
+const revocation = { op: 'revoke', ts: NOW, key: publishKey, last: lastOf(profile), reason: 'stolen' } as const satisfies NewOperation
+const raise = { op: 'epoch', ts: NOW, key: publishKey, last: lastOf(profile) } as const satisfies NewOperation
+const healing = { op: 'heal', ts: NOW, key: publishKey, last: lastOf(tag) } as const satisfies NewOperation
+const rotation = { op: 'rotate', ts: NOW, ...next, next: commitmentOf(third) } as const satisfies NewOperation
+const renew = after(identity, renewal)
+const revoke = after(identity, revocation)
+const raised = after(identity, raise)
+const heal = after(identity, healing)
+const rotate = after(identity, rotation, [...roots, ...nextRoots])
+const identityOf = (...more: Uint8Array[]): Identity => expectOk(readIdentity([...operations, ...more]))
+/** The first record after the epoch was raised. */
+const restarted = record(
+  { kind: 'tag', body: { name: 'nuclei', tag: 'stable', target: model.id, replaces: [] } },
+  { epoch: 1, seq: 0, prev: profile.id, idv: 4 },
+)
 
 const head: Head = {
   publisher: identity.publisher,
@@ -375,6 +407,93 @@ function identityVectors(): Vector[] {
     bad('UNKNOWN_FIELD', 'a surplus field', genesis.envelope, second({ comment: 'hello' })),
     bad('UNKNOWN_VERSION', 'version 2', first({ v: 2 })),
     bad('UNKNOWN_VERSION', 'an operation that nobody knows', genesis.envelope, second({ op: 'anoint' })),
+    ...deviceOperationVectors(),
+    ...rotationVectors(),
+  ]
+}
+
+const chained = (...more: Uint8Array[]) => [...operations, ...more].map(toHex)
+
+function deviceOperationVectors(): Vector[] {
+  const good = (description: string, ...more: Uint8Array[]) =>
+    valid(description, chained(...more), identityOf(...more))
+  const bad = (code: string, description: string, ...more: Uint8Array[]) =>
+    invalid(code, description, chained(...more))
+  const wire = ({ epoch, seq, tip }: LogPosition) => ({ epoch, seq, tip: linkOf(tip) })
+  /** Another operation after one: its number and the one before are right. */
+  const then = (first: Uint8Array, second: Uint8Array, changes: Record<string, CborValue> = {}) => {
+    const { length, tip } = identityOf(first)
+    return forgedOperation(second, { n: length, prev: linkOf(tip), ...changes })
+  }
+  const oneAfter = (operation: Uint8Array, changes: Record<string, CborValue>) =>
+    forgedOperation(operation, changes)
+  const stranger = publicKeyOf(seedOf('stranger'))
+  return [
+    good('a renewal with a cut', renew),
+    good('a renewal of a key that has signed nothing', after(identity, { ...renewal, last: null })),
+    good('a revocation with a cut', revoke),
+    good('a revocation of all that the key signed', after(identity, { ...revocation, last: null })),
+    good('a raised epoch', raised),
+    good('an epoch raised twice at one record', raised, then(raised, raised)),
+    good('a healed fork', heal),
+    good('a renewal, then a revocation at the same record', renew, then(renew, revoke)),
+    good('a raised epoch, then a renewal at a record of the new one', raised, then(raised, renew, { last: wire(lastOf(restarted)) })),
+    bad('IDENTITY_INVALID', 'a renewal that adds nothing', oneAfter(renew, { notAfter: NOW + MAX_DELEGATION_MS })),
+    bad('IDENTITY_INVALID', 'a renewal by 400 days and 1 ms', oneAfter(renew, { notAfter: NOW + 2 * MAX_DELEGATION_MS + 1 })),
+    bad('KEY_NOT_DELEGATED', 'a renewal of a key of nobody', oneAfter(renew, { key: stranger })),
+    bad('KEY_NOT_DELEGATED', 'a revocation of a key of nobody', oneAfter(revoke, { key: stranger })),
+    bad('KEY_REVOKED', 'a renewal of a revoked key', revoke, then(revoke, renew)),
+    bad('KEY_REVOKED', 'a second revocation', revoke, then(revoke, revoke)),
+    bad('KEY_REVOKED', 'an epoch raised for a revoked key', revoke, then(revoke, raised)),
+    bad('IDENTITY_INVALID', 'a revoked key is delegated again', revoke, then(revoke, delegatePublish)),
+    bad('RECORD_INVALID', 'a reason that nobody knows', oneAfter(revoke, { reason: 'whim' })),
+    bad('IDENTITY_INVALID', 'a cut before the cut of a renewal', renew, then(renew, revoke, { last: wire(lastOf(model)) })),
+    bad('IDENTITY_INVALID', 'no cut after the cut of a renewal', renew, then(renew, revoke, { last: null })),
+    bad('IDENTITY_INVALID', 'a cut at another record of the position', heal, then(heal, revoke, { last: wire(lastOf(fork)) })),
+    bad('IDENTITY_INVALID', 'a cut at a record that an earlier one made void', raised, then(raised, heal)),
+    bad('IDENTITY_INVALID', 'a cut in an epoch that was not raised', oneAfter(revoke, { last: wire(lastOf(restarted)) })),
+    bad('RECORD_INVALID', 'a healed fork without the record that stands', oneAfter(heal, { last: null })),
+    bad('RECORD_INVALID', 'a cut without its record', oneAfter(revoke, { last: { epoch: 0, seq: 1 } })),
+    bad('CID_PROFILE', 'a cut at a file', oneAfter(revoke, { last: { epoch: 0, seq: 1, tip: linkOf(cardFile.cid) } })),
+    bad('UNKNOWN_FIELD', 'a renewal with a surplus field', oneAfter(renew, { scope: 'publish' })),
+    bad('UNKNOWN_FIELD', 'a raised epoch that names its number', oneAfter(raised, { epoch: 2 })),
+    bad('THRESHOLD_NOT_MET', 'a revocation by one root of two', forgedOperation(revoke, {}, [root1])),
+    bad('IDENTITY_INVALID', 'a revocation signed by the device itself', forgedOperation(revoke, {}, [...roots, seeds.publish])),
+    bad('SIG_INVALID', 'a revocation with a flipped bit in a signature', flipped(revoke, -64)),
+  ]
+}
+
+function rotationVectors(): Vector[] {
+  const bad = (code: string, description: string, ...more: Uint8Array[]) =>
+    invalid(code, description, chained(...more))
+  const forgedRotation = (changes: Record<string, CborValue>, signers = [...roots, ...nextRoots]) =>
+    forgedOperation(rotate, changes, signers)
+  const rotated = identityOf(rotate)
+  const again = signOperation(
+    rotated,
+    { op: 'rotate', ts: NOW, ...third, next: commitmentOf(keySetOf(roots, 3)) },
+    [...nextRoots, seedOf('third')],
+  )
+  const thief = seedOf('thief')
+  const stolen = signOperation(rotated, { ...revocation, ts: NOW }, nextRoots)
+  return [
+    valid('a rotation', chained(rotate), rotated),
+    valid('two rotations', chained(rotate, again), identityOf(rotate, again)),
+    valid('a revocation by the rotated roots', chained(rotate, stolen), identityOf(rotate, stolen)),
+    bad('PREROTATION', 'a rotation to keys that were not committed to', forgedRotation({ keys: [publicKeyOf(thief)], threshold: 1 }, [...roots, thief])),
+    bad('PREROTATION', 'a rotation to another threshold', forgedRotation({ threshold: 1 })),
+    bad('PREROTATION', 'a rotation to the keys in force', forgedRotation({ keys: identity.roots.map(fromHex) }, roots)),
+    bad('PREROTATION', 'the first rotation once more', rotate, forgedRotation({ n: 4, prev: linkOf(rotated.tip) }, nextRoots)),
+    bad('THRESHOLD_NOT_MET', 'a rotation that the old roots did not sign', forgedRotation({}, nextRoots)),
+    bad('THRESHOLD_NOT_MET', 'a rotation that too few of the old roots signed', forgedRotation({}, [root1, ...nextRoots])),
+    bad('THRESHOLD_NOT_MET', 'a rotation that the new roots did not sign', forgedRotation({}, roots)),
+    bad('THRESHOLD_NOT_MET', 'a rotation that too few of the new roots signed', forgedRotation({}, [...roots, nextRoots[0] as Uint8Array])),
+    bad('IDENTITY_INVALID', 'a rotation signed by a stranger too', forgedRotation({}, [...roots, ...nextRoots, thief])),
+    bad('THRESHOLD', 'a rotation to a threshold above the number of keys', forgedRotation({ threshold: 3 })),
+    bad('THRESHOLD', 'a rotation to no keys', forgedRotation({ keys: [], threshold: 0 })),
+    bad('IDENTITY_INVALID', 'the roots of before the rotation', rotate, forgedOperation(revoke, { n: 4, prev: linkOf(rotated.tip) })),
+    bad('UNKNOWN_FIELD', 'a rotation with a surplus field', forgedRotation({ comment: 'hello' })),
+    bad('SIG_INVALID', 'a rotation with a flipped bit in a signature', flipped(rotate, -64)),
   ]
 }
 
@@ -393,12 +512,35 @@ function delegationVectors(): Vector[] {
     by('KEY_EXPIRED', 'dated after the delegation', forged(tag.envelope, { ts: NOW + MAX_DELEGATION_MS + 1 })),
     by('SCOPE', 'a tag by a serve key', forged(tag.envelope, served, 'record', seeds.serve)),
     by('SCOPE', 'an erasure by a publish key', forgedBody(withdraw, { verb: 'erase' })),
+    ...cutVectors(),
+  ]
+}
+
+function cutVectors(): Vector[] {
+  const good = (description: string, operation: Uint8Array, envelope: Uint8Array) =>
+    valid(description, { operations: chained(operation), record: toHex(envelope) }, identityOf(operation).devices[0])
+  const by = (code: string, description: string, operation: Uint8Array, envelope: Uint8Array) =>
+    invalid(code, description, { operations: chained(operation), record: toHex(envelope) })
+  const late = NOW + MAX_DELEGATION_MS + 1
+  return [
+    good('the last record before a revocation', revoke, profile.envelope),
+    good('a record of the time that a renewal added', renew, forged(tag.envelope, { ts: late })),
+    good('a record up to a cut, whatever its date', revoke, forged(profile.envelope, { ts: late })),
+    good('the last record before a raised epoch', raised, profile.envelope),
+    good('the first record of a raised epoch', raised, restarted.envelope),
+    good('the record that a healed log goes on from', heal, tag.envelope),
+    by('KEY_REVOKED', 'a record after the cut of a revocation', revoke, tag.envelope),
+    by('KEY_REVOKED', 'the first record of a key of which none is good', after(identity, { ...revocation, last: null }), model.envelope),
+    by('SEQ', 'a record of the epoch before, after the cut', raised, tag.envelope),
+    by('SEQ', 'a record of the branch that a healed log left', heal, withdraw.envelope),
+    by('SEQ', 'an epoch that the root has not raised', raised, forged(restarted.envelope, { epoch: 2 })),
+    by('KEY_EXPIRED', 'a record after a cut, of after the delegation', raised, forged(restarted.envelope, { ts: late })),
   ]
 }
 
 function logVectors(): Vector[] {
   const position = (signed: SignedRecord | null) =>
-    signed === null ? null : { epoch: 0, seq: signed.record.seq, tip: signed.id }
+    signed === null ? null : lastOf(signed)
   const at = (log: SignedRecord | null, envelope: Uint8Array) => ({
     log: position(log),
     record: toHex(envelope),
@@ -412,6 +554,30 @@ function logVectors(): Vector[] {
     invalid('SEQ', 'an epoch that nobody raised', at(null, forged(model.envelope, { epoch: 1 }))),
     invalid('PREV_UNKNOWN', 'another record before it', at(fork, withdraw.envelope)),
     invalid('EQUIVOCATION', 'another record at the position', at(tag, fork.envelope)),
+    ...epochVectors(),
+  ]
+}
+
+function epochVectors(): Vector[] {
+  const at = (operation: Uint8Array, log: SignedRecord | null, envelope: Uint8Array) => ({
+    log: log === null ? null : lastOf(log),
+    record: toHex(envelope),
+    cuts: identityOf(operation).devices[0]?.cuts,
+  })
+  const empty = after(identity, { ...raise, last: null })
+  const first = forged(restarted.envelope, { prev: null })
+  return [
+    valid('the first record of a raised epoch', at(raised, profile, restarted.envelope), true),
+    valid('the second record of a raised epoch', at(raised, restarted, forged(tag.envelope, { epoch: 1, seq: 1, prev: linkOf(restarted.id) })), true),
+    valid('the first record of an epoch after which nothing was good', at(empty, null, first), true),
+    valid('the next record after a renewal', at(renew, profile, tag.envelope), true),
+    invalid('GAP', 'a raised epoch where records before its cut are missing', at(raised, model, restarted.envelope)),
+    invalid('GAP', 'the first record of a raised epoch is missing', at(raised, profile, forged(restarted.envelope, { seq: 1 }))),
+    invalid('PREV_UNKNOWN', 'a raised epoch that begins after another record', at(raised, profile, forged(restarted.envelope, { prev: linkOf(model.id) }))),
+    invalid('PREV_UNKNOWN', 'a raised epoch that begins after nothing', at(raised, profile, first)),
+    invalid('SEQ', 'another record than the one that the root named', at(heal, profile, fork.envelope)),
+    invalid('SEQ', 'an epoch beyond the raised one', at(raised, profile, forged(restarted.envelope, { epoch: 2 }))),
+    invalid('EQUIVOCATION', 'another first record of a raised epoch', at(raised, restarted, forged(restarted.envelope, { ts: NOW + 1 }))),
   ]
 }
 
