@@ -40,16 +40,20 @@ export function whyUnsupported(model: ModelRow): Failure | null {
   return null
 }
 
-/** The rule of trust or withdrawal against running it, here or for this node elsewhere. */
+/** The rule of trust, the withdrawal or the fork against running it, here or for this node elsewhere. */
 export function whyForbidden(registry: Registry, model: ModelRow): Failure | null {
   if (model.withdrawn === 'recall' || model.withdrawn === 'erase') {
     return refuse('RECALLED', 'the publisher took the model back')
   }
   if (registry.isContested(model.record)) {
-    return refuse('CONTESTED', 'its log has forked: two records were signed at one position', {
-      field: model.publisher,
-      hint: 'use an earlier version, or ask the publisher to heal the log',
-    })
+    return refuse(
+      'CONTESTED',
+      'its log or publisher has forked: two statements were signed at one place',
+      {
+        field: model.publisher,
+        hint: 'use an earlier version, or ask the publisher to heal the fork',
+      },
+    )
   }
   if (!registry.trust.may(model.publisher, 'run')) {
     return refuse('TRUST', 'no rule lets models of that publisher run', {

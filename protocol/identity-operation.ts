@@ -2,8 +2,9 @@
  * Operations of identities: their fields, and the envelope that carries the signatures of several
  * root keys. docs/protocol.md, "Identities". What an operation does stands in identity.ts.
  */
-import { compareBytes, fromHex, toHex } from './bytes.ts'
+import { compareBytes, equalBytes, fromHex, toHex } from './bytes.ts'
 import { type CborMap, decode, encode } from './cbor.ts'
+import { type Cid, cidOf } from './cid.ts'
 import { publicKeyOf } from './crypto.ts'
 import { accept, refuse, type Verdict } from './errors.ts'
 import { MAX_IDENTITY_OP_BYTES, MAX_IDENTITY_OPS, MAX_ROOT_KEYS, MAX_SEQ } from './limits.ts'
@@ -99,6 +100,19 @@ export function openOperation(envelope: Uint8Array): Verdict<{
   }
   const fields = decodePayload('identity', payload, MAX_IDENTITY_OP_BYTES)
   return fields.ok ? accept({ payload, signatures, fields: fields.value }) : fields
+}
+
+/** Content id of an operation's payload; null where it is not an operation. */
+export function operationId(envelope: Uint8Array): Cid | null {
+  const opened = openOperation(envelope)
+  return opened.ok ? cidOf('dag-cbor', opened.value.payload) : null
+}
+
+/** Whether two operations have one payload; their signatures may differ. */
+export function isSameOperation(first: Uint8Array, second: Uint8Array): boolean {
+  if (equalBytes(first, second)) return true
+  const id = operationId(first)
+  return id !== null && id === operationId(second)
 }
 
 /**

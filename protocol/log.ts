@@ -91,6 +91,12 @@ export function checkNext(
       })
 }
 
+/** Whose log forked, and where. */
+export interface Fork extends Position {
+  readonly publisher: Cid
+  readonly key: string
+}
+
 /**
  * Whether two envelopes prove that a key signed two records at one position. The bodies may be
  * anything: to sign twice is the offence.
@@ -98,10 +104,7 @@ export function checkNext(
  * @returns whose log forked, and where. Fails with EQUIVOCATION where they prove nothing, and like
  * `readHeader` of record.ts.
  */
-export function checkEquivocation(
-  first: Uint8Array,
-  second: Uint8Array,
-): Verdict<Position & { readonly publisher: Cid; readonly key: string }> {
+export function checkEquivocation(first: Uint8Array, second: Uint8Array): Verdict<Fork> {
   const a = readHeader(first)
   if (!a.ok) return a
   const b = readHeader(second)

@@ -8,6 +8,7 @@
  */
 import type { Cid } from './cid.ts'
 import type { Code, Failure, Verdict } from './errors.ts'
+import { operationId } from './identity-operation.ts'
 import { MAX_SYNC_ITEMS, MAX_SYNC_RECORDS } from './limits.ts'
 import { checkEquivocation } from './log.ts'
 import {
@@ -244,13 +245,11 @@ function* pullIdentity(
   own: SyncItem | undefined,
 ): Step<void> {
   const { publisher } = theirs
-  if (own !== undefined && theirs.seq < own.seq) {
-    outcome.behind = true
-    return
-  }
-  if (own !== undefined && theirs.seq === own.seq && theirs.tip === own.tip) return
-  // Equal length and another tip: a second branch, which only the whole chain can show.
-  const from = own === undefined || theirs.seq === own.seq ? 0 : own.seq
+  if (own !== undefined && theirs.seq < own.seq) outcome.behind = true
+  const [ours] = source.identityOps(publisher, theirs.seq - 1, 1)
+  if (ours !== undefined && operationId(ours) === theirs.tip) return
+  // Where ours is another one, theirs is a second branch, which only the whole chain can show.
+  const from = own === undefined || ours !== undefined ? 0 : own.seq
   yield* pullChain(outcome, source, publisher, from)
 }
 
@@ -270,8 +269,18 @@ function* pullChain(
       operations,
       from,
     })
+    const code = ok ? null : outcome.refused.at(-1)?.code
+    if (code === 'PREV_UNKNOWN' && from === first && first > 0) {
+      // They follow another branch: it parts from ours before the end of ours.
+      outcome.refused.pop()
+      from = 0
+      continue
+    }
     from += operations.length
-    if (!ok || !page.more || (source.chain(publisher)?.length ?? 0) < from) return
+    if (!page.more) return
+    // The branch that is not followed here may win with its next page.
+    if (code === 'CONTESTED') continue
+    if (!ok || (source.chain(publisher)?.length ?? 0) < from) return
   }
 }
 

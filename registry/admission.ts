@@ -8,17 +8,19 @@
  */
 import type { Cid } from '../protocol/cid.ts'
 import { findDevice } from '../protocol/delegation.ts'
-import { deviceOf } from '../protocol/device.ts'
+import { checkPosition, type Device, deviceOf, isSettled } from '../protocol/device.ts'
 import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
 import { type Head, readHead } from '../protocol/head.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
-import { checkEquivocation, checkNext } from '../protocol/log.ts'
-import { type Position, peekRecord, readRecord, type SignedRecord } from '../protocol/record.ts'
+import { checkEquivocation, checkNext, type Fork } from '../protocol/log.ts'
+import { comparePositions, peekRecord, readRecord, type SignedRecord } from '../protocol/record.ts'
 import { indexCard } from './card-index.ts'
-import type { Catalogue, LogRow, ProfileRow, RecordIndex } from './catalogue.ts'
+import type { Catalogue, ProfileRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
+import { contested, isForked } from './fork.ts'
 import type { Identities } from './identities.ts'
 import { profileOf } from './profile.ts'
+import { retractBranch } from './retraction.ts'
 import type { TrustPolicy } from './trust.ts'
 
 /** Most records of one publisher that are taken in on one day; withdrawals are not counted. */
@@ -67,7 +69,7 @@ export class Admission {
    * Takes in the next record of a log.
    *
    * Fails with TRUST, GAP (records or identity operations before it are missing), KEY_NOT_DELEGATED,
-   * KEY_EXPIRED, SCOPE, HELD (dated ahead of the clock: offer it again later), QUOTA, CONTESTED,
+   * KEY_REVOKED, KEY_EXPIRED, SCOPE, HELD (dated ahead of the clock: offer it again later), QUOTA, CONTESTED,
    * EQUIVOCATION (the proof is kept), PREV_UNKNOWN, SEQ, and like `readRecord` and `indexCard`.
    *
    * @param card the card's bytes of a model record; null where it has none or the card is here
@@ -80,6 +82,9 @@ export class Admission {
     if (!this.#policy().may(publisher, 'list')) return untrusted(publisher)
     const known = this.#device(publisher, key)
     if (!known.ok) return known
+    const device = known.value
+    const placed = checkPosition(device, peeked.value)
+    if (!placed.ok) return placed
     const log = this.#catalogue.log(publisher, key)
     if (isForked(log, peeked.value)) return contested(publisher, key)
 
@@ -90,8 +95,8 @@ export class Admission {
     if (!delegated.ok) return delegated
     const quota = this.#quota(signed)
     if (!quota.ok) return quota
-    const next = checkNext(log, signed)
-    if (!next.ok) return next.code === 'EQUIVOCATION' ? this.#keepProof(signed, next) : next
+    const next = checkNext(log, signed, device.cuts)
+    if (!next.ok) return next.code === 'EQUIVOCATION' ? this.#keepProof(signed, device, next) : next
     const index = this.#index(signed, card)
     if (!index.ok) return index
 
@@ -127,7 +132,8 @@ export class Admission {
   /**
    * Takes in a head. What an older one says is ignored: positions that were seen never fall.
    *
-   * Fails with GAP without the identity, KEY_NOT_DELEGATED, CONTESTED, HELD, and like `readHead`.
+   * Fails with GAP without the identity, KEY_NOT_DELEGATED, KEY_REVOKED or SEQ (beyond a cut),
+   * CONTESTED, HELD, and like `readHead`.
    */
   head(envelope: Uint8Array): Verdict<AdmittedHead> {
     const read = readHead(envelope)
@@ -136,6 +142,8 @@ export class Admission {
     const { publisher, key, issued } = head
     const known = this.#device(publisher, key)
     if (!known.ok) return known
+    const placed = checkPosition(known.value, head)
+    if (!placed.ok) return placed
     const due = this.#due(issued, 'issued')
     if (!due.ok) return due
 
@@ -144,14 +152,14 @@ export class Admission {
     const isNew = !newest?.ok || compareHeads(head, newest.value.head) > 0
     if (isNew) this.#catalogue.putHead(publisher, key, envelope, issued)
     const log = this.#catalogue.log(publisher, key)
-    const ahead = log === null ? 1 : head.epoch - log.epoch || head.seq - log.seq
+    const ahead = log === null ? 1 : comparePositions(head, log)
     // At an equal position another tip is news too: the record there proves a fork.
     return accept({ head, ahead: ahead > 0 || (ahead === 0 && head.tip !== log?.tip), isNew })
   }
 
   /**
    * Takes in the proof that a log forked. What was signed before the fork stays and may follow;
-   * nothing else does.
+   * nothing else does. Where the root has settled the fork, the proof is evidence and no more.
    *
    * Fails with TRUST, GAP without the identity, KEY_NOT_DELEGATED, and like `checkEquivocation`.
    */
@@ -162,12 +170,12 @@ export class Admission {
     if (!this.#policy().may(publisher, 'list')) return untrusted(publisher)
     const known = this.#device(publisher, key)
     if (!known.ok) return known
-    this.#catalogue.putProof(publisher, key, first, second)
+    this.#put(known.value, proven.value, [first, second])
     return accept({ publisher })
   }
 
   /** Whether that publisher ever delegated that key; cheap, before any signature. */
-  #device(publisher: Cid, key: string): Verdict<unknown> {
+  #device(publisher: Cid, key: string): Verdict<Device> {
     const identity = this.#identities.get(publisher)
     if (identity === null) {
       return refuse('GAP', 'the identity of the publisher is missing here', { got: publisher })
@@ -215,42 +223,35 @@ export class Admission {
   }
 
   /** Two records at one position: the proof is kept, and the log ends before them. */
-  #keepProof(signed: SignedRecord, failure: Failure): Failure {
+  #keepProof(signed: SignedRecord, device: Device, failure: Failure): Failure {
     const { publisher, key } = signed.record
     const ours = this.#catalogue.recordAt(publisher, key, signed.record)
     if (ours === null) return failure
     const proof = checkEquivocation(ours, signed.envelope)
     if (!proof.ok) return proof
-    this.#catalogue.putProof(publisher, key, ours, signed.envelope)
-    return { ...failure, hint: 'the proof is kept; nothing more of this log is taken in' }
+    this.#put(device, proof.value, [ours, signed.envelope])
+    return { ...failure, hint: 'the proof is kept; the log ends here until its root settles it' }
+  }
+
+  /** Keeps the proof of a fork; one that the root has settled is evidence only. */
+  #put(device: Device, fork: Fork, proof: readonly [Uint8Array, Uint8Array]): void {
+    const { publisher, key } = fork
+    if (!isSettled(device, fork)) {
+      this.#catalogue.putProof(publisher, key, ...proof)
+      return
+    }
+    this.#catalogue.putEvidence(publisher, key, proof)
+    const log = this.#catalogue.log(publisher, key)
+    // Ours may be the branch that the root has left.
+    if (log !== null) retractBranch(this.#catalogue, log, device)
   }
 }
 
-/** Where a log forked, or null. */
-export function forkOf(log: LogRow | null): Position | null {
-  if (!log?.proof) return null
-  const peeked = peekRecord(log.proof[0])
-  return peeked.ok ? { epoch: peeked.value.epoch, seq: peeked.value.seq } : null
-}
-
-/** Whether a place in a log is at its fork or after it. */
-export function isForked(log: LogRow | null, { epoch, seq }: Position): boolean {
-  const fork = forkOf(log)
-  return fork !== null && (epoch > fork.epoch || (epoch === fork.epoch && seq >= fork.seq))
-}
-
 /** Position first, then date: a clock that was set back must not hide a record. */
-const compareHeads = (a: Head, b: Head): number =>
-  a.epoch - b.epoch || a.seq - b.seq || a.issued - b.issued
+const compareHeads = (a: Head, b: Head): number => comparePositions(a, b) || a.issued - b.issued
 
 const untrusted = (publisher: Cid): Failure =>
   refuse('TRUST', 'no rule lets records of this publisher in', {
     got: publisher,
     hint: `to list its models: zoarium trust add ${publisher} list`,
-  })
-
-const contested = (publisher: Cid, key: string | null): Failure =>
-  refuse('CONTESTED', `the ${key === null ? 'identity' : 'log'} has forked`, {
-    got: key ?? publisher,
-    hint: 'nothing new of it is taken in until the institution heals it',
   })

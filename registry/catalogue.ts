@@ -40,6 +40,13 @@ export interface HeadRow {
   readonly issued: number
 }
 
+/** The branch of a forked identity chain that is not followed here. */
+export interface RivalBranch {
+  /** Number of its first operation; those before it are common. */
+  readonly from: number
+  readonly operations: readonly Uint8Array[]
+}
+
 /** A model record as the catalogue lists it. */
 export interface ModelRow {
   readonly record: Cid
@@ -169,6 +176,11 @@ export interface Catalogue {
   putIdentityOp(publisher: Cid, n: number, envelope: Uint8Array): void
   /** Operations from number `from`, ascending. */
   identityOps(publisher: Cid, from?: number): readonly Uint8Array[]
+  /** Removes the operations from number `from` on. */
+  dropIdentityOps(publisher: Cid, from: number): void
+  /** Keeps the other branch of a chain; one a publisher. */
+  putRival(publisher: Cid, branch: RivalBranch): void
+  rival(publisher: Cid): RivalBranch | null
   /** All publishers with a chain, in the order of their coming. */
   publishers(): readonly Cid[]
   /** Removes a stranger, one without records: its chain, profile and heads. */
@@ -197,9 +209,24 @@ export interface Catalogue {
   putHead(publisher: Cid, key: KeyId, envelope: Uint8Array, issued: number): void
   /** By key. */
   heads(publisher: Cid): readonly HeadRow[]
-  /** Keeps the proof that a log forked; the first one stays. */
+  /** Keeps the proof that a log forked; the first one stays until it is settled. */
   putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void
   card(cid: Cid): Uint8Array | null
+
+  // Evidence
+  /**
+   * Takes back the records of a log after a position (null: all) with what was derived from them,
+   * and the log's head, as if they had never come; the records stay as evidence. A log without
+   * records goes.
+   */
+  retract(publisher: Cid, key: KeyId, after: Position | null): void
+  /** The fork of a log is settled: its proof stays as evidence. */
+  settle(publisher: Cid, key: KeyId): void
+  /** Keeps envelopes of a device key that count for nothing; each once. */
+  putEvidence(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void
+  /** In the order of their coming. */
+  evidence(publisher: Cid): readonly Uint8Array[]
+  dropEvidence(publisher: Cid, envelope: Uint8Array): void
 
   // Profiles
   /** Keeps a profile; of those that none replaces, the greatest record id stands. */

@@ -1,7 +1,12 @@
 /** The catalogue in memory: the twin of the one on disk, for tests. Small before fast. */
-import { compareText } from '../protocol/bytes.ts'
+import { compareText, equalBytes } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
-import type { Position, RecordKind, SignedRecord } from '../protocol/record.ts'
+import {
+  comparePositions,
+  type Position,
+  type RecordKind,
+  type SignedRecord,
+} from '../protocol/record.ts'
 import {
   type Catalogue,
   type HeadRow,
@@ -13,6 +18,7 @@ import {
   type PeerRow,
   type ProfileRow,
   type RecordIndex,
+  type RivalBranch,
   type TagRow,
   type TokenRow,
   WITHDRAWALS,
@@ -42,6 +48,11 @@ interface Tag {
   readonly target: Cid
 }
 
+interface Evidence {
+  readonly key: KeyId
+  readonly envelope: Uint8Array
+}
+
 /** Every value is replaced, never changed, so that a copy of the maps is a snapshot. */
 const emptyState = () => ({
   operations: new Map<Cid, readonly Uint8Array[]>(),
@@ -51,10 +62,12 @@ const emptyState = () => ({
   cards: new Map<Cid, Uint8Array>(),
   profiles: new Map<Cid, ProfileRow>(),
   tags: new Map<Cid, Tag>(),
-  /** `publisher record` of what was replaced. */
-  replaced: new Map<string, true>(),
-  /** By `publisher target`. */
-  withdrawals: new Map<string, Withdrawal>(),
+  /** By the record that replaces them: `publisher record` of what it replaces. */
+  replaced: new Map<Cid, readonly string[]>(),
+  /** By their own record; of `publisher target`. */
+  withdrawals: new Map<Cid, { readonly place: string; readonly verb: Withdrawal }>(),
+  rivals: new Map<Cid, RivalBranch>(),
+  evidence: new Map<Cid, readonly Evidence[]>(),
   models: new Map<Cid, Model>(),
   trees: new Map<Cid, readonly Uint8Array[]>(),
   peers: new Map<string, PeerRow>(),
@@ -92,13 +105,27 @@ export class MemoryCatalogue implements Catalogue {
     return (this.#state.operations.get(publisher) ?? []).slice(from)
   }
 
+  dropIdentityOps(publisher: Cid, from: number): void {
+    this.#state.operations.set(publisher, this.identityOps(publisher).slice(0, from))
+  }
+
+  putRival(publisher: Cid, branch: RivalBranch): void {
+    this.#state.rivals.set(publisher, branch)
+  }
+
+  rival(publisher: Cid): RivalBranch | null {
+    return this.#state.rivals.get(publisher) ?? null
+  }
+
   publishers(): readonly Cid[] {
     return [...this.#state.operations.keys()]
   }
 
   dropPublisher(publisher: Cid): void {
-    const { operations, heads, profiles } = this.#state
+    const { operations, heads, profiles, rivals, evidence } = this.#state
     operations.delete(publisher)
+    rivals.delete(publisher)
+    evidence.delete(publisher)
     for (const [id, row] of heads) if (row.publisher === publisher) heads.delete(id)
     for (const [id, row] of profiles) if (row.publisher === publisher) profiles.delete(id)
   }
@@ -127,15 +154,14 @@ export class MemoryCatalogue implements Catalogue {
       if (index.card !== undefined) this.#state.cards.set(card, index.card.slice())
       const names = { publisher, name, version, root, card }
       const row = { record: id, ...names, ts, description, files, aliases, tested, unreadable }
-      this.#state.models.set(id, { row, n: this.#state.models.size, time, epoch, seq })
+      this.#state.models.set(id, { row, n: this.#nextNumber(), time, epoch, seq })
     } else if (record.kind === 'withdraw') {
-      const place = `${publisher} ${record.body.target}`
-      const there = this.#state.withdrawals.get(place)
-      this.#state.withdrawals.set(place, stronger(there, record.body.verb))
+      const { target, verb } = record.body
+      this.#state.withdrawals.set(id, { place: `${publisher} ${target}`, verb })
     } else if (record.kind === 'tag') {
       const { name, tag, target, replaces } = record.body
       this.#state.tags.set(id, { record: id, publisher, name, tag, target })
-      this.#replace(publisher, replaces)
+      this.#replace(publisher, id, replaces)
     } else if (record.kind === 'profile') {
       this.putProfile(profileOf(id, signed.envelope, publisher, record.body))
     }
@@ -204,9 +230,68 @@ export class MemoryCatalogue implements Catalogue {
     return this.#state.cards.get(cid) ?? null
   }
 
+  retract(publisher: Cid, key: KeyId, after: Position | null): void {
+    const place = `${publisher} ${key}`
+    const { logs, heads, records } = this.#state
+    heads.delete(place)
+    const log = logs.get(place)
+    if (log === undefined) return
+    const all = this.#recordsOf(publisher, key)
+    const left = all.filter(({ record }) => after !== null && comparePositions(record, after) <= 0)
+    const gone = all.slice(left.length)
+    this.putEvidence(
+      publisher,
+      key,
+      gone.map(({ envelope }) => envelope),
+    )
+    const { models, tags, profiles, replaced, withdrawals } = this.#state
+    for (const { id } of gone) {
+      for (const map of [records, models, tags, profiles, replaced, withdrawals]) map.delete(id)
+    }
+    const newest = left.at(-1)
+    if (newest === undefined) {
+      this.settle(publisher, key)
+      logs.delete(place)
+      return
+    }
+    const { epoch, seq } = newest.record
+    const time = Math.max(...left.map(({ record }) => record.ts))
+    const ids = left.map(({ id }) => id)
+    logs.set(place, { ...log, epoch, seq, tip: newest.id, time, records: ids })
+  }
+
+  settle(publisher: Cid, key: KeyId): void {
+    const place = `${publisher} ${key}`
+    const log = this.#state.logs.get(place)
+    if (!log?.proof) return
+    this.putEvidence(publisher, key, log.proof)
+    this.#state.logs.set(place, { ...log, proof: null })
+  }
+
+  putEvidence(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void {
+    let kept = this.#state.evidence.get(publisher) ?? []
+    for (const envelope of envelopes) {
+      const isHere = kept.some((each) => each.key === key && equalBytes(each.envelope, envelope))
+      if (!isHere) kept = [...kept, { key, envelope: envelope.slice() }]
+    }
+    this.#state.evidence.set(publisher, kept)
+  }
+
+  evidence(publisher: Cid): readonly Uint8Array[] {
+    return (this.#state.evidence.get(publisher) ?? []).map(({ envelope }) => envelope)
+  }
+
+  dropEvidence(publisher: Cid, envelope: Uint8Array): void {
+    const kept = this.#state.evidence.get(publisher) ?? []
+    this.#state.evidence.set(
+      publisher,
+      kept.filter((each) => !equalBytes(each.envelope, envelope)),
+    )
+  }
+
   putProfile(profile: ProfileRow): void {
     this.#state.profiles.set(profile.record, profile)
-    this.#replace(profile.publisher, profile.replaces)
+    this.#replace(profile.publisher, profile.record, profile.replaces)
   }
 
   profile(publisher: Cid): ProfileRow | null {
@@ -351,16 +436,27 @@ export class MemoryCatalogue implements Catalogue {
     return (log?.records ?? []).flatMap((id) => this.#state.records.get(id) ?? [])
   }
 
-  #replace(publisher: Cid, records: readonly Cid[]): void {
-    for (const record of records) this.#state.replaced.set(`${publisher} ${record}`, true)
+  #nextNumber(): number {
+    return Math.max(-1, ...[...this.#state.models.values()].map(({ n }) => n)) + 1
+  }
+
+  #replace(publisher: Cid, replacement: Cid, records: readonly Cid[]): void {
+    this.#state.replaced.set(
+      replacement,
+      records.map((record) => `${publisher} ${record}`),
+    )
   }
 
   #isReplaced(row: { publisher: Cid; record: Cid }): boolean {
-    return this.#state.replaced.has(`${row.publisher} ${row.record}`)
+    const place = `${row.publisher} ${row.record}`
+    return [...this.#state.replaced.values()].some((places) => places.includes(place))
   }
 
   #withWithdrawal({ row }: Model): ModelRow {
-    const withdrawn = this.#state.withdrawals.get(`${row.publisher} ${row.record}`) ?? null
+    const place = `${row.publisher} ${row.record}`
+    const withdrawn = [...this.#state.withdrawals.values()]
+      .filter((each) => each.place === place)
+      .reduce<Withdrawal | null>((before, { verb }) => stronger(before, verb), null)
     return { ...row, withdrawn }
   }
 
@@ -397,8 +493,8 @@ interface Place {
   readonly row: number
 }
 
-const stronger = (a: Withdrawal | undefined, b: Withdrawal): Withdrawal =>
-  a !== undefined && WITHDRAWALS.indexOf(a) > WITHDRAWALS.indexOf(b) ? a : b
+const stronger = (a: Withdrawal | null, b: Withdrawal): Withdrawal =>
+  a !== null && WITHDRAWALS.indexOf(a) > WITHDRAWALS.indexOf(b) ? a : b
 
 const greatest = <T extends { readonly record: Cid }>(rows: readonly T[]): T | null =>
   rows.reduce<T | null>((best, row) => (best && best.record > row.record ? best : row), null)

@@ -1,11 +1,17 @@
 /** This node's own logs: the only place where records and heads are signed. */
 import { findDevice } from '../protocol/delegation.ts'
-import type { Scope } from '../protocol/device.ts'
+import { type Cut, deviceOf, type Scope } from '../protocol/device.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
 import { readHead, signHead } from '../protocol/head.ts'
 import { HEAD_LIFE_MS } from '../protocol/limits.ts'
-import { type RecordBody, type SignedRecord, signRecord } from '../protocol/record.ts'
-import type { Catalogue, KeyId, RecordIndex } from './catalogue.ts'
+import { nextPlace } from '../protocol/log.ts'
+import {
+  comparePositions,
+  type RecordBody,
+  type SignedRecord,
+  signRecord,
+} from '../protocol/record.ts'
+import type { Catalogue, KeyId, LogRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { failpoint } from './failpoint.ts'
 import type { Identities } from './identities.ts'
@@ -44,7 +50,7 @@ export class OwnLog {
    * interruptible: nothing else of this process runs before the record is durable.
    *
    * @param also further writes, in the same transaction
-   * @throws ZoariumError SELF_UNSURE, CONTESTED, SCOPE, KEY_EXPIRED, DISK_FULL, STORE, or what the
+   * @throws ZoariumError SELF_UNSURE, CONTESTED, SCOPE, KEY_REVOKED, KEY_EXPIRED, DISK_FULL, STORE, or what the
    * record's own rules say; nothing is signed then
    */
   append(
@@ -56,14 +62,13 @@ export class OwnLog {
     const identity = this.#identities.get(publisher)
     if (identity === null) throw new TypeError('the own identity is in the catalogue')
     const { key, seed } = this.#signer.device(scopeOf(statement.kind))
+    const { cuts } = expectOk(deviceOf(identity, key))
     const log = this.#catalogue.log(publisher, key)
-    if (log?.proof) throw forked()
-    this.#signer.requireSure(this.#catalogue, key)
+    if (log?.proof || this.#identities.isContested(publisher)) throw forked()
+    requireNamed(log, cuts)
+    const place = nextPlace(log, cuts)
+    this.#signer.requireSure(this.#catalogue, key, place)
 
-    const place =
-      log === null
-        ? { epoch: 0, seq: 0, prev: null }
-        : { epoch: log.epoch, seq: log.seq + 1, prev: log.tip }
     const base = { publisher, key, ...place, idv: identity.length, ts: this.#clock.now() }
     const signed = signRecord({ ...base, ...statement }, seed)
     // What other nodes would refuse is never kept.
@@ -113,10 +118,21 @@ export class OwnLog {
   }
 }
 
+/** Whether the record that the root named last is here. @throws ZoariumError SELF_UNSURE */
+function requireNamed(log: LogRow | null, cuts: readonly Cut[]): void {
+  const named = cuts.at(-1)?.last ?? null
+  if (named === null || (log !== null && comparePositions(log, named) >= 0)) return
+  throw new ZoariumError('SELF_UNSURE', 'records up to the one that the root named are missing', {
+    limit: `${named.epoch}.${named.seq} ${named.tip}`,
+    got: log === null ? 'none' : `${log.epoch}.${log.seq} ${log.tip}`,
+    hint: 'connect to a node that holds your records and wait for the next synchronisation',
+  })
+}
+
 const forked = (): ZoariumError =>
   new ZoariumError(
     'CONTESTED',
-    'your own log has forked: two records were signed at one position',
+    'your own log or identity has forked: two statements were signed at one place',
     {
       hint: 'the key was used on two machines, or an old backup was restored; the root has to heal it',
     },

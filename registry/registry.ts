@@ -17,7 +17,7 @@ import {
   type SignedRecord,
   type WithdrawBody,
 } from '../protocol/record.ts'
-import { Admission, type Admitted, type AdmittedHead, isForked } from './admission.ts'
+import { Admission, type Admitted, type AdmittedHead } from './admission.ts'
 import type { BlobStore } from './blob-store.ts'
 import type {
   Catalogue,
@@ -30,7 +30,8 @@ import type {
 } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { Events, type RegistryEvents } from './events.ts'
-import { Identities } from './identities.ts'
+import { isForked } from './fork.ts'
+import { type AdmittedIdentity, Identities } from './identities.ts'
 import { Lookup } from './lookup.ts'
 import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
@@ -174,14 +175,31 @@ export class Registry {
     publisher: Cid,
     operations: readonly Uint8Array[],
     from: number,
-  ): Verdict<{ readonly identity: Identity; readonly isNew: boolean }> {
-    const length = this.identity(publisher)?.length ?? 0
+  ): Verdict<AdmittedIdentity> {
+    const before = this.identity(publisher)
     const verdict = this.#identities.admit(publisher, operations, from)
+    const after = this.identity(publisher)
     // Also where a later operation was refused: what came before it is kept.
-    if ((this.identity(publisher)?.length ?? 0) > length) {
+    if (after !== null && after.tip !== before?.tip) {
+      // Records may have been taken back.
+      this.#found.complete.clear()
+      if (verdict.ok && verdict.value.isReplaced) this.#admitEvidence(publisher)
       this.#events.emit('identity', { publisher })
     }
     return verdict
+  }
+
+  /** What a thief's branch of the chain had taken back may stand again. */
+  #admitEvidence(publisher: Cid): void {
+    const evidence = this.catalogue.evidence(publisher)
+    if (evidence.length === 0 || !this.trust.may(publisher, 'list')) return
+    const verdicts = this.admitRecords(evidence.map((envelope) => ({ envelope, card: null })))
+    verdicts.forEach((verdict, index) => {
+      const envelope = evidence[index]
+      if (verdict.ok && verdict.value.status === 'admitted' && envelope !== undefined) {
+        this.catalogue.dropEvidence(publisher, envelope)
+      }
+    })
   }
 
   /** Like {@link Admission.profile}. */
@@ -323,11 +341,15 @@ export class Registry {
     return this.catalogue.modelVersions(publisher, name)
   }
 
-  /** Whether a record is at a fork of its log or after it: nobody knows what its signer meant. */
+  /**
+   * Whether a record is at a fork of its log or after it, or the identity of its publisher has
+   * forked: nobody knows what its signer meant.
+   */
   isContested(id: Cid): boolean {
     const row = this.catalogue.record(id)
     if (row === null) return false
     const { publisher, key, epoch, seq } = expectOk(peekRecord(row.envelope))
+    if (this.#identities.isContested(publisher)) return true
     return isForked(this.catalogue.log(publisher, key), { epoch, seq })
   }
 

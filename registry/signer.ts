@@ -21,7 +21,7 @@ import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
 import type { Scope } from '../protocol/device.ts'
 import { ZoariumError } from '../protocol/errors.ts'
-import type { Position, RecordKind } from '../protocol/record.ts'
+import { comparePositions, type Position, type RecordKind } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 import type { PreparedFile } from './durable-file.ts'
 
@@ -82,14 +82,15 @@ export class Signer {
 
   /**
    * Whether the catalogue knows all that was signed with a key.
+   * @param next the position to be signed; in a new epoch nothing can stand there
    * @throws ZoariumError SELF_UNSURE
    */
-  requireSure(catalogue: Catalogue, key: KeyId): void {
+  requireSure(catalogue: Catalogue, key: KeyId, next: Position): void {
     const signed = this.#positions.get(key)
-    if (signed === undefined) return
+    if (signed === undefined || next.epoch > signed.epoch) return
     const log = catalogue.log(this.publisher, key)
-    if (log !== null && compare(log, signed) > 0) return
-    if (log !== null && compare(log, signed) === 0 && log.tip === signed.id) return
+    if (log !== null && comparePositions(log, signed) > 0) return
+    if (log !== null && comparePositions(log, signed) === 0 && log.tip === signed.id) return
     const known = log === null ? 'no record' : `position ${log.epoch}.${log.seq}`
     throw new ZoariumError(
       'SELF_UNSURE',
@@ -122,13 +123,11 @@ export class Signer {
       const { key } = this.device(scope)
       const log = catalogue.log(this.publisher, key)
       const signed = this.#positions.get(key)
-      if (log === null || (signed !== undefined && compare(log, signed) <= 0)) continue
+      if (log === null || (signed !== undefined && comparePositions(log, signed) <= 0)) continue
       this.prepare(key, { epoch: log.epoch, seq: log.seq, id: log.tip }).commit()
     }
   }
 }
-
-const compare = (a: Position, b: Position): number => a.epoch - b.epoch || a.seq - b.seq
 
 /** A ledger that is forgotten with the process. */
 export function memoryLedger(): Ledger {

@@ -12,12 +12,14 @@ import {
   type PeerRow,
   type ProfileRow,
   type RecordIndex,
+  type RivalBranch,
   type TagRow,
   type TokenRow,
   WITHDRAWALS,
 } from './catalogue.ts'
 import { profileOf } from './profile.ts'
 import { plain, SqliteDatabase } from './sqlite-database.ts'
+import { SqliteEvidence } from './sqlite-evidence.ts'
 import { SqliteModels } from './sqlite-models.ts'
 import { SqliteNames } from './sqlite-names.ts'
 
@@ -28,6 +30,16 @@ interface LogColumns extends Omit<LogRow, 'head' | 'headIssued' | 'proof'> {
   readonly proof_second: Uint8Array | null
 }
 
+/** What may be here of a publisher without records. */
+const TABLES_OF_STRANGERS = [
+  'publishers',
+  'identity_ops',
+  'identity_rivals',
+  'heads',
+  'profiles',
+  'replaced',
+  'evidence',
+]
 const LOGS = `SELECT l.publisher, l.key, l.epoch, l.seq, l.tip, l.proof_first, l.proof_second,
   h.envelope AS head, h.issued FROM logs l
   LEFT JOIN heads h ON h.publisher = l.publisher AND h.key = l.key`
@@ -35,12 +47,14 @@ export class SqliteCatalogue implements Catalogue {
   readonly #db: SqliteDatabase
   readonly #models: SqliteModels
   readonly #names: SqliteNames
+  readonly #evidence: SqliteEvidence
 
   /** @param file path, or `:memory:`; @throws ZoariumError NEWER_STORE, STORE, DISK_FULL */
   constructor(file: string) {
     this.#db = new SqliteDatabase(file)
     this.#names = new SqliteNames(this.#db)
     this.#models = new SqliteModels(this.#db, (publisher) => this.profile(publisher))
+    this.#evidence = new SqliteEvidence(this.#db, this.#models, this.#names)
   }
 
   transaction<T>(work: () => T): T {
@@ -68,6 +82,18 @@ export class SqliteCatalogue implements Catalogue {
     )
   }
 
+  dropIdentityOps(publisher: Cid, from: number): void {
+    this.#db.run('DELETE FROM identity_ops WHERE publisher = ? AND n >= ?', publisher, from)
+  }
+
+  putRival(publisher: Cid, branch: RivalBranch): void {
+    this.transaction(() => this.#evidence.putRival(publisher, branch))
+  }
+
+  rival(publisher: Cid): RivalBranch | null {
+    return this.#evidence.rival(publisher)
+  }
+
   publishers(): readonly Cid[] {
     return this.#db
       .all<{ publisher: Cid }>('SELECT publisher FROM publishers ORDER BY id')
@@ -76,7 +102,7 @@ export class SqliteCatalogue implements Catalogue {
 
   dropPublisher(publisher: Cid): void {
     this.transaction(() => {
-      for (const table of ['publishers', 'identity_ops', 'heads', 'profiles', 'replaced']) {
+      for (const table of TABLES_OF_STRANGERS) {
         this.#db.run(`DELETE FROM ${table} WHERE publisher = ?`, publisher)
       }
     })
@@ -137,7 +163,7 @@ export class SqliteCatalogue implements Catalogue {
         signed.id,
         verb,
       )
-      this.#models.withdraw(publisher, record.body.target, verb)
+      this.#models.withdraw(publisher, record.body.target)
     } else if (record.kind === 'tag') {
       this.#names.putTag(signed.id, publisher, record.body)
     } else if (record.kind === 'profile') {
@@ -233,6 +259,28 @@ export class SqliteCatalogue implements Catalogue {
   card(cid: Cid): Uint8Array | null {
     const row = this.#db.get<{ bytes: Uint8Array }>('SELECT bytes FROM cards WHERE cid = ?', cid)
     return row === undefined ? null : plain(row.bytes)
+  }
+
+  // Evidence
+
+  retract(publisher: Cid, key: KeyId, after: Position | null): void {
+    this.transaction(() => this.#evidence.retract(publisher, key, after))
+  }
+
+  settle(publisher: Cid, key: KeyId): void {
+    this.transaction(() => this.#evidence.settle(publisher, key))
+  }
+
+  putEvidence(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void {
+    this.transaction(() => this.#evidence.put(publisher, key, envelopes))
+  }
+
+  evidence(publisher: Cid): readonly Uint8Array[] {
+    return this.#evidence.list(publisher)
+  }
+
+  dropEvidence(publisher: Cid, envelope: Uint8Array): void {
+    this.#evidence.drop(publisher, envelope)
   }
 
   // Profiles

@@ -63,6 +63,8 @@ export interface NewModel {
 
 type StandingProfile = (publisher: Cid) => Pick<ProfileRow, 'label' | 'displayName'> | null
 
+/** Tables with rows of a model, but its full text. */
+const DETAILS = ['model_details', 'model_inputs', 'model_tags', 'model_aliases', 'model_files']
 const NEWEST_FIRST = 'ORDER BY time DESC, epoch DESC, seq DESC, record DESC'
 const BM25 = `bm25(model_text, ${Object.values(TEXT_WEIGHTS).join(', ')})`
 /** Expression that a page is sorted by, and its direction; equal keys go by row, likewise. */
@@ -85,11 +87,6 @@ export class SqliteModels {
     const { id, record, publisher, body, index } = model
     const { description } = index
     if (description === undefined) throw new TypeError('a model record comes with a description')
-    const withdrawn = this.#db.get<{ verb: number | null }>(
-      'SELECT max(verb) AS verb FROM withdrawals WHERE publisher = ? AND target = ?',
-      publisher,
-      record,
-    )?.verb
     this.#db.run(
       `INSERT INTO models (id, record, publisher, name, version, root, card, ts, time, epoch, seq,
          license, tested, withdrawn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -106,7 +103,7 @@ export class SqliteModels {
       model.seq,
       description.license?.toLowerCase() ?? null,
       body.tested,
-      withdrawn ?? 0,
+      this.#strongestVerb(publisher, record),
     )
     this.#db.run(
       'INSERT INTO model_details VALUES (?, ?, ?, ?, ?)',
@@ -140,15 +137,26 @@ export class SqliteModels {
     this.#chooseNewest(publisher, body.name)
   }
 
-  /** Marks a model as withdrawn by its own publisher, if it is here. */
-  withdraw(publisher: Cid, target: Cid, verb: number): void {
+  /** Takes back a model, if the record is one. */
+  remove(publisher: Cid, id: number): void {
+    const row = this.#db.get<{ name: string }>('SELECT name FROM models WHERE id = ?', id)
+    if (row === undefined) return
+    for (const table of DETAILS) this.#db.run(`DELETE FROM ${table} WHERE model = ?`, id)
+    this.#db.run('DELETE FROM model_text WHERE rowid = ?', id)
+    this.#db.run('DELETE FROM models WHERE id = ?', id)
+    this.#chooseNewest(publisher, row.name)
+  }
+
+  /** Takes over how a model is withdrawn by its own publisher, if it is here. */
+  withdraw(publisher: Cid, target: Cid): void {
     const row = this.#db.get<{ name: string }>(
       'SELECT name FROM models WHERE record = ? AND publisher = ?',
       target,
       publisher,
     )
     if (row === undefined) return
-    this.#db.run('UPDATE models SET withdrawn = max(withdrawn, ?) WHERE record = ?', verb, target)
+    const verb = this.#strongestVerb(publisher, target)
+    this.#db.run('UPDATE models SET withdrawn = ? WHERE record = ?', verb, target)
     this.#chooseNewest(publisher, row.name)
   }
 
@@ -262,6 +270,16 @@ export class SqliteModels {
       fold(text.people),
       fold(text.description),
     )
+  }
+
+  /** 0: not withdrawn. */
+  #strongestVerb(publisher: Cid, target: Cid): number {
+    const row = this.#db.get<{ verb: number | null }>(
+      'SELECT max(verb) AS verb FROM withdrawals WHERE publisher = ? AND target = ?',
+      publisher,
+      target,
+    )
+    return row?.verb ?? 0
   }
 
   /** Of the versions of a name, a search lists the newest one that stands. */

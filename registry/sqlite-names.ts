@@ -35,9 +35,8 @@ export class SqliteNames {
       ror,
       JSON.stringify(replaces),
     )
-    this.#replace(publisher, replaces)
-    const now = this.profile(publisher)
-    return before?.label !== now?.label || before?.displayName !== now?.displayName
+    this.#replace(publisher, record, replaces)
+    return isRenamed(before, this.profile(publisher))
   }
 
   profile(publisher: Cid): ProfileRow | null {
@@ -62,7 +61,7 @@ export class SqliteNames {
 
   putTag(record: Cid, publisher: Cid, { name, tag, target, replaces }: TagBody): void {
     this.#db.run('INSERT INTO tags VALUES (?, ?, ?, ?, ?)', record, publisher, name, tag, target)
-    this.#replace(publisher, replaces)
+    this.#replace(publisher, record, replaces)
   }
 
   tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {
@@ -76,12 +75,29 @@ export class SqliteNames {
     )
   }
 
-  #replace(publisher: Cid, records: readonly Cid[]): void {
+  /** Takes back a profile or tag. @returns whether the publisher goes by another label or name now */
+  remove(publisher: Cid, record: Cid): boolean {
+    const before = this.profile(publisher)
+    this.#db.run('DELETE FROM profiles WHERE record = ?', record)
+    this.#db.run('DELETE FROM tags WHERE record = ?', record)
+    this.#db.run('DELETE FROM replaced WHERE publisher = ? AND replacement = ?', publisher, record)
+    return isRenamed(before, this.profile(publisher))
+  }
+
+  #replace(publisher: Cid, replacement: Cid, records: readonly Cid[]): void {
     for (const record of records) {
-      this.#db.run('INSERT OR IGNORE INTO replaced VALUES (?, ?)', publisher, record)
+      this.#db.run(
+        'INSERT OR IGNORE INTO replaced VALUES (?, ?, ?)',
+        publisher,
+        record,
+        replacement,
+      )
     }
   }
 }
+
+const isRenamed = (before: ProfileRow | null, now: ProfileRow | null): boolean =>
+  before?.label !== now?.label || before?.displayName !== now?.displayName
 
 const toProfile = ({ display_name, replaces, envelope, ...row }: ProfileColumns): ProfileRow => ({
   ...row,

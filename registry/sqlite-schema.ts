@@ -168,4 +168,34 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   `,
+  `
+  -- What was signed and counts for nothing: records after a cut, proofs of forks that are settled.
+  CREATE TABLE evidence (
+    id INTEGER PRIMARY KEY,
+    publisher TEXT NOT NULL,
+    key TEXT NOT NULL,
+    envelope BLOB NOT NULL
+  );
+  CREATE INDEX evidence_by_publisher ON evidence (publisher, key);
+  -- The branch of a forked identity chain that is not followed.
+  CREATE TABLE identity_rivals (
+    publisher TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    envelope BLOB NOT NULL,
+    PRIMARY KEY (publisher, n)
+  ) WITHOUT ROWID;
+
+  -- replacement: the record that replaces it, so that it can be taken back; '' where not known.
+  ALTER TABLE replaced RENAME TO replaced_before;
+  CREATE TABLE replaced (
+    publisher TEXT NOT NULL,
+    record TEXT NOT NULL,
+    replacement TEXT NOT NULL,
+    PRIMARY KEY (publisher, record, replacement)
+  ) WITHOUT ROWID;
+  INSERT INTO replaced SELECT publisher, record, '' FROM replaced_before;
+  DROP TABLE replaced_before;
+  CREATE INDEX replaced_by ON replaced (publisher, replacement);
+  CREATE INDEX withdrawals_by_record ON withdrawals (publisher, record);
+  `,
 ]

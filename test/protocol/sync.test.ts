@@ -17,7 +17,7 @@ import {
 import { answer, createSyncMemory, type SyncMemory } from '../../protocol/sync-answer.ts'
 import { itemsOf, lineOf } from '../../protocol/sync-set.ts'
 import type { Registry } from '../../registry/registry.ts'
-import { START, TestPublisher } from '../helpers/publisher.ts'
+import { lastOf, START, TestPublisher } from '../helpers/publisher.ts'
 import { admit, openTestRegistry, trust } from '../helpers/registry.ts'
 
 const clock = { now: () => START + 1e9 }
@@ -234,6 +234,52 @@ describe('protocol/sync', () => {
     assert.ok(three.holdings.proof(own.publisher, own.key()))
     assert.equal(three.pull(two).equal, true)
     assert.equal(three.pull(one).equal, true)
+  })
+
+  it('brings the branch of a forked chain that has won, be it longer or shorter', async () => {
+    for (const [name, delegations] of Object.entries({ longer: 1, equal: 2, shorter: 4 })) {
+      const own = new TestPublisher(name)
+      const thief = new TestPublisher(name)
+      const one = await Node.open(own, b, c)
+      const two = await Node.open(b, own, c)
+      for (let n = 0; n < delegations; n++)
+        thief.delegate('publish', new Uint8Array(32).fill(n + 1))
+      expectOk(two.registry.admitIdentity(own.publisher, thief.operations, 0))
+      own.delegate('publish', new Uint8Array(32).fill(9))
+      own.rotate()
+      expectOk(one.registry.admitIdentity(own.publisher, own.operations, 0))
+
+      assert.deepEqual(two.pull(one).refused, [], name)
+      assert.equal(two.holdings.chain(own.publisher)?.tip, own.identity.tip, name)
+      assert.equal(one.pull(two).failure, null)
+      assert.equal(two.pull(one).equal, true, name)
+    }
+  })
+
+  it('carries cuts, and comes to rest after a healed fork', async () => {
+    const own = new TestPublisher('healed')
+    const one = await Node.open(own, b)
+    const two = await Node.open(b, own)
+    const first = own.tag('nuclei', 'x', own.publisher)
+    one.admit(first)
+    two.admit(first)
+    const [left] = [own.tag('nuclei', 'one', own.publisher)]
+    one.admit(left)
+    own.rewind(first)
+    two.admit(own.tag('nuclei', 'two', own.publisher))
+    two.pull(one)
+    one.pull(two)
+
+    own.sign({ op: 'heal', key: own.key(), last: lastOf(left), ts: START })
+    expectOk(one.registry.admitIdentity(own.publisher, own.operations, 0))
+    own.rewind(left)
+    one.admit(own.tag('nuclei', 'three', own.publisher))
+    for (const outcome of [two.pull(one), two.pull(one), one.pull(two)]) {
+      assert.deepEqual([outcome.failure, outcome.refused], [null, []])
+    }
+    assert.equal(two.holdings.proof(own.publisher, own.key()), null)
+    assert.equal(two.lines(own, b), one.lines(own, b))
+    assert.equal(two.pull(one).equal, true)
   })
 
   it('names what was refused and goes on with other logs', async () => {

@@ -8,6 +8,9 @@ import { memoryLedger, type SignedPosition, Signer, scopeOf } from '../../regist
 import { temporaryFolder } from '../helpers/folder.ts'
 import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
 
+/** A position in the epoch of all that is signed here. */
+const NEXT = { epoch: 0, seq: 9 }
+
 describe('registry/signer', () => {
   let embl: TestPublisher
   let catalogue: MemoryCatalogue
@@ -45,11 +48,11 @@ describe('registry/signer', () => {
 
   it('is sure with nothing signed, at the same record, and behind the catalogue', () => {
     const signer = signerOf()
-    signer.requireSure(catalogue, embl.key())
+    signer.requireSure(catalogue, embl.key(), NEXT)
     signer.prepare(embl.key(), append('a')).commit()
-    signer.requireSure(catalogue, embl.key())
+    signer.requireSure(catalogue, embl.key(), NEXT)
     append('b')
-    signer.requireSure(catalogue, embl.key())
+    signer.requireSure(catalogue, embl.key(), NEXT)
   })
 
   it('is unsure ahead of the catalogue, as after the restore of a backup', () => {
@@ -57,9 +60,9 @@ describe('registry/signer', () => {
     append('a')
     const lost = { epoch: 0, seq: 1, id: embl.model({ name: 'b' }).signed.id }
     signer.prepare(embl.key(), lost).commit()
-    assert.throws(() => signer.requireSure(catalogue, embl.key()), { code: 'SELF_UNSURE' })
-    signer.requireSure(catalogue, embl.key('serve'))
-    assert.throws(() => signer.requireSure(new MemoryCatalogue(), embl.key()), {
+    assert.throws(() => signer.requireSure(catalogue, embl.key(), NEXT), { code: 'SELF_UNSURE' })
+    signer.requireSure(catalogue, embl.key('serve'), NEXT)
+    assert.throws(() => signer.requireSure(new MemoryCatalogue(), embl.key(), NEXT), {
       code: 'SELF_UNSURE',
     })
   })
@@ -69,14 +72,22 @@ describe('registry/signer', () => {
     append('a')
     const other = { epoch: 0, seq: 0, id: cidOf('dag-cbor', utf8('another')) }
     signer.prepare(embl.key(), other).commit()
-    assert.throws(() => signer.requireSure(catalogue, embl.key()), { code: 'SELF_UNSURE' })
+    assert.throws(() => signer.requireSure(catalogue, embl.key(), NEXT), { code: 'SELF_UNSURE' })
+  })
+
+  it('is sure in a new epoch, where nothing can have been signed', () => {
+    const signer = signerOf()
+    append('a')
+    const lost = { epoch: 0, seq: 1, id: embl.model({ name: 'b' }).signed.id }
+    signer.prepare(embl.key(), lost).commit()
+    signer.requireSure(catalogue, embl.key(), { epoch: 1, seq: 0 })
   })
 
   it('does not count a position whose record was never kept', () => {
     const ledger = memoryLedger()
     const signer = signerOf(ledger)
     signer.prepare(embl.key(), { epoch: 0, seq: 0, id: cidOf('dag-cbor', utf8('x')) }).drop()
-    signer.requireSure(catalogue, embl.key())
+    signer.requireSure(catalogue, embl.key(), NEXT)
     assert.equal(ledger.read().size, 0)
   })
 

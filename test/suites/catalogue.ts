@@ -152,6 +152,103 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
       })
     })
 
+    describe('evidence', () => {
+      const idOf = ({ id }: { readonly id: Cid }): Cid => id
+
+      it('takes back records with all that was derived from them', () => {
+        const one = add(embl, { name: 'a', version: '1' })
+        const label = embl.profile('embl', 'EMBL')
+        catalogue.appendRecord(label, {})
+        const tag = embl.tag('a', 'stable', one)
+        catalogue.appendRecord(tag, {})
+        const before = {
+          log: catalogue.log(embl.publisher, embl.key()),
+          model: catalogue.model(one),
+          profile: catalogue.profile(embl.publisher),
+          counts: catalogue.counts(),
+        }
+        const yank = embl.withdraw(one)
+        catalogue.appendRecord(yank, {})
+        const two = add(embl, { name: 'a', version: '2' })
+        const moved = embl.tag('a', 'stable', two, [tag.id])
+        catalogue.appendRecord(moved, {})
+        const renamed = embl.profile('other', 'Other', [label.id])
+        catalogue.appendRecord(renamed, {})
+        catalogue.putHead(embl.publisher, embl.key(), embl.head(renamed), 5)
+        const envelopes = catalogue.recordsAfter(embl.publisher, embl.key(), tag.record, 10)
+        assert.deepEqual(found({}), ['a@2'])
+
+        catalogue.retract(embl.publisher, embl.key(), tag.record)
+        assert.deepEqual(catalogue.log(embl.publisher, embl.key()), before.log)
+        assert.deepEqual(catalogue.model(one), before.model)
+        assert.deepEqual(catalogue.profile(embl.publisher), before.profile)
+        assert.deepEqual(catalogue.counts(), before.counts)
+        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), one)
+        assert.equal(catalogue.model(two), null)
+        assert.equal(catalogue.record(idOf(yank)), null)
+        assert.deepEqual(catalogue.heads(embl.publisher), [])
+        assert.deepEqual(found({ text: 'a' }), ['a@1'])
+        assert.deepEqual(found({ text: 'other' }), [])
+        assert.deepEqual(found({ text: 'embl' }), ['a@1'])
+        assert.deepEqual(catalogue.evidence(embl.publisher), envelopes)
+      })
+
+      it('lets a log go on where it was taken back', () => {
+        const one = embl.model({ name: 'a' }).signed
+        catalogue.appendRecord(one, { description: describeModel({ name: 'a' }) })
+        add(embl, { name: 'b' })
+        catalogue.retract(embl.publisher, embl.key(), one.record)
+        embl.rewind(one)
+        add(embl, { name: 'c' })
+        add(crick, { name: 'd' })
+        assert.deepEqual(found({ sort: 'name' }), ['a@1.0.0', 'c@1.0.0', 'd@1.0.0'])
+      })
+
+      it('takes back a whole log, and leaves others alone', () => {
+        add(embl, { name: 'a' })
+        const other = add(crick, { name: 'b' })
+        catalogue.retract(embl.publisher, embl.key(), null)
+        assert.equal(catalogue.log(embl.publisher, embl.key()), null)
+        assert.deepEqual(catalogue.modelIds(embl.publisher), [])
+        assert.deepEqual(catalogue.modelIds(crick.publisher), [other])
+        assert.equal(catalogue.evidence(embl.publisher).length, 1)
+        catalogue.dropPublisher(embl.publisher)
+        assert.deepEqual(catalogue.evidence(embl.publisher), [])
+      })
+
+      it('keeps the proof of a settled fork, and takes another one', () => {
+        add(embl, { name: 'a' })
+        const place = [embl.publisher, embl.key()] as const
+        catalogue.putProof(...place, utf8('a'), utf8('b'))
+        catalogue.settle(...place)
+        assert.equal(catalogue.log(...place)?.proof, null)
+        catalogue.settle(...place)
+        catalogue.putEvidence(...place, [utf8('b'), utf8('c')])
+        assert.deepEqual(catalogue.evidence(embl.publisher), ['a', 'b', 'c'].map(utf8))
+        catalogue.putProof(...place, utf8('d'), utf8('e'))
+        assert.deepEqual(catalogue.log(...place)?.proof, [utf8('d'), utf8('e')])
+        catalogue.dropEvidence(embl.publisher, utf8('b'))
+        assert.deepEqual(catalogue.evidence(embl.publisher), ['a', 'c'].map(utf8))
+      })
+
+      it('keeps the other branch of an identity chain', () => {
+        const { publisher } = embl
+        embl.operations.forEach((each, n) => {
+          catalogue.putIdentityOp(publisher, n, each)
+        })
+        assert.equal(catalogue.rival(publisher), null)
+        const branch = { from: 1, operations: [utf8('x'), utf8('y')] }
+        catalogue.putRival(publisher, { from: 2, operations: [utf8('z')] })
+        catalogue.putRival(publisher, branch)
+        assert.deepEqual(catalogue.rival(publisher), branch)
+        catalogue.dropIdentityOps(publisher, 1)
+        assert.deepEqual(catalogue.identityOps(publisher), embl.operations.slice(0, 1))
+        catalogue.putIdentityOp(publisher, 1, utf8('x'))
+        catalogue.dropPublisher(publisher)
+        assert.equal(catalogue.rival(publisher), null)
+      })
+    })
+
     describe('profiles', () => {
       it('keeps the greatest of those that none replaces, in any order of coming', () => {
         const first = profileRow(embl, 'embl')

@@ -1,0 +1,152 @@
+/**
+ * Evidence in the SQLite catalogue: what was signed and counts for nothing. Records are taken back
+ * here with everything that was derived from them.
+ */
+import type { Cid } from '../protocol/cid.ts'
+import { expectOk } from '../protocol/errors.ts'
+import { type Position, peekRecord } from '../protocol/record.ts'
+import type { KeyId, RivalBranch } from './catalogue.ts'
+import { plain, type SqliteDatabase } from './sqlite-database.ts'
+import type { SqliteModels } from './sqlite-models.ts'
+import type { SqliteNames } from './sqlite-names.ts'
+
+export class SqliteEvidence {
+  readonly #db: SqliteDatabase
+  readonly #models: SqliteModels
+  readonly #names: SqliteNames
+
+  constructor(db: SqliteDatabase, models: SqliteModels, names: SqliteNames) {
+    this.#db = db
+    this.#models = models
+    this.#names = names
+  }
+
+  /** Envelopes in the order of their coming. */
+  list(publisher: Cid): readonly Uint8Array[] {
+    return this.#envelopes(
+      'SELECT envelope FROM evidence WHERE publisher = ? ORDER BY id',
+      publisher,
+    )
+  }
+
+  put(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void {
+    for (const envelope of envelopes) {
+      const there = this.#db.get(
+        'SELECT 1 FROM evidence WHERE publisher = ? AND key = ? AND envelope = ?',
+        publisher,
+        key,
+        envelope,
+      )
+      if (there !== undefined) continue
+      this.#db.run(
+        'INSERT INTO evidence (publisher, key, envelope) VALUES (?, ?, ?)',
+        publisher,
+        key,
+        envelope,
+      )
+    }
+  }
+
+  drop(publisher: Cid, envelope: Uint8Array): void {
+    this.#db.run('DELETE FROM evidence WHERE publisher = ? AND envelope = ?', publisher, envelope)
+  }
+
+  settle(publisher: Cid, key: KeyId): void {
+    const proof = this.#db.get<{ proof_first: Uint8Array; proof_second: Uint8Array }>(
+      `SELECT proof_first, proof_second FROM logs
+       WHERE publisher = ? AND key = ? AND proof_first IS NOT NULL`,
+      publisher,
+      key,
+    )
+    if (proof === undefined) return
+    this.put(publisher, key, [proof.proof_first, proof.proof_second])
+    this.#db.run(
+      'UPDATE logs SET proof_first = NULL, proof_second = NULL WHERE publisher = ? AND key = ?',
+      publisher,
+      key,
+    )
+  }
+
+  retract(publisher: Cid, key: KeyId, after: Position | null): void {
+    this.#db.run('DELETE FROM heads WHERE publisher = ? AND key = ?', publisher, key)
+    const log = this.#db.get<{ id: number }>(
+      'SELECT id FROM logs WHERE publisher = ? AND key = ?',
+      publisher,
+      key,
+    )
+    if (log === undefined) return
+    const gone = this.#db.all<{ id: number; record: Cid; envelope: Uint8Array }>(
+      `SELECT id, record, envelope FROM records WHERE log = ? AND (epoch, seq) > (?, ?)
+       ORDER BY epoch, seq`,
+      log.id,
+      after?.epoch ?? -1,
+      after?.seq ?? -1,
+    )
+    for (const { id, record, envelope } of gone) {
+      this.put(publisher, key, [envelope])
+      this.#models.remove(publisher, id)
+      this.#withdrawn(publisher, record)
+      if (this.#names.remove(publisher, record)) this.#models.renamePublisher(publisher)
+      this.#db.run('DELETE FROM records WHERE id = ?', id)
+    }
+    this.#shorten(publisher, key, log.id)
+  }
+
+  /** What a withdrawal withdrew stands again, unless another one takes it back too. */
+  #withdrawn(publisher: Cid, record: Cid): void {
+    const row = this.#db.get<{ target: Cid }>(
+      'DELETE FROM withdrawals WHERE publisher = ? AND record = ? RETURNING target',
+      publisher,
+      record,
+    )
+    if (row !== undefined) this.#models.withdraw(publisher, row.target)
+  }
+
+  /** Sets the position of a log to its newest record; one without records goes. */
+  #shorten(publisher: Cid, key: KeyId, log: number): void {
+    const left = this.#envelopes(
+      'SELECT envelope FROM records WHERE log = ? ORDER BY epoch, seq',
+      log,
+    ).map((envelope) => expectOk(peekRecord(envelope)))
+    const newest = left.at(-1)
+    if (newest === undefined) {
+      this.settle(publisher, key)
+      this.#db.run('DELETE FROM logs WHERE id = ?', log)
+      return
+    }
+    this.#db.run(
+      'UPDATE logs SET epoch = ?, seq = ?, tip = ?, time = ? WHERE id = ?',
+      newest.epoch,
+      newest.seq,
+      newest.id,
+      left.reduce((time, { ts }) => Math.max(time, ts), 0),
+      log,
+    )
+  }
+
+  putRival(publisher: Cid, { from, operations }: RivalBranch): void {
+    this.#db.run('DELETE FROM identity_rivals WHERE publisher = ?', publisher)
+    operations.forEach((envelope, index) => {
+      this.#db.run(
+        'INSERT INTO identity_rivals VALUES (?, ?, ?)',
+        publisher,
+        from + index,
+        envelope,
+      )
+    })
+  }
+
+  rival(publisher: Cid): RivalBranch | null {
+    const rows = this.#db.all<{ n: number; envelope: Uint8Array }>(
+      'SELECT n, envelope FROM identity_rivals WHERE publisher = ? ORDER BY n',
+      publisher,
+    )
+    const [first] = rows
+    if (first === undefined) return null
+    return { from: first.n, operations: rows.map(({ envelope }) => plain(envelope)) }
+  }
+
+  #envelopes(sql: string, value: string | number): readonly Uint8Array[] {
+    return this.#db.all<{ envelope: Uint8Array }>(sql, value).map((row) => plain(row.envelope))
+  }
+}
