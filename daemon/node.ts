@@ -99,7 +99,7 @@ export class Node implements NodeApi {
         epoch: log.epoch,
         seq: log.seq,
         state:
-          log.proof !== null
+          log.proof !== null || registry.isFrozen(log.publisher)
             ? 'CONTESTED'
             : clock.now() - log.headIssued > HEAD_LIFE_MS
               ? 'STALE'
@@ -116,6 +116,11 @@ export class Node implements NodeApi {
         warm: warm.filter((record) => registry.catalogue.record(record) !== null),
       },
       incomplete: registry.incompleteModels().length,
+      renewals: registry.renewals().map(({ key, scope, notAfter }) => ({
+        key,
+        scope,
+        notAfter: new Date(notAfter).toISOString(),
+      })),
     }
   }
 

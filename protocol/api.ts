@@ -55,6 +55,14 @@ export interface NodeView {
   readonly engine: EngineView
   /** Models that this node may mirror and does not hold in full yet. */
   readonly incomplete: number
+  /** Own keys that run out within 30 days or have run out, the next one first. */
+  readonly renewals: readonly RenewalView[]
+}
+
+export interface RenewalView {
+  readonly key: string
+  readonly scope: 'publish' | 'serve'
+  readonly notAfter: string
 }
 
 export interface LogView {

@@ -126,7 +126,7 @@ export class Identities {
     let branch: RivalBranch = { from: n, operations }
     let extended = extendAll(this.#prefix(publisher, n), operations)
     const isAfterRival = rival !== null && rival.from < n && n <= endOf(rival)
-    if (extended.refused?.code === 'PREV_UNKNOWN' && extended.passed.length === 0 && isAfterRival) {
+    if (extended.passed.length === 0 && isAfterRival) {
       const all = [...rival.operations.slice(0, n - rival.from), ...operations]
       branch = { from: rival.from, operations: all }
       extended = extendAll(this.#prefix(publisher, rival.from), all)

@@ -7,6 +7,7 @@
  * lost the right to be listed is neither found nor resolved.
  */
 import { type Cid, codecOf } from '../protocol/cid.ts'
+import type { Device } from '../protocol/device.ts'
 import { expectOk, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
 import {
@@ -37,6 +38,7 @@ import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
 import type { PackageSource } from './package-source.ts'
 import { Publication, type PublicationOptions, type PublicationPlan } from './publication.ts'
+import { renewals } from './renewal.ts'
 import type { Signer } from './signer.ts'
 import type { TrustPolicy } from './trust.ts'
 import type { TrustBook, TrustChange } from './trust-file.ts'
@@ -61,6 +63,7 @@ export class Registry {
   readonly blobs: BlobStore
   readonly signer: Signer
   readonly #book: TrustBook
+  readonly #clock: Clock
   readonly #events = new Events()
   readonly #identities: Identities
   readonly #admission: Admission
@@ -81,6 +84,7 @@ export class Registry {
     this.blobs = blobs
     this.signer = signer
     this.#book = trust
+    this.#clock = clock
     this.#identities = new Identities(catalogue, policy)
     this.#admission = new Admission({ catalogue, identities: this.#identities, policy, clock })
     this.#lookup = new Lookup(catalogue, policy)
@@ -130,6 +134,17 @@ export class Registry {
 
   profile(publisher: Cid): ProfileRow | null {
     return this.catalogue.profile(publisher)
+  }
+
+  /** Whether the identity of a publisher has forked, and no branch has won. */
+  isFrozen(publisher: Cid): boolean {
+    return this.#identities.isContested(publisher)
+  }
+
+  /** Own device keys that the root is to renew now, the next one to end first. */
+  renewals(): readonly Device[] {
+    const identity = this.identity(this.publisher)
+    return identity === null ? [] : renewals(identity, this.#clock.now())
   }
 
   /** The publisher that an id, petname or label names. Fails with NOT_FOUND, AMBIGUOUS. */
@@ -349,7 +364,7 @@ export class Registry {
     const row = this.catalogue.record(id)
     if (row === null) return false
     const { publisher, key, epoch, seq } = expectOk(peekRecord(row.envelope))
-    if (this.#identities.isContested(publisher)) return true
+    if (this.isFrozen(publisher)) return true
     return isForked(this.catalogue.log(publisher, key), { epoch, seq })
   }
 

@@ -35,6 +35,9 @@ export function addStatus({ program, session }: Cli): void {
             `${engine.version} (${engine.executionProviders.join(', ')}), ${engine.running} running, ${engine.queued} queued`,
           ],
         ])
+        for (const { scope, key, notAfter } of node.renewals) {
+          output.line(`  RENEW: the ${scope} key ${key.slice(0, 16)} runs out at ${notAfter}`)
+        }
         const troubled = node.logs.filter((log) => log.state !== 'OK')
         for (const log of troubled) {
           output.line(

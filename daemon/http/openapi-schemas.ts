@@ -113,6 +113,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       warm: list(cid),
     }),
     incomplete: count,
+    renewals: list(object({ key, scope: choice('publish', 'serve'), notAfter: time })),
   }),
   Peer: object({
     peer: text,

@@ -154,6 +154,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
         warm: [id],
       },
       incomplete: 0,
+      renewals: [],
     }),
     notReady: () => [],
     peers: () => [peer],

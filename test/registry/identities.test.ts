@@ -110,6 +110,17 @@ for (const [name, open] of Object.entries(catalogues)) {
       assert(!isContested())
     })
 
+    it('takes the rest of a rival branch that is longer than ours', () => {
+      for (const each of ['one', 'two', 'three']) embl.delegate('publish', seedOf(each))
+      thief.delegate('publish', seedOf('stolen'))
+      expectOk(offer(thief))
+      refused(offer(embl), 'CONTESTED')
+      embl.rotate()
+      refused(offer(embl, 7), 'GAP')
+      expectOk(offer(embl, 6))
+      assert.equal(tip(), embl.identity.tip)
+    })
+
     it('is not frozen by a thief of keys that were rotated away', () => {
       embl.rotate()
       expectOk(offer(embl))

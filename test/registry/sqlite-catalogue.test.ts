@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import Database from 'better-sqlite3'
 import { SqliteCatalogue } from '../../registry/sqlite-catalogue.ts'
+import { MIGRATIONS } from '../../registry/sqlite-schema.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
 import { catalogueSuite } from '../suites/catalogue.ts'
@@ -36,6 +37,28 @@ describe('registry/sqlite-catalogue', () => {
     assert.equal(second.search({ text: 'a' }).items[0]?.record, signed.id)
     assert.deepEqual(second.record(signed.id)?.envelope, signed.envelope)
     second.close()
+  })
+
+  it('brings the first schema to the newest, and knows what was replaced', () => {
+    const file = freshFile()
+    const embl = new TestPublisher('embl')
+    const [one, two] = [embl.profile('one'), embl.profile('two')]
+    const before = new Database(file)
+    before.exec(MIGRATIONS[0] ?? assert.fail())
+    before.pragma('user_version = 1')
+    const insert = before.prepare(
+      'INSERT INTO profiles VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, ?)',
+    )
+    for (const { id, envelope } of [one, two]) {
+      insert.run(id, embl.publisher, envelope, 'label', id, '[]')
+    }
+    const greatest = one.id > two.id ? one : two
+    before.prepare('INSERT INTO replaced VALUES (?, ?)').run(embl.publisher, greatest.id)
+    before.close()
+    const catalogue = new SqliteCatalogue(file)
+    assert.notEqual(catalogue.profile(embl.publisher)?.record, greatest.id)
+    assert.deepEqual(catalogue.evidence(embl.publisher), [])
+    catalogue.close()
   })
 
   it('waits for the disk at every commit', () => {
