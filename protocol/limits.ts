@@ -12,7 +12,7 @@ const GIB = 1024 * MIB
 export const MAX_CBOR_DEPTH = 16
 /** Largest record payload: 1,000 files at 250 bytes. */
 export const MAX_RECORD_BYTES = 256 * KIB
-/** Largest identity operation: 16 root keys and signatures need 3 KiB. */
+/** Largest identity operation: a rotation to 16 root keys, signed by 32, needs 4 KiB. */
 export const MAX_IDENTITY_OP_BYTES = 8 * KIB
 /** Longest identity chain that is followed: one operation a week for 20 years. */
 export const MAX_IDENTITY_OPS = 1024

@@ -1,5 +1,6 @@
 /** What operations on device keys do to the logs that are here. */
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import type { Code, Verdict } from '../../protocol/errors.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import type { NewOperation } from '../../protocol/identity.ts'
@@ -237,3 +238,54 @@ for (const [name, open] of Object.entries(catalogues)) {
     })
   })
 }
+
+describe('registry/retraction', () => {
+  it('comes to one state, in whatever order things arrive', async () => {
+    const embl = new TestPublisher('embl')
+    const model = (each: string) => embl.model({ name: each })
+    const at = (models: readonly TestModel[]): TestModel => models.at(-1) ?? assert.fail()
+    const key = embl.key()
+    const common = ['a', 'b'].map(model)
+    const left = ['c', 'd'].map(model)
+    embl.rewind(at(common).signed)
+    const right = ['e', 'f', 'g'].map(model)
+    const lastOfRight = right[1] ?? assert.fail()
+    embl.sign({ op: 'heal', key, last: lastOf(lastOfRight.signed), ts: START })
+    embl.rewind(lastOfRight.signed)
+    const healed = ['h', 'i'].map(model)
+    embl.sign({ op: 'revoke', key, last: lastOf(at(healed).signed), reason: 'lost', ts: START })
+    const stolen = model('j')
+    const items = [...common, ...left, ...right, ...healed, stolen]
+    /** Everything of which some peer may have told, as an order of arrival. */
+    const orders = fc.array(fc.nat(items.length + embl.operations.length - 1), {
+      minLength: 20,
+      maxLength: 60,
+    })
+    await fc.assert(
+      fc.asyncProperty(orders, async (order) => {
+        const { registry } = await testRegistry()
+        const { publisher } = embl
+        expectOk(registry.admitIdentity(publisher, embl.operations.slice(0, 3), 0))
+        registry.setTrust({ publisher, right: 'list' })
+        const offer = (n: number): void => {
+          const item = items[n]
+          if (item !== undefined) registry.admitRecord(item.signed.envelope, item.card)
+          else registry.admitIdentity(publisher, embl.operations.slice(0, n - items.length + 1), 0)
+        }
+        for (const n of order) offer(n)
+        // At last from a node that has it all.
+        expectOk(registry.admitIdentity(publisher, embl.operations, 0))
+        const standing = [...common, ...right.slice(0, 2), ...healed]
+        for (let pass = 0; pass < 2; pass++) {
+          for (const { signed, card } of standing) registry.admitRecord(signed.envelope, card)
+        }
+        const log = registry.catalogue.log(publisher, key)
+        const tip = at(healed).signed.id
+        assert.deepEqual([log?.epoch, log?.seq, log?.tip, log?.proof], [1, 1, tip, null])
+        const found = registry.search({ sort: 'name' }).items.map((row) => row.name)
+        assert.deepEqual(found, ['a', 'b', 'e', 'f', 'h', 'i'])
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
