@@ -183,7 +183,7 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         assert.deepEqual(catalogue.model(one), before.model)
         assert.deepEqual(catalogue.profile(embl.publisher), before.profile)
         assert.deepEqual(catalogue.counts(), before.counts)
-        assert.equal(catalogue.tag(embl.publisher, 'a', 'stable'), one)
+        assert.equal(catalogue.tags(embl.publisher, 'a', 'stable')[0]?.target, one)
         assert.equal(catalogue.model(two), null)
         assert.equal(catalogue.record(idOf(yank)), null)
         assert.deepEqual(catalogue.heads(embl.publisher), [])
