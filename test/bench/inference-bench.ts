@@ -13,10 +13,10 @@ import { createOnnxEngine } from '../../daemon/inference/onnx-engine.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { modelOf } from '../helpers/engine-model.ts'
 import { imageModel, stepped } from '../helpers/model-description.ts'
+import { benchPixels, SIZE } from './bench-image.ts'
 import { type Figure, figure, median } from './figure.ts'
 import { makeUnet } from './unet.ts'
 
-const SIZE = 1024
 const ROUNDS = 7
 const WARM_UP = 2
 
@@ -28,10 +28,7 @@ export async function benchInference(): Promise<Figure[]> {
     engine: await createOnnxEngine({ spool: path.join(folder, 'spool') }),
   })
   try {
-    const pixels = Float32Array.from(
-      { length: SIZE * SIZE },
-      (_, i) => Math.sin(i / 50) * 100 + 300,
-    )
+    const pixels = benchPixels()
     const bare = await InferenceSession.create(path.join(folder, 'unet.onnx'))
     const bareRun = async (): Promise<number> => {
       const start = performance.now()
