@@ -1,4 +1,5 @@
-/** Numbers for people. */
+/** Numbers and names for people. */
+import type { PublisherView } from '../protocol/api.ts'
 
 const STEPS = ['B', 'kB', 'MB', 'GB', 'TB'] as const
 
@@ -18,3 +19,10 @@ export const formatMs = (ms: number): string =>
   ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
 
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
+
+/** The handle with its mark, or `-`: a claim that nobody confirmed must not look like a name. */
+export const formatHandle = ({
+  handle,
+  handleVerified,
+}: Pick<PublisherView, 'handle' | 'handleVerified'>): string =>
+  handle === null ? '-' : `${handle} (${handleVerified ? 'verified' : 'not verified'})`

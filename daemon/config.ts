@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { ZoariumError } from '../protocol/errors.ts'
 import { HEARTBEAT_LABEL, MAX_RESIDENCY } from '../protocol/heartbeat.ts'
+import { HANDLE_PATTERN } from '../protocol/reference.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 
 export interface Config {
@@ -39,6 +40,10 @@ export interface Config {
     readonly acceptRemote: boolean
     /** E.g. `country:DE`; declared by the operator, and called so. */
     readonly residency: readonly string[]
+  }
+  readonly handles: {
+    /** Handles whose hosts may have private addresses: those of this institute's own network. */
+    readonly allowPrivate: readonly string[]
   }
   readonly logLevel: LogLevel
 }
@@ -89,6 +94,7 @@ function readFile(folder: string, root: unknown): Config {
   const network = file.section('network')
   const mirror = file.section('mirror')
   const inference = file.section('inference')
+  const handles = file.section('handles')
   const config: Config = {
     folder,
     http: {
@@ -111,9 +117,10 @@ function readFile(folder: string, root: unknown): Config {
       acceptRemote: inference.flag('acceptRemote', true),
       residency: readResidency(inference),
     },
+    handles: { allowPrivate: readHandles(handles) },
     logLevel: file.oneOf('logLevel', LOG_LEVELS, 'info'),
   }
-  for (const section of [http, network, mirror, inference, file]) section.finish()
+  for (const section of [http, network, mirror, inference, handles, file]) section.finish()
   return config
 }
 
@@ -146,6 +153,12 @@ function readResidency(inference: Section): readonly string[] {
   }
   const rule = `at most ${MAX_RESIDENCY} labels of 1 to 64 printable ASCII characters`
   throw inference.wrong('residency', rule, labels)
+}
+
+function readHandles(section: Section): readonly string[] {
+  const handles = section.texts('allowPrivate', [])
+  if (handles.every((handle) => HANDLE_PATTERN.test(handle))) return handles
+  throw section.wrong('allowPrivate', 'a list of domain names in lower case', handles)
 }
 
 function readTls(http: Section): Config['http']['tls'] {

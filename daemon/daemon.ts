@@ -11,7 +11,9 @@ import { dataFolder } from '../registry/data-folder.ts'
 import { openRegistry } from '../registry/open-registry.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
+import { HandleChecks } from './handle-checks.ts'
 import { createHttpServer } from './http/server.ts'
+import { HttpsWeb } from './https-web.ts'
 import { Inference } from './inference/inference.ts'
 import { createOnnxEngine } from './inference/onnx-engine.ts'
 import { Inferring } from './inferring.ts'
@@ -30,6 +32,8 @@ import { Views } from './views.ts'
 
 /** How often own heads are looked at; those older than a day are signed anew. */
 const HEAD_CHECK_MS = 3600_000
+/** How often it is looked which handles are due; each is checked once a day. */
+const HANDLE_CHECK_MS = 3600_000
 /** Changes within so long are told in one heartbeat. */
 const BEAT_DELAY_MS = 250
 
@@ -148,6 +152,13 @@ async function start(
     clock,
     spool: paths.spool,
   })
+  const handles = new HandleChecks({
+    handles: registry.handles,
+    web: new HttpsWeb(),
+    allowPrivate: config.handles.allowPrivate,
+    log: log.child({ part: 'handles' }),
+  })
+  stops.push(() => handles.stop())
   // What fails in a timer, a full disk say, must not end the daemon.
   const regular = (work: () => void) => (): void => {
     try {
@@ -181,6 +192,7 @@ async function start(
   registry.on('identity', ({ publisher }) => node.emit('identity', { publisher }))
   registry.on('trust', () => {
     mirror.retry()
+    handles.kick()
     beatSoon()
   })
   registry.on('blob', ({ cid, size }) => {
@@ -200,7 +212,12 @@ async function start(
   stops.push(() => http.stop())
   registry.heads()
   mirror.kick()
-  const timers = [setInterval(beat, HEARTBEAT_INTERVAL_MS), setInterval(renewHeads, HEAD_CHECK_MS)]
+  handles.kick()
+  const timers = [
+    setInterval(beat, HEARTBEAT_INTERVAL_MS),
+    setInterval(renewHeads, HEAD_CHECK_MS),
+    setInterval(() => handles.kick(), HANDLE_CHECK_MS),
+  ]
   stops.push(() => {
     for (const timer of timers) clearInterval(timer)
   })

@@ -24,6 +24,7 @@ import type {
 } from '../protocol/api.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
+import { type HandleDocument, handleDocument } from '../protocol/handle.ts'
 import { HEAD_LIFE_MS } from '../protocol/limits.ts'
 import type { WithdrawBody } from '../protocol/record.ts'
 import { VERSION } from '../protocol/version.ts'
@@ -122,6 +123,15 @@ export class Node implements NodeApi {
         notAfter: new Date(notAfter).toISOString(),
       })),
     }
+  }
+
+  handleDocument(): HandleDocument {
+    return handleDocument(this.#parts.registry.publisher)
+  }
+
+  ownHandle(): string | null {
+    const { registry } = this.#parts
+    return registry.profile(registry.publisher)?.handle ?? null
   }
 
   notReady(): readonly string[] {

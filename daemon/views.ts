@@ -18,22 +18,25 @@ export class Views {
   }
 
   publisher(id: Cid): PublisherView {
-    const { trust } = this.#registry
+    const { trust, handles } = this.#registry
     const profile = this.#registry.profile(id)
     return {
       id,
       label: profile?.label ?? null,
       displayName: profile?.displayName ?? null,
       petname: trust.petname(id),
+      handle: profile?.handle ?? null,
+      handleVerified: profile !== null && handles.isVerified(profile),
       right: trust.right(id),
       send: trust.maySend(id),
     }
   }
 
-  /** Its petname, else its label, where that names it alone; else its id. */
+  /** Its petname, else its label, else its handle, where that names it alone; else its id. */
   nameOf(publisher: Cid): string {
     const registry = this.#registry
-    const names = [registry.trust.petname(publisher), registry.profile(publisher)?.label ?? null]
+    const { label = null, handle = null } = registry.profile(publisher) ?? {}
+    const names = [registry.trust.petname(publisher), label, handle]
     for (const name of names) {
       const found = name === null ? null : registry.resolvePublisher(name)
       if (name !== null && found?.ok && found.value === publisher) return name

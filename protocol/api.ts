@@ -32,6 +32,10 @@ export interface PublisherView {
   readonly displayName: string | null
   /** What this node's operator calls it. */
   readonly petname: string | null
+  /** The domain name that its profile claims. */
+  readonly handle: string | null
+  /** Whether that domain names the publisher too; never of strangers, whose claims are not checked. */
+  readonly handleVerified: boolean
   readonly right: Right
   /** Whether images may be sent to it for inference. */
   readonly send: boolean

@@ -103,6 +103,7 @@ export const CODES = {
   },
   HELD: refused(409, 'dated in the future; held until then'),
   BINDING_INVALID: refused(403, 'the peer is not bound to that publisher now'),
+  HANDLE: unverified('the host of a handle does not confirm the publisher'),
   // References
   REF: invalid(400, 'not a model reference'),
   AMBIGUOUS: { status: 409, exit: EXIT.invalidInput, meaning: 'the name fits more than one' },

@@ -66,6 +66,10 @@ export const MAX_REFERENCE_CHARS = 512
 export const MAX_DISPLAY_NAME_CHARS = 100
 /** Longest URL that a record shows, in characters: what browsers take. */
 export const MAX_URL_CHARS = 2048
+/** Largest document by which a host confirms a handle; it needs 90 bytes. */
+export const MAX_HANDLE_BYTES = 64 * KIB
+/** How long a handle counts as verified without being confirmed again, as long as a head. */
+export const HANDLE_LIFE_MS = 7 * 24 * 3600 * 1000
 /** Most records that one tag, profile or roster replaces: branches of a rare race. */
 export const MAX_REPLACES = 16
 /** Most aliases (old ids, DOIs) of a model version. */

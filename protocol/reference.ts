@@ -97,6 +97,10 @@ export const parseLabel = (text: string): Verdict<string> =>
   parse(text, LABEL_PATTERN, 'a label', 'a-z 0-9 -, at most 40')
 
 /** Fails with NAME. */
+export const parseHandle = (text: string): Verdict<string> =>
+  parse(text, HANDLE_PATTERN, 'a handle', 'a domain name in lower case, e.g. zoo.example.org')
+
+/** Fails with NAME. */
 export const parseVersion = (text: string): Verdict<string> =>
   parse(text, VERSION_PATTERN, 'a version', 'a digit, then 0-9 A-Z a-z . + _ -, at most 64')
 

@@ -1,22 +1,29 @@
 /**
  * From names to things. docs/protocol.md, "References".
  *
- * A publisher is named by its id, by what this node calls it (petname), or by the label that its
- * profile claims. Anybody can claim any label, so a label counts only for publishers with the right
- * to be listed here.
+ * A publisher is named by its id, by what this node calls it (petname), by its verified handle, or by
+ * the label that its profile claims. Anybody can claim any label, so a label counts only for
+ * publishers with the right to be listed here; a handle that is not verified names nobody.
  */
 import { type Cid, parseCid } from '../protocol/cid.ts'
 import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
-import { parseReference } from '../protocol/reference.ts'
+import { HANDLE_PATTERN, parseReference } from '../protocol/reference.ts'
 import type { Catalogue, ModelRow } from './catalogue.ts'
+import type { Handles } from './handles.ts'
 import type { TrustPolicy } from './trust.ts'
 
 export class Lookup {
   readonly #catalogue: Catalogue
+  readonly #handles: Pick<Handles, 'publisherOf'>
   readonly #policy: () => TrustPolicy
 
-  constructor(catalogue: Catalogue, policy: () => TrustPolicy) {
+  constructor(
+    catalogue: Catalogue,
+    handles: Pick<Handles, 'publisherOf'>,
+    policy: () => TrustPolicy,
+  ) {
     this.#catalogue = catalogue
+    this.#handles = handles
     this.#policy = policy
   }
 
@@ -29,6 +36,10 @@ export class Lookup {
     if (cid.ok) return cid
     const named = this.#policy().byPetname(text)
     if (named !== null) return accept(named)
+    if (HANDLE_PATTERN.test(text)) {
+      const confirmed = this.#handles.publisherOf(text)
+      return confirmed === null ? unconfirmed(text) : accept(confirmed)
+    }
     const all = this.#catalogue.profilesByLabel(text).map((profile) => profile.publisher)
     const listed = all.filter((each) => this.#policy().may(each, 'list'))
     const found = listed.length > 0 ? listed : all
@@ -133,6 +144,12 @@ const missing = (text: string, message: string, versions: readonly ModelRow[] = 
             .map((each) => each.version)
             .join(', ')}`,
         }),
+  })
+
+const unconfirmed = (handle: string): Failure =>
+  refuse('NOT_FOUND', 'no publisher of that handle was verified here', {
+    got: handle,
+    hint: 'handles are checked once a day, for publishers with a trust rule; use its id or label',
   })
 
 const unlisted = (publisher: Cid): Failure =>

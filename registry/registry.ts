@@ -32,6 +32,7 @@ import type {
 import type { Clock } from './clock.ts'
 import { Events, type RegistryEvents } from './events.ts'
 import { isForked } from './fork.ts'
+import { Handles } from './handles.ts'
 import { type AdmittedIdentity, Identities } from './identities.ts'
 import { Lookup } from './lookup.ts'
 import { OwnLog } from './own-log.ts'
@@ -62,6 +63,7 @@ export class Registry {
   readonly catalogue: Catalogue
   readonly blobs: BlobStore
   readonly signer: Signer
+  readonly handles: Handles
   readonly #book: TrustBook
   readonly #clock: Clock
   readonly #events = new Events()
@@ -87,7 +89,8 @@ export class Registry {
     this.#clock = clock
     this.#identities = new Identities(catalogue, policy)
     this.#admission = new Admission({ catalogue, identities: this.#identities, policy, clock })
-    this.#lookup = new Lookup(catalogue, policy)
+    this.handles = new Handles({ catalogue, policy, clock })
+    this.#lookup = new Lookup(catalogue, this.handles, policy)
     this.#own = new OwnLog({ catalogue, identities: this.#identities, signer, clock })
     this.#publication = new Publication({ catalogue, blobs, log: this.#own, publisher })
   }
@@ -147,7 +150,7 @@ export class Registry {
     return identity === null ? [] : renewals(identity, this.#clock.now())
   }
 
-  /** The publisher that an id, petname or label names. Fails with NOT_FOUND, AMBIGUOUS. */
+  /** The publisher that an id, petname, verified handle or label names. Fails with NOT_FOUND, AMBIGUOUS. */
   resolvePublisher(text: string): Verdict<Cid> {
     return this.#lookup.publisher(text)
   }

@@ -1,11 +1,14 @@
 /** `zoarium init`: keys, data folder, configuration. */
 import { hostname } from 'node:os'
+import type { Cid } from '../../protocol/cid.ts'
+import { HANDLE_PATH, handleDocument } from '../../protocol/handle.ts'
 import { slugOf } from '../../protocol/reference.ts'
 import type { Cli, Session } from '../session.ts'
 
 interface Options {
   readonly name?: string
   readonly label?: string
+  readonly handle?: string
 }
 
 export function addInit({ program, session }: Cli): void {
@@ -14,6 +17,7 @@ export function addInit({ program, session }: Cli): void {
     .description('make the keys and the data folder of a new node')
     .option('--name <name>', 'the institution or lab, as people read it (default: this host)')
     .option('--label <label>', 'its short name in references (default: from the name)')
+    .option('--handle <domain>', 'a domain name of yours that is to confirm it, e.g. embl.example')
     .action(async (options: Options) => {
       const opened = session()
       const made = await initialise(opened, options)
@@ -22,15 +26,17 @@ export function addInit({ program, session }: Cli): void {
 }
 
 export interface Initialised {
-  readonly publisher: string
+  readonly publisher: Cid
   readonly label: string
   readonly folder: string
+  readonly handle: string | null
 }
 
 export async function initialise({ folder }: Session, options: Options): Promise<Initialised> {
   const { initNode } = await import('../../daemon/init.ts')
-  const name = options.name ?? hostname()
-  return initNode({ folder, name, label: options.label ?? slugOf(name) })
+  const { name = hostname(), label = slugOf(name), handle } = options
+  const made = await initNode({ folder, name, label, ...(handle === undefined ? {} : { handle }) })
+  return { ...made, handle: handle ?? null }
 }
 
 export function printInitialised({ output }: Session, made: Initialised): void {
@@ -38,7 +44,15 @@ export function printInitialised({ output }: Session, made: Initialised): void {
   output.fields([
     ['publisher', made.publisher],
     ['folder', made.folder],
+    ...(made.handle === null ? [] : [['handle', made.handle] as const]),
   ])
+  if (made.handle !== null) {
+    const { publisher, handle } = made
+    output.note(
+      `Others verify the handle at https://${handle}${HANDLE_PATH}: let this daemon answer`,
+    )
+    output.note(`there, or put this file there: ${JSON.stringify(handleDocument(publisher))}`)
+  }
   output.note('Back up the folder: its keys are the only proof of being this publisher.')
   output.note('Next: `zoarium daemon`')
 }

@@ -1,7 +1,7 @@
 /** `zoarium search`: what this node lists; an empty answer says what to do. */
 import type { ModelPageView, ModelSummary, PublisherView } from '../../protocol/api.ts'
 import { LABEL_PATTERN } from '../../protocol/reference.ts'
-import { count } from '../format.ts'
+import { count, formatHandle } from '../format.ts'
 import { type Cli, numberFrom, type Session } from '../session.ts'
 
 /** Longest title in the table, in characters. */
@@ -30,7 +30,7 @@ export function addSearch({ program, session }: Cli): void {
     .option('--dtype <dtype>', 'data type of an input, e.g. uint16')
     .option('--tag <tag>', 'a tag of the card')
     .option('--license <id>', 'an SPDX licence id')
-    .option('--publisher <publisher>', 'id, label or petname')
+    .option('--publisher <publisher>', 'id, verified handle, label or petname')
     .option('--sort <order>', 'relevance, newest or name')
     .option('--limit <n>', 'rows at most (default: 20)', numberFrom(1))
     .option('--cursor <cursor>', 'go on where the answer before ended')
@@ -46,13 +46,16 @@ export function addSearch({ program, session }: Cli): void {
 
 function printPage({ output }: Session, page: ModelPageView): void {
   if (page.items.length === 0) return
+  // Few publishers have one; the column is there where it says something.
+  const hasHandle = page.items.some(({ publisher }) => publisher.handle !== null)
   output.table(
-    ['REF', 'TITLE', 'LICENSE', 'HERE'],
+    ['REF', 'TITLE', 'LICENSE', 'HERE', ...(hasHandle ? ['HANDLE'] : [])],
     page.items.map((model) => [
       model.ref,
       shorten(model.title),
       model.license ?? '-',
       hereOf(model),
+      ...(hasHandle ? [formatHandle(model.publisher)] : []),
     ]),
   )
   if (page.next !== null) {

@@ -1,6 +1,6 @@
 /** `zoarium show`: one model version, or any other record. */
 import type { ModelView, RecordView } from '../../protocol/api.ts'
-import { formatBytes } from '../format.ts'
+import { formatBytes, formatHandle } from '../format.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../session.ts'
 
@@ -24,6 +24,7 @@ function printModel(output: Output, model: ModelView): void {
   output.line()
   output.fields([
     ['publisher', `${publisher.displayName ?? publisher.label ?? '-'}  ${publisher.id}`],
+    ...(publisher.handle === null ? [] : [['handle', formatHandle(publisher)] as const]),
     ['record', model.record],
     ['root', model.root],
     ['published', model.published],

@@ -9,7 +9,9 @@ export function addStart({ program, session }: Cli): void {
     .command('start')
     .description('run the node; make it first where there is none')
     .option('--name <name>', 'the institution or lab, for a new node (default: this host)')
-  addDaemonFlags(command).action(async (flags: DaemonFlags & { name?: string }) => {
+    .option('--handle <domain>', 'a domain name that is to confirm it, for a new node')
+  type Flags = DaemonFlags & { readonly name?: string; readonly handle?: string }
+  addDaemonFlags(command).action(async (flags: Flags) => {
     const opened = session()
     try {
       await runDaemon(opened, flags)

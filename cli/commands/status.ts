@@ -1,5 +1,5 @@
 /** `zoarium status`: the node at a glance. */
-import { count, formatBytes } from '../format.ts'
+import { count, formatBytes, formatHandle } from '../format.ts'
 import type { Cli } from '../session.ts'
 
 export function addStatus({ program, session }: Cli): void {
@@ -17,6 +17,7 @@ export function addStatus({ program, session }: Cli): void {
         )
         output.fields([
           ['publisher', publisher.id],
+          ...(publisher.handle === null ? [] : [['handle', formatHandle(publisher)] as const]),
           ['peer', node.peer],
           ...node.addresses.map((address) => ['address', address] as const),
           ['since', node.started],

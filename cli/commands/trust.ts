@@ -1,5 +1,6 @@
 /** `zoarium trust`: what the operator lets each publisher do here. */
 import type { PublisherView, Right, TrustView } from '../../protocol/api.ts'
+import { formatHandle } from '../format.ts'
 import type { Output } from '../output.ts'
 import { type Cli, wordOf } from '../session.ts'
 
@@ -20,7 +21,7 @@ export function addTrust({ program, session }: Cli): void {
   trust
     .command('add')
     .description('give a publisher a right; each right includes the former')
-    .argument('<publisher>', 'id, handle or label')
+    .argument('<publisher>', 'id, verified handle, petname or label')
     .argument('<right>', RIGHTS.join(', '), wordOf(RIGHTS))
     .option('--petname <name>', 'what you call it')
     .option('--send', 'images may be sent to its nodes for inference')
@@ -67,7 +68,7 @@ export function addTrust({ program, session }: Cli): void {
 
 function printTrust(output: Output, { items, strangers }: TrustView): void {
   output.table(
-    ['PUBLISHER', 'RIGHT', 'SEND', 'ID'],
+    ['PUBLISHER', 'RIGHT', 'SEND', 'HANDLE', 'ID'],
     [
       ...items.map(({ publisher, own }) =>
         rowOf(publisher, own ? `${publisher.right} (own)` : publisher.right),
@@ -81,6 +82,7 @@ const rowOf = (publisher: PublisherView, right: string): readonly string[] => [
   nameOf(publisher),
   right,
   publisher.send ? 'yes' : 'no',
+  formatHandle(publisher),
   publisher.id,
 ]
 

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net'
 import { ZoariumError } from '../../protocol/errors.ts'
+import { HANDLE_PATH } from '../../protocol/handle.ts'
 import type { Context, Middleware } from './context.ts'
 import { isLoopback, type ListenAddress } from './listen-address.ts'
 
@@ -14,6 +15,8 @@ export interface GuardOptions {
   readonly hosts: readonly string[]
   /** Whether some scopes need no token here. */
   readonly isOpen: boolean
+  /** The domain name that this node's document confirms; served under it is that alone. */
+  readonly handle: () => string | null
 }
 
 const HEADERS = {
@@ -37,6 +40,7 @@ export function guard(options: () => GuardOptions): Middleware {
 function checkHost(ctx: Context, options: GuardOptions): void {
   const host = ctx.get('Host').toLowerCase()
   if (host !== '' && isServed(host, ctx.secure, options)) return
+  if (ctx.path === HANDLE_PATH && host.replace(/:[0-9]{1,5}$/, '') === options.handle()) return
   throw new ZoariumError('HOST', 'this daemon does not serve that host name', {
     field: 'Host',
     got: host.slice(0, 80),

@@ -23,6 +23,7 @@ import type {
   TrustView,
 } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
+import type { HandleDocument } from '../../protocol/handle.ts'
 import type { WeightFormat } from '../../protocol/model-description.ts'
 import type { WithdrawBody } from '../../protocol/record.ts'
 import type { BlobRange } from '../../registry/blob-store.ts'
@@ -69,6 +70,10 @@ export interface FileAnswer {
 
 export interface NodeApi {
   node(): NodeView
+  /** What confirms this node's handle. */
+  handleDocument(): HandleDocument
+  /** The handle that this node's own profile claims. */
+  ownHandle(): string | null
   /** Empty: ready. */
   notReady(): readonly string[]
   peers(): readonly PeerView[]

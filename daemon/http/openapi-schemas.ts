@@ -82,9 +82,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
     label: orNull(text),
     displayName: orNull(text),
     petname: orNull(text),
+    handle: orNull(text),
+    handleVerified: truth,
     right,
     send: truth,
   }),
+  Handle: object({ version: { const: 1 }, publisher: cid }),
   Health: object({ ok: truth }),
   Readiness: object({ ready: truth, reasons: list(text) }),
   Node: object({

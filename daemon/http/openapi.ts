@@ -55,7 +55,7 @@ const oneOf = (...values: readonly string[]): Json => ({ type: 'string', enum: v
 const integer = (minimum: number, maximum: number): Json => ({ type: 'integer', minimum, maximum })
 
 const MODEL = [
-  inPath('publisher', 'Id, label or petname of the publisher.'),
+  inPath('publisher', 'Id, verified handle, label or petname of the publisher.'),
   inPath('name', 'Name of the model, alone (latest), with `@version` or with `@tag`.'),
 ]
 const RECORD = [inPath('cid', 'Content id of the record.')]
@@ -134,6 +134,13 @@ const paths: Readonly<Record<string, Json>> = {
       summary: 'Whether the daemon runs',
       scope: null,
       responses: ok('It does.', json('Health')),
+    }),
+  },
+  '/.well-known/zoarium.json': {
+    get: operation({
+      summary: 'The publisher that the handle of this node stands for',
+      scope: null,
+      responses: ok('The document.', json('Handle')),
     }),
   },
   '/readyz': {

@@ -95,7 +95,12 @@ export class HttpServer {
           log,
           shared,
           isOpen,
-          guard: () => ({ address, hosts: config.hosts, isOpen }),
+          guard: () => ({
+            address,
+            hosts: config.hosts,
+            isOpen,
+            handle: () => node.ownHandle(),
+          }),
         })
         const server = createServer(app.callback(), tls)
         this.#servers.push(server)

@@ -47,6 +47,19 @@ describe('cli/commands', () => {
     assert.match((await run('trust', 'remove', 'institute-a')).stdout, /run \(own\)/)
   })
 
+  it('shows a handle with its mark', async () => {
+    assert.match((await run('status')).stdout, /handle +zoo.example.org \(verified\)/)
+    const show = () => run('show', 'institute-a/nuclei')
+    assert.match((await show()).stdout, /handle +zoo.example.org \(verified\)/)
+    const publisher = { ...node.view.publisher, handleVerified: false }
+    await serveWith({
+      model: () => ({ ...node.view, publisher }),
+      trust: () => ({ items: [{ publisher, own: false }], strangers: [] }),
+    })
+    assert.match((await show()).stdout, /handle +zoo.example.org \(not verified\)/)
+    assert.match((await run('trust', 'list')).stdout, /zoo.example.org \(not verified\)/)
+  })
+
   it('passes a trust rule on', async () => {
     await run('trust', 'add', 'institute-b', 'run', '--send', '--petname', 'b')
     assert.deepEqual(node.calls.trust, [['institute-b', 'run', { petname: 'b', send: true }]])
@@ -82,7 +95,7 @@ describe('cli/commands', () => {
     )
     assert.match(
       found.stdout,
-      /^REF +TITLE +LICENSE +HERE\ninstitute-a\/nuclei@1.0.0 +Nuclei +MIT +runs\n$/,
+      /^REF +TITLE +LICENSE +HERE +HANDLE\ninstitute-a\/nuclei@1.0.0 +Nuclei +MIT +runs +zoo.example.org \(verified\)\n$/,
     )
     const query = { text: 'cell nuclei', axes: 'yx', channels: 1, limit: 5 }
     assert.deepEqual(node.calls.search, [query])
@@ -94,6 +107,8 @@ describe('cli/commands', () => {
     label,
     displayName: label === null ? null : 'An institute',
     petname: null,
+    handle: null,
+    handleVerified: false,
     right: 'see',
     send: false,
   })

@@ -38,6 +38,7 @@ describe('daemon/config', () => {
       network: { listen: [DEFAULT_LISTEN], peers: [], mdns: true, dht: true },
       mirror: { follow: true, maxBytes: DEFAULT_MIRROR_BYTES },
       inference: { acceptRemote: true, residency: [] },
+      handles: { allowPrivate: [] },
       logLevel: 'info',
     }
     assert.deepEqual(readConfig(join(temporaryFolder(), 'none.yaml'), { folder }), defaults)
@@ -55,6 +56,7 @@ http:
 network: { listen: [/ip4/0.0.0.0/tcp/1], peers: [/ip4/10.0.0.2/tcp/1], mdns: false, dht: false }
 mirror: { follow: false, maxBytes: 0 }
 inference: { acceptRemote: false, residency: ["country:DE"] }
+handles: { allowPrivate: [zoo.example.org] }
 logLevel: debug
 `
 
@@ -75,6 +77,7 @@ logLevel: debug
       },
       mirror: { follow: false, maxBytes: 0 },
       inference: { acceptRemote: false, residency: ['country:DE'] },
+      handles: { allowPrivate: ['zoo.example.org'] },
       logLevel: 'debug',
     })
   })
@@ -124,6 +127,7 @@ logLevel: debug
       ['mirror: { maxBytes: 1.5 }', 'mirror.maxBytes', '1.5'],
       ['mirror: { maxBytes: -1 }', 'mirror.maxBytes', '-1'],
       ['mirror: { maxBytes: 100 GiB }', 'mirror.maxBytes', '"100 GiB"'],
+      ['handles: { allowPrivate: [10.0.0.1] }', 'handles.allowPrivate', '["10.0.0.1"]'],
       ['logLevel: loud', 'logLevel', '"loud"'],
     ]
     for (const [text, field, got] of cases) assert.equal(refused(text, field).data.got, got, text)

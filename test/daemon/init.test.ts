@@ -26,6 +26,17 @@ describe('daemon/init', () => {
     assert.equal(made.label, 'a-lab')
   })
 
+  it('claims a handle, where it is a domain name in lower case', async () => {
+    const folder = temporaryFolder()
+    for (const handle of ['Embl.example', 'embl', 'https://embl.example', '']) {
+      await assert.rejects(initNode({ folder, name: 'EMBL', handle }), { code: 'NAME' }, handle)
+    }
+    const { publisher } = await initNode({ folder, name: 'EMBL', handle: 'embl.example' })
+    const opened = await openRegistry(dataFolder(folder), systemClock)
+    assert.equal(opened.registry.profile(publisher)?.handle, 'embl.example')
+    await opened.close()
+  })
+
   it('makes no second node in a folder', async () => {
     const folder = temporaryFolder()
     const { publisher } = await initNode({ folder, name: 'Institute A' })

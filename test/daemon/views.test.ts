@@ -18,7 +18,16 @@ describe('daemon/views', () => {
 
   it('shows what is known of a publisher, and its rights', () => {
     const id = embl.publisher
-    const unknown = { id, label: null, displayName: null, petname: null, right: 'run', send: false }
+    const unknown = {
+      id,
+      label: null,
+      displayName: null,
+      petname: null,
+      handle: null,
+      handleVerified: false,
+      right: 'run',
+      send: false,
+    }
     assert.deepEqual(parts.views.publisher(id), unknown)
     label(embl, 'embl')
     parts.registry.setTrust({ publisher: id, right: 'list', send: true, petname: 'heidelberg' })
@@ -27,6 +36,8 @@ describe('daemon/views', () => {
       label: 'embl',
       displayName: 'EMBL',
       petname: 'heidelberg',
+      handle: null,
+      handleVerified: false,
       right: 'list',
       send: true,
     })

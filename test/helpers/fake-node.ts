@@ -17,6 +17,7 @@ import type {
 } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { ZoariumError } from '../../protocol/errors.ts'
+import { handleDocument } from '../../protocol/handle.ts'
 import type { ModelQuery } from '../../registry/catalogue.ts'
 import { describeModel, TestPublisher, utf8 } from './publisher.ts'
 
@@ -56,6 +57,8 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     label: 'institute-a',
     displayName: 'Institute A',
     petname: null,
+    handle: 'zoo.example.org',
+    handleVerified: true,
     right: 'run',
     send: false,
   }
@@ -156,6 +159,8 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       incomplete: 0,
       renewals: [],
     }),
+    handleDocument: () => handleDocument(owner.id),
+    ownHandle: () => owner.handle,
     notReady: () => [],
     peers: () => [peer],
     connect: async () => peer,

@@ -177,8 +177,13 @@ export class TestPublisher {
     }
   }
 
-  profile(label: string, displayName = label, replaces: readonly Cid[] = []): SignedRecord {
-    const body = { label, displayName, handle: null, url: null, ror: null, replaces }
+  profile(
+    label: string,
+    displayName = label,
+    replaces: readonly Cid[] = [],
+    handle: string | null = null,
+  ): SignedRecord {
+    const body = { label, displayName, handle, url: null, ror: null, replaces }
     return this.record({ kind: 'profile', body })
   }
 

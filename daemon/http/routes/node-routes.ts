@@ -1,5 +1,6 @@
 /** The node itself: health, status, peers, metrics. */
 import type { Router } from '@koa/router'
+import { HANDLE_PATH } from '../../../protocol/handle.ts'
 import { needs } from '../auth.ts'
 import { readJson } from '../body.ts'
 import type { RequestState } from '../context.ts'
@@ -12,6 +13,11 @@ const MAX_ADDRESS_CHARS = 500
 export function addNodeRoutes(router: Router<RequestState>, node: NodeApi): void {
   router.get('/healthz', (ctx) => {
     ctx.body = { ok: true }
+  })
+
+  // Without a token: other nodes read it to verify the handle.
+  router.get(HANDLE_PATH, (ctx) => {
+    ctx.body = node.handleDocument()
   })
 
   router.get('/readyz', needs('read'), (ctx) => {

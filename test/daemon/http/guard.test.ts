@@ -37,6 +37,31 @@ describe('daemon/http/guard', () => {
     }
   })
 
+  it('serves the document of its handle under that name, to anybody, and nothing else', async () => {
+    const node = createFakeNode(temporaryFolder())
+    const { url } = await serve(node, { config: { behindProxy: true } })
+    const ask = (path: string, host: string) =>
+      request(`${url}${path}`, { headers: { Host: host } })
+    const path = '/.well-known/zoarium.json'
+    for (const host of ['zoo.example.org', 'Zoo.Example.org:443']) {
+      const answer = await ask(path, host)
+      assert.equal(answer.status, 200, host)
+      assert.deepEqual(JSON.parse(answer.text), { version: 1, publisher: node.publisher.publisher })
+    }
+    for (const [path, host] of [
+      ['/.well-known/zoarium.json', 'other.example.org'],
+      ['/healthz', 'zoo.example.org'],
+      ['/v1/node', 'zoo.example.org'],
+    ] as const) {
+      assert.deepEqual([(await ask(path, host)).code], ['HOST'], path)
+    }
+    const without = createFakeNode(temporaryFolder(), { ownHandle: () => null })
+    const other = await serve(without)
+    const headers = { Host: 'zoo.example.org' }
+    assert.equal((await request(`${other.url}${path}`, { headers })).code, 'HOST')
+    assert.equal((await request(`${other.url}${path}`)).status, 200)
+  })
+
   it('refuses pages of other origins and cross-site requests', async () => {
     const { url, port } = await serve(createFakeNode(temporaryFolder()))
     const cases: Record<string, string>[] = [

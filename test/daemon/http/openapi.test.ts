@@ -50,6 +50,7 @@ describe('daemon/http/openapi', () => {
     const requests: [string, string, object?][] = [
       ['GET', '/healthz'],
       ['GET', '/readyz'],
+      ['GET', '/.well-known/zoarium.json'],
       ['GET', '/v1/node'],
       ['GET', '/v1/peers'],
       ['POST', '/v1/peers', { address: '/ip4/1.2.3.4/tcp/1' }],
