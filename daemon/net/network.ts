@@ -449,13 +449,13 @@ export class Network {
    */
   async syncNow(peer: string | null = null): Promise<readonly SyncReport[]> {
     if (peer === null) {
-      return Promise.all(this.#book.connected().map((each) => this.#rounds.now(each)))
+      return Promise.all(this.#book.connected().map((each) => this.#rounds.fresh(each)))
     }
     const named = this.#book.find(peer)
     if (named === null || !named.isConnected) {
       throw new ZoariumError('UNREACHABLE', 'the peer is not connected', { field: peer })
     }
-    return [await this.#rounds.now(named)]
+    return [await this.#rounds.fresh(named)]
   }
 
   /** What a round does with a peer beside the sync. */

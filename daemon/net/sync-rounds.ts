@@ -44,7 +44,13 @@ export class SyncRounds {
     return report
   }
 
-  /** Once more after the one under way, which may have missed what is new. */
+  /** An exchange that begins from now on: the one under way may have missed what is new. */
+  async fresh(peer: Peer): Promise<SyncReport> {
+    await this.#options.sync.idle(peer)
+    return this.now(peer)
+  }
+
+  /** Like {@link fresh}, in the background. */
   soon(peer: Peer): void {
     const { sync, signal } = this.#options
     if (this.#due.has(peer.id) || signal.aborted) return
