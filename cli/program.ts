@@ -5,6 +5,7 @@ import { VERSION } from '../protocol/version.ts'
 import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
 import { addInit } from './commands/init.ts'
+import { addKeys } from './commands/keys.ts'
 import { addPeers } from './commands/peers.ts'
 import { addPublish } from './commands/publish.ts'
 import { addPull } from './commands/pull.ts'
@@ -40,6 +41,7 @@ const COMMANDS = [
   addStatus,
   addTrust,
   addTokens,
+  addKeys,
   addDemo,
 ]
 

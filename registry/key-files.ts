@@ -9,14 +9,16 @@ import { type Cid, parseCid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
 import type { Scope } from '../protocol/device.ts'
 import { ZoariumError } from '../protocol/errors.ts'
-import { readIdentity } from '../protocol/identity.ts'
+import { keySetOf, readIdentity } from '../protocol/identity.ts'
+import type { KeySet } from '../protocol/identity-operation.ts'
 import type { DataFolder } from './data-folder.ts'
 import { prepareFile, readText, writeDurably } from './durable-file.ts'
 import type { NewIdentity } from './new-identity.ts'
 import type { Ledger, SignedPosition } from './signer.ts'
 
 const VERSION = 1
-const HEX_32 = /^[0-9a-f]{64}$/
+const isHex32 = (value: unknown): value is string =>
+  typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
 /** Publisher id and identity operations, as init made them. */
 export interface IdentityFile {
@@ -24,25 +26,88 @@ export interface IdentityFile {
   readonly operations: readonly Uint8Array[]
 }
 
+/** A set of root keys, with the seeds (32 bytes each) of those that are on this machine. */
+export interface RootSet extends KeySet {
+  readonly seeds: readonly Uint8Array[]
+}
+
+/** The root set of some seeds, all of them here. */
+export const rootSetOf = (seeds: readonly Uint8Array[], threshold: number): RootSet => ({
+  ...keySetOf(seeds, threshold),
+  seeds,
+})
+
 /** Writes all keys, and last the file that says that the node is initialised. */
 export function writeIdentity(folder: DataFolder, made: NewIdentity): void {
   const { publisher, operations, seeds } = made
-  const hex = (bytes: Uint8Array): string => toHex(bytes)
-  writeJson(path.join(folder.keys, 'root.json'), {
-    purpose: 'root',
-    publisher,
-    threshold: 1,
-    seeds: made.roots.map(hex),
-    nextSeeds: made.nextRoots.map(hex),
-  })
-  for (const purpose of ['publish', 'serve'] as const) {
-    const key = toHex(publicKeyOf(seeds[purpose]))
-    writeJson(keyFile(folder, purpose), { purpose, publisher, key, seed: hex(seeds[purpose]) })
+  writeRootSets(folder, publisher, [rootSetOf(made.roots, 1), rootSetOf(made.nextRoots, 1)])
+  for (const scope of ['publish', 'serve'] as const) {
+    writeSeed(folder, publisher, scope, seeds[scope])
   }
-  writeJson(folder.identity, {
-    publisher,
-    operations: operations.map((each) => Buffer.from(each).toString('base64')),
-  })
+  writeIdentityFile(folder, { publisher, operations })
+}
+
+/** @throws ZoariumError DISK_FULL, STORE */
+export function writeIdentityFile(folder: DataFolder, file: IdentityFile): void {
+  const operations = file.operations.map((each) => Buffer.from(each).toString('base64'))
+  writeJson(folder.identity, { publisher: file.publisher, operations })
+}
+
+/** @throws ZoariumError DISK_FULL, STORE */
+export function writeSeed(
+  folder: DataFolder,
+  publisher: Cid,
+  purpose: Scope,
+  seed: Uint8Array,
+): void {
+  const key = toHex(publicKeyOf(seed))
+  writeJson(keyFile(folder, purpose), { purpose, publisher, key, seed: toHex(seed) })
+}
+
+/**
+ * Writes the root key sets that this machine knows. Which one is in force and which one comes next
+ * is for the identity to say, so that the file may be ahead of it.
+ * @throws ZoariumError DISK_FULL, STORE
+ */
+export function writeRootSets(folder: DataFolder, publisher: Cid, sets: readonly RootSet[]): void {
+  const written = sets.map(({ threshold, keys, seeds }) => ({
+    threshold,
+    keys,
+    seeds: seeds.map((seed) => toHex(seed)),
+  }))
+  writeJson(rootFile(folder), { purpose: 'root', publisher, sets: written })
+}
+
+/** The root key sets that this machine knows; none where they are kept elsewhere. @throws STORE */
+export function readRootSets(folder: DataFolder): readonly RootSet[] {
+  const file = rootFile(folder)
+  const value = readJson(file)
+  if (value === null) return []
+  const { sets, threshold, seeds, nextSeeds } = value
+  // The first form of the file, which named the sets by their turn.
+  if (sets === undefined) {
+    return [seeds, nextSeeds].map((each) =>
+      rootSetOf(readSeeds(file, each), Number.isSafeInteger(threshold) ? Number(threshold) : 1),
+    )
+  }
+  if (!Array.isArray(sets)) throw damaged(file)
+  return sets.map((set) => readRootSet(file, set))
+}
+
+function readRootSet(file: string, value: unknown): RootSet {
+  const { threshold, keys, seeds } = (value ?? {}) as Record<string, unknown>
+  const known = readSeeds(file, seeds)
+  if (!Array.isArray(keys) || !keys.every(isHex32) || !Number.isSafeInteger(threshold)) {
+    throw damaged(file)
+  }
+  // Seeds may be moved to other machines, never changed.
+  if (known.some((seed) => !keys.includes(toHex(publicKeyOf(seed))))) throw damaged(file)
+  return { threshold: Number(threshold), keys, seeds: known }
+}
+
+function readSeeds(file: string, value: unknown): readonly Uint8Array[] {
+  if (!Array.isArray(value) || !value.every(isHex32)) throw damaged(file)
+  return value.map((seed) => new Uint8Array(Buffer.from(seed, 'hex')))
 }
 
 /** @throws ZoariumError NOT_INITIALISED, STORE */
@@ -69,7 +134,7 @@ export function readSeed(folder: DataFolder, scope: Scope): Uint8Array | null {
   const value = readJson(file)
   if (value === null) return null
   const { seed, key } = value
-  if (typeof seed !== 'string' || !HEX_32.test(seed)) throw damaged(file)
+  if (!isHex32(seed)) throw damaged(file)
   const bytes = new Uint8Array(Buffer.from(seed, 'hex'))
   if (toHex(publicKeyOf(bytes)) !== key) throw damaged(file)
   return bytes
@@ -93,6 +158,8 @@ function readPosition(file: string, value: unknown): SignedPosition {
   if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(seq) || !cid.ok) throw damaged(file)
   return { epoch: Number(epoch), seq: Number(seq), id: cid.value }
 }
+
+const rootFile = (folder: DataFolder): string => path.join(folder.keys, 'root.json')
 
 const keyFile = (folder: DataFolder, scope: Scope): string =>
   path.join(folder.keys, `${scope}.json`)

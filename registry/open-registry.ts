@@ -132,13 +132,12 @@ async function openParts(
   const blobs = new FileBlobs(folder)
   const catalogue = new SqliteCatalogue(folder.catalogue)
   try {
-    const { publisher } = signer
-    // A catalogue that was lost begins anew with what the folder knows.
-    const known = catalogue.identityOps(publisher).length
-    operations.slice(known).forEach((operation, index) => {
-      catalogue.putIdentityOp(publisher, known + index, operation)
-    })
-    return await Registry.open({ catalogue, blobs, trust, signer, clock })
+    const registry = await Registry.open({ catalogue, blobs, trust, signer, clock })
+    // A catalogue that was lost begins anew with what the folder knows, and one that was left
+    // behind by a kill while the keys changed catches up. The folder may also be behind, as of
+    // operations that another machine signed; a fork is kept and shown like that of any publisher.
+    registry.admitIdentity(signer.publisher, operations, 0)
+    return registry
   } catch (error) {
     catalogue.close()
     throw error

@@ -17,7 +17,7 @@ describe('cli/program', () => {
     const help = await zoarium(['--help'], NOWHERE)
     assert.equal(help.status, EXIT.ok)
     const commands =
-      'init daemon start publish search show pull verify run peers sync status trust tokens demo'
+      'init daemon start publish search show pull verify run peers sync status trust tokens keys demo'
     for (const command of commands.split(' ')) {
       assert.match(help.stdout, new RegExp(`^  ${command}\\b`, 'm'), command)
     }
@@ -37,6 +37,13 @@ describe('cli/program', () => {
       ['trust', 'add', 'embl', 'everything'],
       ['tokens', 'add'],
       ['tokens', 'add', '--scope', 'all'],
+      ['keys', 'show'],
+      ['keys', 'revoke', '0123456789abcdef'],
+      ['keys', 'revoke', '0123456789abcdef', '--reason', 'bored'],
+      ['keys', 'revoke', '0123456789abcdef', '--reason', 'lost', '--last', '12'],
+      ['keys', 'delegate', 'all'],
+      ['keys', 'delegate', 'serve', '--key', 'abc'],
+      ['keys', 'threshold', '2/3'],
       ['publish', '.', '--weights', 'pickle'],
       ['run', 'a/b', 'image.png', '-o', 'image.gif'],
       ['run', 'a/b', 'image.png', '-o', './image.png'],

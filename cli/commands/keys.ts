@@ -1,0 +1,188 @@
+/** `zoarium keys`: the root keys and device keys of the data folder, while no daemon uses it. */
+import { type Command, InvalidArgumentError } from 'commander'
+import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
+import type { Reason, Scope } from '../../protocol/device.ts'
+import type { CutAt, OwnKeys } from '../../registry/own-keys.ts'
+import { count } from '../format.ts'
+import type { Output } from '../output.ts'
+import { type Cli, type Session, wordOf } from '../session.ts'
+
+const SCOPES: readonly Scope[] = ['publish', 'serve']
+const REASONS: readonly Reason[] = ['superseded', 'lost', 'stolen', 'staff-left']
+/** As many digits of a key as people compare. */
+const SHORT = 16
+
+export function addKeys({ program, session }: Cli): void {
+  const keys = program
+    .command('keys')
+    .description('the keys of this publisher: stop the daemon first')
+    .addHelpText(
+      'after',
+      `
+The root keys stand for the publisher and sign nothing but what these commands do. Device keys sign
+records: one to publish, one to serve. A key is named by its first 8 digits or more.
+What is changed here reaches other nodes when the daemon runs again.`,
+    )
+  keys
+    .command('list', { isDefault: true })
+    .description('root keys and device keys')
+    .action(async () => {
+      await change(session(), () => null)
+    })
+  keys
+    .command('show <key>')
+    .description('a device key, its log, and what the root keys said of it')
+    .action(async (key: string) => {
+      const { folder, output } = session()
+      const { deviceView, withKeys } = await import('../../daemon/keys.ts')
+      const view = await withKeys(folder, (own) => deviceView(own.device(key)))
+      output.result(view, () => printKey(output, view))
+    })
+  addDeviceCommands(keys, session)
+  addRootCommands(keys, session)
+}
+
+function addDeviceCommands(keys: Command, session: Cli['session']): void {
+  keys
+    .command('renew')
+    .description('let device keys sign for another 400 days')
+    .argument('[scope or key]', 'publish, serve, or a key (default: all keys of this machine)')
+    .action(async (what?: string) => {
+      await change(session(), (own) => {
+        const scope = SCOPES.find((each) => each === what) ?? null
+        const isKey = what !== undefined && scope === null
+        const chosen = isKey ? [own.device(what)] : own.renewable(scope)
+        own.renew(chosen.map(({ key }) => key))
+        return `renewed ${count(chosen.length, 'key')}`
+      })
+    })
+  keys
+    .command('revoke <key>')
+    .description('end a device key; what it signs later is void')
+    .requiredOption('--reason <reason>', REASONS.join(', '), wordOf(REASONS))
+    .option(
+      '--last <epoch.seq>',
+      'its last good record, or "none" (default: the newest that is known here)',
+      cutOf,
+    )
+    .action(async (text: string, { reason, last }: { reason: Reason; last?: CutAt }) => {
+      await change(session(), (own) => {
+        const { key, scope, isHere } = own.device(text)
+        own.revoke(key, reason, last)
+        const advice = isHere ? `; for a new one: zoarium keys delegate ${scope}` : ''
+        return `revoked ${key.slice(0, SHORT)}${advice}`
+      })
+    })
+  keys
+    .command('delegate')
+    .description('let another device key sign for 400 days')
+    .argument('<scope>', SCOPES.join(', '), wordOf(SCOPES))
+    .option('--key <hex>', 'a key of another machine (default: one is made for this machine)', hex)
+    .action(async (scope: Scope, { key = null }: { key?: string | null }) => {
+      await change(session(), (own) => `${own.delegate(scope, key)} may ${scope}`)
+    })
+}
+
+function addRootCommands(keys: Command, session: Cli['session']): void {
+  keys
+    .command('rotate')
+    .description('replace the root keys by those that were committed to, and commit to new ones')
+    .action(async () => {
+      await change(session(), (own) => {
+        own.rotate()
+        return 'the root keys are rotated: back up the folder again'
+      })
+    })
+  keys
+    .command('threshold')
+    .description('how many root keys there are and how many have to sign; rotates twice')
+    .argument('<k-of-n>', 'such as 2-of-3', thresholdOf)
+    .action(async ({ k, n }: Threshold) => {
+      await change(session(), (own) => {
+        own.threshold(k, n)
+        return `${k} of ${n} root keys sign: back up the folder again`
+      })
+    })
+}
+
+/** Changes the keys and shows what they are then. */
+async function change(
+  { folder, output }: Session,
+  work: (keys: OwnKeys) => string | null,
+): Promise<void> {
+  const { keysView, withKeys } = await import('../../daemon/keys.ts')
+  const { done, view } = await withKeys(folder, (own) => ({
+    done: work(own),
+    view: keysView(own.overview()),
+  }))
+  output.result(view, () => printKeys(output, view))
+  if (done !== null) output.note(done)
+}
+
+function printKeys(output: Output, view: KeysView): void {
+  const { publisher, roots, threshold, next, devices } = view
+  output.line(`${publisher}  ${count(view.length, 'operation')}`)
+  output.fields([
+    ['root keys', `${threshold} of ${roots.length} sign`],
+    ...roots.map(({ key, here }) => ['', `${key.slice(0, SHORT)}  ${placeOf(here)}`] as const),
+    ['next set', `${next.commitment.slice(0, SHORT)}  ${placeOf(next.here)}`],
+  ])
+  output.table(
+    ['KEY', 'SCOPE', 'STATE', 'FROM', 'UNTIL', 'WHERE'],
+    devices.map(({ key, scope, state, notBefore, notAfter, here }) => [
+      key.slice(0, SHORT),
+      scope,
+      state,
+      notBefore.slice(0, 10),
+      notAfter.slice(0, 10),
+      placeOf(here),
+    ]),
+  )
+}
+
+function printKey(output: Output, view: DeviceKeyView): void {
+  output.line(view.key)
+  output.fields([
+    ['scope', view.scope],
+    ['state', view.revoked === null ? view.state : `revoked: ${view.revoked}`],
+    ['from', view.notBefore],
+    ['until', view.notAfter],
+    ['where', placeOf(view.here)],
+    ['newest record', lastText(view.last)],
+    ...view.cuts.map(
+      ({ last, epoch }) =>
+        [
+          'good up to',
+          `${lastText(last)}${epoch === null ? ', the end' : `, then epoch ${epoch}`}`,
+        ] as const,
+    ),
+  ])
+}
+
+const placeOf = (here: boolean): string => (here ? 'this machine' : 'elsewhere')
+
+const lastText = (last: DeviceKeyView['last']): string =>
+  last === null ? 'none' : `${last.epoch}.${last.seq} ${last.tip}`
+
+function cutOf(value: string): CutAt {
+  if (value === 'none') return value
+  const match = /^(\d{1,10})\.(\d{1,10})$/.exec(value)
+  if (match === null) throw new InvalidArgumentError('EPOCH.SEQ is needed, such as 0.12, or none.')
+  return { epoch: Number(match[1]), seq: Number(match[2]) }
+}
+
+interface Threshold {
+  readonly k: number
+  readonly n: number
+}
+
+function thresholdOf(value: string): Threshold {
+  const match = /^(\d{1,2})-of-(\d{1,2})$/.exec(value)
+  if (match === null) throw new InvalidArgumentError('K-of-N is needed, such as 2-of-3.')
+  return { k: Number(match[1]), n: Number(match[2]) }
+}
+
+function hex(value: string): string {
+  if (!/^[0-9a-f]{64}$/.test(value)) throw new InvalidArgumentError('64 hex digits are needed.')
+  return value
+}

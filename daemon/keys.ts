@@ -1,0 +1,81 @@
+/** The own keys as `zoarium keys` changes and shows them, while no daemon runs. */
+import type { Reason, Scope } from '../protocol/device.ts'
+import { type Clock, systemClock } from '../registry/clock.ts'
+import { dataFolder } from '../registry/data-folder.ts'
+import { openRegistry } from '../registry/open-registry.ts'
+import { type DeviceKey, type KeyOverview, type KeyState, OwnKeys } from '../registry/own-keys.ts'
+
+/** Times are ISO 8601. */
+export interface DeviceKeyView {
+  readonly key: string
+  readonly scope: Scope
+  readonly state: KeyState
+  readonly notBefore: string
+  readonly notAfter: string
+  /** Whether its seed is on this machine. */
+  readonly here: boolean
+  readonly revoked: Reason | null
+  /** The epoch in which it signs. */
+  readonly epoch: number
+  /** The newest record of its log that is known here. */
+  readonly last: PlaceView | null
+  /** What the root keys said of its log, oldest first. */
+  readonly cuts: readonly { readonly last: PlaceView | null; readonly epoch: number | null }[]
+}
+
+export interface PlaceView {
+  readonly epoch: number
+  readonly seq: number
+  readonly tip: string
+}
+
+export interface KeysView {
+  readonly publisher: string
+  /** Number of operations. */
+  readonly length: number
+  readonly tip: string
+  readonly threshold: number
+  readonly rotations: number
+  readonly roots: readonly { readonly key: string; readonly here: boolean }[]
+  /** The root key set that a rotation reveals. */
+  readonly next: { readonly commitment: string; readonly here: boolean }
+  readonly devices: readonly DeviceKeyView[]
+}
+
+/**
+ * Opens the data folder, does something with the own keys and lets go of it.
+ * @throws ZoariumError LOCKED where a daemon runs, NOT_INITIALISED, STORE, NEWER_STORE, POLICY
+ */
+export async function withKeys<T>(
+  folder: string,
+  work: (keys: OwnKeys) => T,
+  clock: Clock = systemClock,
+): Promise<T> {
+  const opened = await openRegistry(dataFolder(folder), clock)
+  try {
+    return work(new OwnKeys(opened, clock))
+  } finally {
+    await opened.close()
+  }
+}
+
+export function keysView({ identity, rootsHere, isNextHere, devices }: KeyOverview): KeysView {
+  const { publisher, length, tip, threshold, rotations, roots, next } = identity
+  return {
+    publisher,
+    length,
+    tip,
+    threshold,
+    rotations,
+    roots: roots.map((key) => ({ key, here: rootsHere.includes(key) })),
+    next: { commitment: next, here: isNextHere },
+    devices: devices.map(deviceView),
+  }
+}
+
+export function deviceView(device: DeviceKey): DeviceKeyView {
+  const { key, scope, state, isHere, revoked, epoch, last, cuts } = device
+  const notBefore = new Date(device.notBefore).toISOString()
+  const notAfter = new Date(device.notAfter).toISOString()
+  return { key, scope, state, notBefore, notAfter, here: isHere, revoked, epoch, last, cuts }
+}

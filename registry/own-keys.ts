@@ -1,0 +1,404 @@
+/**
+ * The own keys: operations on the identity, signed with the root keys of the data folder. Works on
+ * an open data folder, so no daemon uses it at that time.
+ *
+ * Killed at any moment, the folder has all keys that its identity names:
+ *
+ *   1. new seeds are written beside those in force (keys/*.json)
+ *   2. the operations that name them are written (identity.json); from now on they hold
+ *   3. the catalogue takes them in; where that was missed, the next opening does it
+ *   4. root keys that were rotated away are forgotten (keys/root.json)
+ *
+ * Killed before 2, a seed is here that no operation names: the next delegation takes it up, the
+ * next rotation forgets it.
+ */
+import { toHex } from '../protocol/bytes.ts'
+import type { Cid } from '../protocol/cid.ts'
+import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
+import { type Device, deviceOf, type Reason, type Scope } from '../protocol/device.ts'
+import { assert, expectOk, refuse, ZoariumError } from '../protocol/errors.ts'
+import { readHead } from '../protocol/head.ts'
+import {
+  commitmentOf,
+  extendIdentity,
+  type Identity,
+  type NewOperation,
+  signOperation,
+} from '../protocol/identity.ts'
+import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../protocol/limits.ts'
+import { nextPlace } from '../protocol/log.ts'
+import {
+  comparePositions,
+  type LogPosition,
+  type Position,
+  peekRecord,
+} from '../protocol/record.ts'
+import type { Clock } from './clock.ts'
+import { failpoint } from './failpoint.ts'
+import {
+  type RootSet,
+  readRootSets,
+  readSeed,
+  rootSetOf,
+  writeIdentityFile,
+  writeRootSets,
+  writeSeed,
+} from './key-files.ts'
+import type { OpenRegistry } from './open-registry.ts'
+import { RENEWAL_NOTICE_MS } from './renewal.ts'
+
+/** Fewest digits by which a key may be named. */
+const MIN_PREFIX = 8
+
+export type KeyState = 'active' | 'expiring' | 'expired' | 'revoked'
+
+export interface DeviceKey extends Device {
+  readonly state: KeyState
+  /** Whether its seed is on this machine. */
+  readonly isHere: boolean
+  /** The newest record of its log that is known here. */
+  readonly last: LogPosition | null
+}
+
+export interface KeyOverview {
+  readonly identity: Identity
+  /** Those of the root keys in force whose seeds are on this machine. */
+  readonly rootsHere: readonly string[]
+  /** Whether the seeds that the next rotation needs are on this machine. */
+  readonly isNextHere: boolean
+  readonly devices: readonly DeviceKey[]
+}
+
+/** Where a log is cut: at the newest record known here, before all records, or at a place. */
+export type CutAt = 'newest' | 'none' | Position
+
+export class OwnKeys {
+  readonly #opened: OpenRegistry
+  readonly #clock: Clock
+  readonly #randomSeed: () => Uint8Array
+
+  /** @param randomSeed 32 bytes at each call; tests pass their own */
+  constructor(opened: OpenRegistry, clock: Clock, randomSeed = () => randomBytes(32)) {
+    this.#opened = opened
+    this.#clock = clock
+    this.#randomSeed = randomSeed
+  }
+
+  get #publisher(): Cid {
+    return this.#opened.registry.publisher
+  }
+
+  get #identity(): Identity {
+    const identity = this.#opened.registry.identity(this.#publisher)
+    assert(identity !== null, 'the own identity is in the catalogue')
+    return identity
+  }
+
+  /** @throws ZoariumError STORE */
+  overview(): KeyOverview {
+    const identity = this.#identity
+    const sets = readRootSets(this.#opened.folder)
+    const next = sets.find((set) => commitmentOf(set) === identity.next)
+    return {
+      identity,
+      rootsHere: keysOf(sets.find((set) => isInForce(set, identity))?.seeds ?? []),
+      isNextHere: next !== undefined && next.seeds.length >= next.threshold,
+      devices: identity.devices.map((device) => this.#describe(device)),
+    }
+  }
+
+  /**
+   * A device key by its hex digits, or the first of them.
+   * @throws ZoariumError NOT_FOUND, AMBIGUOUS, USAGE where they are too few
+   */
+  device(text: string): DeviceKey {
+    if (!new RegExp(`^[0-9a-f]{${MIN_PREFIX},64}$`).test(text)) {
+      throw new ZoariumError('USAGE', 'a key is named by its first 8 to 64 hex digits', {
+        got: text,
+        hint: 'zoarium keys list shows them',
+      })
+    }
+    const [found, ...more] = this.#identity.devices.filter(({ key }) => key.startsWith(text))
+    if (found === undefined) {
+      throw new ZoariumError('NOT_FOUND', 'no device key begins like that', { got: text })
+    }
+    if (more.length > 0) {
+      throw new ZoariumError('AMBIGUOUS', 'several device keys begin like that', { got: text })
+    }
+    return this.#describe(found)
+  }
+
+  /** The keys of this machine that may be renewed, or those of one scope. */
+  renewable(scope: Scope | null): readonly DeviceKey[] {
+    return this.overview().devices.filter(
+      (device) =>
+        device.isHere && device.revoked === null && (scope === null || device.scope === scope),
+    )
+  }
+
+  /**
+   * Lets device keys sign for another 400 days from now, their logs cut at the newest record.
+   * @throws ZoariumError KEY_REVOKED, GAP, SELF_UNSURE, and like {@link delegate}
+   */
+  renew(keys: readonly string[]): void {
+    const now = this.#clock.now()
+    const operations = keys.map((key): NewOperation => {
+      const device = this.#live(key)
+      // A key that has been out of use for long is brought up in steps.
+      const notAfter = Math.min(now, device.notAfter) + MAX_DELEGATION_MS
+      return { op: 'renew', key, notAfter, last: this.#cutAt(device, 'newest'), ts: now }
+    })
+    this.#signAll(operations)
+  }
+
+  /**
+   * Ends a device key; records after the cut are void.
+   * @throws ZoariumError KEY_REVOKED, GAP, SELF_UNSURE, NOT_FOUND where no record is at the place,
+   * IDENTITY_INVALID where an earlier operation has vouched for later records, and like
+   * {@link delegate}
+   */
+  revoke(key: string, reason: Reason, at: CutAt = 'newest'): void {
+    const device = this.#live(key)
+    const last = this.#cutAt(device, at)
+    this.#signAll([{ op: 'revoke', key, last, reason, ts: this.#clock.now() }])
+  }
+
+  /**
+   * Delegates a key of another machine, or one that is made for this machine.
+   * @param other 64 hex digits; null: make one
+   * @returns the key
+   * @throws ZoariumError USAGE where this machine has a key of that scope, SCOPE where the root
+   * keys are elsewhere, THRESHOLD_NOT_MET where too few of them are here, CONTESTED,
+   * IDENTITY_INVALID, KEY_WEAK, KEY_NONCANONICAL, DISK_FULL, STORE
+   */
+  delegate(scope: Scope, other: string | null = null): string {
+    const now = this.#clock.now()
+    // A clock that is set back a little must not put the first records before the delegation.
+    const notBefore = Math.max(0, now - MAX_CLOCK_AHEAD_MS)
+    const notAfter = notBefore + MAX_DELEGATION_MS
+    const delegationOf = (key: string): NewOperation => {
+      return { op: 'delegate', key, scope, notBefore, notAfter, ts: now }
+    }
+    if (other !== null) {
+      this.#signAll([delegationOf(other)])
+      return other
+    }
+    const { seed, isNew } = this.#newSeed(scope)
+    const key = toHex(publicKeyOf(seed))
+    this.#signAll([delegationOf(key)], () => {
+      if (isNew) writeSeed(this.#opened.folder, this.#publisher, scope, seed)
+    })
+    return key
+  }
+
+  /** A seed that is not delegated: one that an interrupted delegation has left, or a new one. */
+  #newSeed(scope: Scope): { readonly seed: Uint8Array; readonly isNew: boolean } {
+    const seed = readSeed(this.#opened.folder, scope)
+    if (seed === null) return { seed: this.#randomSeed(), isNew: true }
+    const key = toHex(publicKeyOf(seed))
+    const device = this.#identity.devices.find((each) => each.key === key)
+    if (device === undefined) return { seed, isNew: false }
+    if (device.revoked !== null) return { seed: this.#randomSeed(), isNew: true }
+    throw new ZoariumError('USAGE', `this machine has a key to ${scope} already`, {
+      got: key,
+      hint: `renew it, or revoke it first: zoarium keys revoke ${key.slice(0, 16)} --reason superseded`,
+    })
+  }
+
+  /**
+   * Replaces the root keys by those that were committed to, and commits to new ones of the same
+   * number and threshold. It also ends a fork of the identity that a thief has made.
+   * @throws ZoariumError SCOPE where either set is elsewhere, and like {@link delegate}
+   */
+  rotate(): void {
+    const next = this.#nextSet()
+    this.#rotateTo([next, this.#newSet(next.threshold, next.keys.length)])
+  }
+
+  /**
+   * Sets how many of how many root keys sign, in two rotations: the set that was committed to
+   * comes first, as no other can.
+   * @throws ZoariumError THRESHOLD, and like {@link rotate}
+   */
+  threshold(threshold: number, count: number): void {
+    if (threshold < 1 || threshold > count || count > MAX_ROOT_KEYS) {
+      throw ZoariumError.of(
+        refuse('THRESHOLD', `1 <= k <= n <= ${MAX_ROOT_KEYS} root keys`, {
+          got: `${threshold}-of-${count}`,
+        }),
+      )
+    }
+    const [first, second] = [this.#newSet(threshold, count), this.#newSet(threshold, count)]
+    this.#rotateTo([this.#nextSet(), first, second])
+  }
+
+  /** Rotates through sets, the last of which is only committed to. */
+  #rotateTo(sets: readonly RootSet[]): void {
+    const { folder } = this.#opened
+    const ts = this.#clock.now()
+    const current = this.#currentSet()
+    const known = [current, ...sets]
+    const operations = sets.slice(1).map((after, index): NewOperation => {
+      // SAFE: `sets` is one longer than what is mapped here.
+      const { keys, threshold } = sets[index] as RootSet
+      return { op: 'rotate', keys, threshold, next: commitmentOf(after), ts }
+    })
+    this.#sign(operations, known, () => writeRootSets(folder, this.#publisher, known))
+    writeRootSets(folder, this.#publisher, sets.slice(-2))
+  }
+
+  #newSet(threshold: number, count: number): RootSet {
+    const seeds = Array.from({ length: count }, () => this.#randomSeed())
+    return rootSetOf(seeds, threshold)
+  }
+
+  #currentSet(): RootSet {
+    const identity = this.#identity
+    const sets = readRootSets(this.#opened.folder)
+    const found = sets.find((set) => isInForce(set, identity))
+    if (found !== undefined && found.seeds.length > 0) return found
+    throw new ZoariumError('SCOPE', 'the root keys in force are not on this machine', {
+      field: 'keys/root.json',
+      hint: 'do this on the machine that has them',
+    })
+  }
+
+  #nextSet(): RootSet {
+    const { next } = this.#identity
+    const found = readRootSets(this.#opened.folder).find((set) => commitmentOf(set) === next)
+    if (found !== undefined && found.seeds.length > 0) return found
+    throw new ZoariumError(
+      'SCOPE',
+      'the root keys that were committed to are not on this machine',
+      {
+        field: 'keys/root.json',
+        hint: 'do this on the machine that has them',
+      },
+    )
+  }
+
+  /** Signs operations on devices. */
+  #signAll(operations: readonly NewOperation[], before: () => void = () => {}): void {
+    if (this.#opened.registry.isFrozen(this.#publisher)) {
+      throw new ZoariumError('CONTESTED', 'the identity has forked: somebody else has root keys', {
+        hint: 'zoarium keys rotate settles it with the keys that were committed to',
+      })
+    }
+    this.#sign(operations, [this.#currentSet()], before)
+  }
+
+  /**
+   * Signs operations one after the other and keeps them, in the order at the head of this file.
+   * @param sets whose seeds sign, as far as each operation is theirs
+   * @param before makes new seeds durable; called when all is known to be valid
+   */
+  #sign(operations: readonly NewOperation[], sets: readonly RootSet[], before: () => void): void {
+    const { folder, registry } = this.#opened
+    const seeds = new Map(
+      sets.flatMap((set) => set.seeds.map((seed) => [toHex(publicKeyOf(seed)), seed] as const)),
+    )
+    const from = this.#identity.length
+    let identity = this.#identity
+    const signed = operations.map((operation) => {
+      const own = operation.op === 'rotate' ? operation.keys : []
+      const signers = new Set([...identity.roots, ...own])
+      const chosen = [...signers].flatMap((key) => seeds.get(key) ?? [])
+      const envelope = signOperation(identity, operation, chosen)
+      identity = expectOk(extendIdentity(identity, envelope))
+      return envelope
+    })
+    before()
+    failpoint('keys.before-identity')
+    const publisher = this.#publisher
+    const all = [...registry.identityOps(publisher), ...signed]
+    writeIdentityFile(folder, { publisher, operations: all })
+    failpoint('keys.after-identity')
+    expectOk(registry.admitIdentity(publisher, signed, from))
+    failpoint('keys.after-catalogue')
+  }
+
+  #describe(device: Device): DeviceKey {
+    const isHere = this.#isHere(device.key)
+    const state = stateOf(device, this.#clock.now())
+    return { ...device, state, isHere, last: this.#newest(device.key) }
+  }
+
+  #isHere(key: string): boolean {
+    const scopes: readonly Scope[] = ['publish', 'serve']
+    const seeds = scopes.flatMap((scope) => readSeed(this.#opened.folder, scope) ?? [])
+    return keysOf(seeds).includes(key)
+  }
+
+  /** The newest record of a log that is known here, be it from the head that names it. */
+  #newest(key: string): LogPosition | null {
+    const { catalogue } = this.#opened.registry
+    const log = catalogue.log(this.#publisher, key)
+    const tip = log && { epoch: log.epoch, seq: log.seq, tip: log.tip }
+    const row = catalogue.heads(this.#publisher).find((each) => each.key === key)
+    if (row === undefined) return tip
+    const { head } = expectOk(readHead(row.envelope))
+    if (tip !== null && comparePositions(tip, head) >= 0) return tip
+    return { epoch: head.epoch, seq: head.seq, tip: head.tip }
+  }
+
+  /** A device key that may still be changed. */
+  #live(key: string): Device {
+    const device = expectOk(deviceOf(this.#identity, key))
+    if (device.revoked === null) return device
+    throw new ZoariumError('KEY_REVOKED', 'the key is revoked, and that is final', {
+      got: key,
+      hint: `for a new one: zoarium keys delegate ${device.scope}`,
+    })
+  }
+
+  /** The last good record that a cut names. */
+  #cutAt(device: Device, at: CutAt): LogPosition | null {
+    const { key } = device
+    if (at === 'none') return null
+    const { catalogue, signer } = this.#opened.registry
+    if (at !== 'newest') {
+      const envelope = catalogue.recordAt(this.#publisher, key, at)
+      if (envelope !== null) return { ...at, tip: expectOk(peekRecord(envelope)).id }
+      throw new ZoariumError('NOT_FOUND', 'no record of that key is known at that place', {
+        field: 'last',
+        got: `${at.epoch}.${at.seq}`,
+      })
+    }
+    const newest = this.#newest(key)
+    const named = device.cuts.at(-1)?.last ?? null
+    if (catalogue.log(this.#publisher, key)?.proof) {
+      throw new ZoariumError('CONTESTED', 'the log has forked, and its newest record is in doubt', {
+        hint: 'name the last good record with --last EPOCH.SEQ',
+      })
+    }
+    if (this.#isHere(key)) {
+      const log = catalogue.log(this.#publisher, key)
+      signer.requireSure(catalogue, key, nextPlace(log, device.cuts))
+    } else if (newest === null && named === null) {
+      // As good as certain that the records are elsewhere: a cut would make all of them void.
+      throw new ZoariumError(
+        'GAP',
+        'no record of that key is known here, and it has no seed here',
+        {
+          got: key,
+          hint: 'take in its records first, or say --last none where it has signed none',
+        },
+      )
+    }
+    // The root has vouched for what it named, even where it has not come here yet.
+    if (named === null) return newest
+    return newest !== null && comparePositions(newest, named) > 0 ? newest : named
+  }
+}
+
+const keysOf = (seeds: readonly Uint8Array[]): readonly string[] =>
+  seeds.map((seed) => toHex(publicKeyOf(seed))).sort()
+
+const isInForce = ({ keys, threshold }: RootSet, { roots, threshold: needed }: Identity): boolean =>
+  threshold === needed && keys.join() === roots.join()
+
+function stateOf({ revoked, notAfter }: Device, now: number): KeyState {
+  if (revoked !== null) return 'revoked'
+  if (now > notAfter) return 'expired'
+  return notAfter - now <= RENEWAL_NOTICE_MS ? 'expiring' : 'active'
+}

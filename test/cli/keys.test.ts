@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
+import { EXIT } from '../../protocol/errors.ts'
+import { systemClock } from '../../registry/clock.ts'
+import { dataFolder } from '../../registry/data-folder.ts'
+import { openRegistry } from '../../registry/open-registry.ts'
+import { type CliRun, zoarium } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/folder.ts'
+
+describe('cli/keys', () => {
+  let folder: string
+  const run = (...argv: string[]): Promise<CliRun> =>
+    zoarium(['keys', ...argv], { ZOARIUM_DIR: folder })
+  const list = async () => (await run('list', '--json')).json() as KeysView
+  beforeEach(async () => {
+    folder = join(temporaryFolder(), 'node')
+    await zoarium(['init', '--name', 'EMBL'], { ZOARIUM_DIR: folder })
+  })
+
+  it('lists and shows the keys', async () => {
+    const { publisher, devices, roots, next } = await list()
+    const { stdout } = await run()
+    assert.match(stdout, new RegExp(`^${publisher}  3 operations\n`))
+    assert.match(stdout, /1 of 1 sign\n +[0-9a-f]{16} {2}this machine\n/)
+    assert.match(stdout, /publish +active +[\d-]{10} +[\d-]{10} +this machine/)
+    assert.deepEqual([roots.map(({ here }) => here), next.here], [[true], true])
+    const key = devices[0]?.key ?? ''
+    const shown = await run('show', key.slice(0, 8))
+    assert.ok(shown.stdout.startsWith(`${key}\n`))
+    assert.match(shown.stdout, /newest record +0.0 bafy/)
+    const view = (await run('show', key, '--json')).json() as DeviceKeyView
+    assert.deepEqual(view, devices[0])
+  })
+
+  it('changes them', async () => {
+    const [publish, serve] = (await list()).devices
+    assert.match((await run('renew', 'serve')).stderr, /renewed 1 key\n/)
+    assert.match((await run('renew', publish?.key ?? '')).stderr, /renewed 1 key\n/)
+    const revoked = await run('revoke', serve?.key ?? '', '--reason', 'lost', '--last', 'none')
+    assert.match(revoked.stderr, /zoarium keys delegate serve/)
+    assert.match((await run('show', serve?.key ?? '')).stdout, /revoked: lost[\s\S]*none, the end/)
+    assert.match((await run('delegate', 'serve')).stderr, /^[0-9a-f]{64} may serve\n/)
+    assert.equal((await run('rotate')).status, EXIT.ok)
+    assert.match((await run('threshold', '2-of-3')).stdout, /2 of 3 sign/)
+    const { length, devices, threshold } = await list()
+    assert.deepEqual([length, devices.length, threshold], [10, 3, 2])
+  })
+
+  it('needs the folder for itself', async () => {
+    const opened = await openRegistry(dataFolder(folder), systemClock)
+    const { status, stderr } = await run('rotate')
+    assert.equal(status, EXIT.unreachable)
+    assert.match(stderr, /LOCKED[\s\S]*hint: stop it first/)
+    await opened.close()
+  })
+
+  it('says what is wrong', async () => {
+    const key = (await list()).devices[0]?.key ?? ''
+    assert.equal((await run('show', '0123456789')).status, EXIT.notFound)
+    assert.equal((await run('delegate', 'publish')).status, EXIT.usage)
+    const missing = await run('revoke', key, '--reason', 'stolen', '--last', '0.9')
+    assert.match(missing.stderr, /NOT_FOUND/)
+    folder = join(folder, 'nowhere')
+    assert.match((await run()).stderr, /NOT_INITIALISED/)
+  })
+})

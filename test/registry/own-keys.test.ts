@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
+import { toHex } from '../../protocol/bytes.ts'
+import { publicKeyOf } from '../../protocol/crypto.ts'
+import type { Scope } from '../../protocol/device.ts'
+import { expectOk } from '../../protocol/errors.ts'
+import { readIdentity } from '../../protocol/identity.ts'
+import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../../protocol/limits.ts'
+import { type DataFolder, dataFolder } from '../../registry/data-folder.ts'
+import { readIdentityFile, readRootSets, readSeed } from '../../registry/key-files.ts'
+import { initialise, openRegistry } from '../../registry/open-registry.ts'
+import { OwnKeys } from '../../registry/own-keys.ts'
+import { RENEWAL_NOTICE_MS } from '../../registry/renewal.ts'
+import { temporaryFolder } from '../helpers/folder.ts'
+import { seedOf } from '../helpers/publisher.ts'
+import { TestClock } from '../helpers/test-registry.ts'
+
+const PROFILE = { label: 'embl', displayName: 'EMBL', handle: null, url: null, ror: null }
+const DAY_MS = 24 * 3600 * 1000
+
+describe('registry/own-keys', () => {
+  let folder: DataFolder
+  let clock: TestClock
+  beforeEach(async () => {
+    folder = dataFolder(path.join(temporaryFolder(), 'node'))
+    clock = new TestClock()
+    await initialise(folder, { displayName: 'EMBL' }, clock)
+  })
+
+  /** Opens the folder, as each command does, and lets go of it. */
+  async function keys<T>(
+    work: (own: OwnKeys, opened: Awaited<ReturnType<typeof openRegistry>>) => T,
+  ): Promise<T> {
+    const opened = await openRegistry(folder, clock)
+    let n = 0
+    const randomSeed = () => seedOf(`new ${n++}`)
+    try {
+      return work(new OwnKeys(opened, clock, randomSeed), opened)
+    } finally {
+      await opened.close()
+    }
+  }
+  const keyOf = (scope: Scope): string =>
+    toHex(publicKeyOf(readSeed(folder, scope) ?? assert.fail('no seed')))
+  const onDisk = () => expectOk(readIdentity(readIdentityFile(folder).operations))
+  const device = (key: string) => keys((own) => own.device(key))
+
+  it('shows what a new node has', async () => {
+    const { identity, rootsHere, isNextHere, devices } = await keys((own) => own.overview())
+    assert.deepEqual([identity.length, identity.threshold], [3, 1])
+    assert.deepEqual([rootsHere, isNextHere], [identity.roots, true])
+    assert.deepEqual(
+      devices.map(({ scope, state, isHere, last }) => [scope, state, isHere, last?.seq ?? null]),
+      [
+        ['publish', 'active', true, 0],
+        ['serve', 'active', true, null],
+      ],
+    )
+  })
+
+  it('finds a key by its first digits', async () => {
+    const key = keyOf('serve')
+    assert.equal((await device(key.slice(0, 8))).key, key)
+    await assert.rejects(device(key.slice(0, 7)), { code: 'USAGE' })
+    await assert.rejects(device('0'.repeat(64)), { code: 'NOT_FOUND' })
+  })
+
+  it('renews keys for 400 days from now, cut at the newest record', async () => {
+    clock.time += 380 * DAY_MS
+    assert.deepEqual(
+      (await keys((own) => own.overview())).devices.map(({ state }) => state),
+      ['expiring', 'expiring'],
+    )
+    await keys((own) => own.renew(own.renewable('publish').map(({ key }) => key)))
+    const publish = await device(keyOf('publish'))
+    assert.equal(publish.notAfter, clock.time + MAX_DELEGATION_MS)
+    assert.deepEqual(publish.cuts, [{ last: publish.last, epoch: 0 }])
+    assert.equal((await device(keyOf('serve'))).state, 'expiring')
+    assert.equal(onDisk().length, 4)
+    // The log goes on.
+    clock.time += 60 * DAY_MS
+    const { record } = await keys((_, { registry }) => registry.publishProfile(PROFILE))
+    assert.equal(record.seq, 1)
+    assert.equal((await device(keyOf('serve'))).state, 'expired')
+  })
+
+  it('says from 30 days before its end on that a key is expiring', async () => {
+    const { key, notAfter } = await device(keyOf('publish'))
+    clock.time = notAfter - RENEWAL_NOTICE_MS - 1
+    assert.equal((await device(key)).state, 'active')
+    clock.time += 1
+    assert.equal((await device(key)).state, 'expiring')
+    clock.time = notAfter + 1
+    assert.equal((await device(key)).state, 'expired')
+  })
+
+  it('revokes a key at the newest record and delegates a new one', async () => {
+    const old = keyOf('publish')
+    await keys((own) => own.revoke(old, 'lost'))
+    await assert.rejects(
+      keys((_, { registry }) => registry.publishProfile(PROFILE)),
+      { code: 'KEY_REVOKED' },
+    )
+    const key = await keys((own) => own.delegate('publish'))
+    assert.equal(keyOf('publish'), key)
+    const made = await device(key)
+    assert.deepEqual([made.state, made.isHere], ['active', true])
+    assert.equal(made.notAfter, clock.time - MAX_CLOCK_AHEAD_MS + MAX_DELEGATION_MS)
+    assert.deepEqual([(await device(old)).state, (await device(old)).isHere], ['revoked', false])
+    await keys((_, { registry }) => {
+      const signed = registry.publishProfile(PROFILE)
+      assert.deepEqual([signed.record.key, signed.record.seq], [key, 0])
+    })
+  })
+
+  it('makes void what stands after the place that is named', async () => {
+    const key = keyOf('publish')
+    const lost = await keys((_, { registry }) => registry.publishProfile(PROFILE))
+    const place = { epoch: 0, seq: 7 }
+    await assert.rejects(
+      keys((own) => own.revoke(key, 'stolen', place)),
+      { code: 'NOT_FOUND' },
+    )
+    await keys((own, { registry }) => {
+      own.revoke(key, 'stolen', { epoch: 0, seq: 0 })
+      assert.throws(() => registry.record(lost.id), { code: 'NOT_FOUND' })
+    })
+    assert.equal((await device(key)).last?.seq, 0)
+    await assert.rejects(
+      keys((own) => own.revoke(key, 'lost')),
+      { code: 'KEY_REVOKED' },
+    )
+  })
+
+  it('delegates keys of other machines, whose log it does not cut unseen', async () => {
+    const other = toHex(publicKeyOf(seedOf('another machine')))
+    await keys((own) => own.delegate('serve', other))
+    assert.equal((await device(other)).isHere, false)
+    await assert.rejects(
+      keys((own) => own.revoke(other, 'lost')),
+      { code: 'GAP' },
+    )
+    await keys((own) => own.revoke(other, 'lost', 'none'))
+    assert.deepEqual((await device(other)).cuts, [{ last: null, epoch: null }])
+    await assert.rejects(
+      keys((own) => own.delegate('serve', '00'.repeat(32))),
+      { code: 'KEY_WEAK' },
+    )
+  })
+
+  it('makes no second key of a scope for a machine', async () => {
+    await assert.rejects(
+      keys((own) => own.delegate('serve')),
+      { code: 'USAGE' },
+    )
+    assert.equal(onDisk().length, 3)
+  })
+
+  it('cuts no log of which this machine has signed more than it knows', async () => {
+    const backup = fs.readFileSync(folder.catalogue)
+    await keys((_, { registry }) => registry.publishProfile(PROFILE))
+    fs.writeFileSync(folder.catalogue, backup)
+    await assert.rejects(
+      keys((own) => own.revoke(keyOf('publish'), 'superseded')),
+      { code: 'SELF_UNSURE' },
+    )
+  })
+
+  it('rotates to the keys that were committed to, again and again', async () => {
+    const [, committed] = readRootSets(folder)
+    for (const rotations of [1, 2, 3]) {
+      await keys((own) => own.rotate())
+      const { identity, rootsHere, isNextHere } = await keys((own) => own.overview())
+      assert.equal(identity.rotations, rotations)
+      assert.deepEqual([rootsHere, isNextHere], [identity.roots, true])
+      if (rotations === 1) assert.deepEqual(identity.roots, committed?.keys)
+      assert.equal(readRootSets(folder).length, 2)
+    }
+  })
+
+  it('changes the threshold by two rotations, and signs with all keys then', async () => {
+    await keys((own) => own.threshold(2, 3))
+    const { identity } = await keys((own) => own.overview())
+    assert.deepEqual([identity.threshold, identity.roots.length], [2, 3])
+    assert.equal(identity.rotations, 2)
+    await keys((own) => own.rotate())
+    await keys((own) => own.renew([keyOf('serve')]))
+    assert.equal(onDisk().threshold, 2)
+    await keys((own) => own.threshold(1, MAX_ROOT_KEYS))
+    await keys((own) => own.threshold(1, 1))
+    for (const [k, n] of [
+      [0, 1],
+      [3, 2],
+      [1, MAX_ROOT_KEYS + 1],
+    ] as const) {
+      await assert.rejects(
+        keys((own) => own.threshold(k, n)),
+        { code: 'THRESHOLD' },
+      )
+    }
+  })
+
+  it('signs with as many root keys as are here, and says where that is too few', async () => {
+    await keys((own) => own.threshold(2, 3))
+    const file = path.join(folder.keys, 'root.json')
+    const root = JSON.parse(fs.readFileSync(file, 'utf8'))
+    root.sets[0].seeds.pop()
+    fs.writeFileSync(file, JSON.stringify(root))
+    assert.equal((await keys((own) => own.overview())).rootsHere.length, 2)
+    await keys((own) => own.renew([keyOf('serve')]))
+    root.sets[0].seeds.pop()
+    fs.writeFileSync(file, JSON.stringify(root))
+    clock.time += 1
+    await assert.rejects(
+      keys((own) => own.renew([keyOf('serve')])),
+      { code: 'THRESHOLD_NOT_MET' },
+    )
+    root.sets[0].keys.pop()
+    fs.writeFileSync(file, JSON.stringify({ ...root, sets: [{ ...root.sets[0], keys: [] }] }))
+    await assert.rejects(
+      keys((own) => own.overview()),
+      { code: 'STORE' },
+    )
+    fs.rmSync(file)
+    assert.deepEqual((await keys((own) => own.overview())).rootsHere, [])
+    await assert.rejects(
+      keys((own) => own.rotate()),
+      { code: 'SCOPE' },
+    )
+  })
+
+  it('reads the first form of the root key file', async () => {
+    const sets = readRootSets(folder)
+    const [seeds, nextSeeds] = sets.map((set) => set.seeds.map((seed) => toHex(seed)))
+    const first = { version: 1, purpose: 'root', threshold: 1, seeds, nextSeeds }
+    fs.writeFileSync(path.join(folder.keys, 'root.json'), JSON.stringify(first))
+    assert.deepEqual(readRootSets(folder), sets)
+    await keys((own) => own.rotate())
+  })
+})
