@@ -24,6 +24,7 @@ if (fault !== null) {
   process.exitCode = await runCli(process.argv.slice(2), {
     stdout: process.stdout,
     stderr: process.stderr,
+    stdin: process.stdin.isTTY ? process.stdin : null,
     env: process.env,
     signal: stopping.signal,
   })

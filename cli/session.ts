@@ -12,6 +12,8 @@ export const DEFAULT_URL = 'http://127.0.0.1:7070'
 export interface Io {
   readonly stdout: Stream
   readonly stderr: Stream
+  /** Where a person may be asked; null where none is. */
+  readonly stdin: NodeJS.ReadStream | null
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborts when the user asks the program to stop. */
   readonly signal: AbortSignal

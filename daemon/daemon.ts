@@ -8,7 +8,7 @@ import { ZoariumError } from '../protocol/errors.ts'
 import { VERSION } from '../protocol/version.ts'
 import { systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
-import { openRegistry } from '../registry/open-registry.ts'
+import { type AskPassphrase, openRegistry } from '../registry/open-registry.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
 import { HandleChecks } from './handle-checks.ts'
@@ -49,9 +49,13 @@ export interface Daemon {
 
 /**
  * Opens the data folder and starts everything.
- * @throws ZoariumError NOT_INITIALISED, LOCKED, CONFIG, POLICY, STORE, NEWER_STORE
+ * @param ask for the passphrase of sealed keys
+ * @throws ZoariumError NOT_INITIALISED, LOCKED, CONFIG, KEY_SEALED, POLICY, STORE, NEWER_STORE
  */
-export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
+export async function createDaemon(
+  options: DaemonOptions,
+  ask: AskPassphrase | null = null,
+): Promise<Daemon> {
   const paths = dataFolder(options.folder)
   const config = readConfig(paths.config, options)
   const stops: (() => Promise<unknown> | unknown)[] = []
@@ -68,7 +72,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     if (failures.length > 0) throw failures[0]
   }
   try {
-    return await start(config, stops, stop)
+    return await start(config, ask, stops, stop)
   } catch (error) {
     await stop().catch(() => {})
     throw error
@@ -77,13 +81,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
 
 async function start(
   config: Config,
+  ask: AskPassphrase | null,
   stops: (() => Promise<unknown> | unknown)[],
   stop: () => Promise<void>,
 ): Promise<Daemon> {
   const paths = dataFolder(config.folder)
   const log = createLog(config.logLevel)
   const clock = systemClock
-  const opened = await openRegistry(paths, clock)
+  const opened = await openRegistry(paths, clock, ask)
   stops.push(() => opened.close())
   const { registry } = opened
 

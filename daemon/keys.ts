@@ -2,7 +2,7 @@
 import type { Reason, Scope } from '../protocol/device.ts'
 import { type Clock, systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
-import { openRegistry } from '../registry/open-registry.ts'
+import { type AskPassphrase, openRegistry } from '../registry/open-registry.ts'
 import { type DeviceKey, type KeyOverview, type KeyState, OwnKeys } from '../registry/own-keys.ts'
 
 /** Times are ISO 8601. */
@@ -39,27 +39,33 @@ export interface KeysView {
   readonly roots: readonly { readonly key: string; readonly here: boolean }[]
   /** The root key set that a rotation reveals. */
   readonly next: { readonly commitment: string; readonly here: boolean }
+  /** Whether the private keys on this machine are sealed. */
+  readonly sealed: boolean
   readonly devices: readonly DeviceKeyView[]
 }
 
 /**
  * Opens the data folder, does something with the own keys and lets go of it.
- * @throws ZoariumError LOCKED where a daemon runs, NOT_INITIALISED, STORE, NEWER_STORE, POLICY
+ * @param ask for the passphrase of sealed keys
+ * @throws ZoariumError LOCKED where a daemon runs, NOT_INITIALISED, KEY_SEALED, STORE, NEWER_STORE,
+ * POLICY
  */
 export async function withKeys<T>(
   folder: string,
-  work: (keys: OwnKeys) => T,
+  ask: AskPassphrase,
+  work: (keys: OwnKeys) => Promise<T> | T,
   clock: Clock = systemClock,
 ): Promise<T> {
-  const opened = await openRegistry(dataFolder(folder), clock)
+  const opened = await openRegistry(dataFolder(folder), clock, ask)
   try {
-    return work(new OwnKeys(opened, clock))
+    return await work(new OwnKeys(opened, clock))
   } finally {
     await opened.close()
   }
 }
 
-export function keysView({ identity, rootsHere, isNextHere, devices }: KeyOverview): KeysView {
+export function keysView(overview: KeyOverview): KeysView {
+  const { identity, rootsHere, isNextHere, isSealed, devices } = overview
   const { publisher, length, tip, threshold, rotations, roots, next } = identity
   return {
     publisher,
@@ -69,6 +75,7 @@ export function keysView({ identity, rootsHere, isNextHere, devices }: KeyOvervi
     rotations,
     roots: roots.map((key) => ({ key, here: rootsHere.includes(key) })),
     next: { commitment: next, here: isNextHere },
+    sealed: isSealed,
     devices: devices.map(deviceView),
   }
 }

@@ -179,6 +179,7 @@ export const CODES = {
   DISK_FULL: failed(507, 'no space is left on the disk'),
   STORE: failed(500, 'the data folder cannot be read or written'),
   SELF_UNSURE: refused(409, 'this node is not sure of its own last signed position'),
+  KEY_SEALED: refused(403, 'the private keys are sealed, and the passphrase is missing or wrong'),
   INTERNAL: failed(500, 'a defect in this program'),
 } as const satisfies Record<string, CodeEntry>
 

@@ -1,6 +1,6 @@
 /**
  * Keys and what was signed with them, as files: `keys/*.json`, `identity.json`, `last-signed.json`.
- * Each names its version, so that sealed keys can follow.
+ * Each names its version. Private keys are of version 1, or of version 2 where that is sealed.
  */
 import { Buffer } from 'node:buffer'
 import path from 'node:path'
@@ -14,9 +14,11 @@ import type { KeySet } from '../protocol/identity-operation.ts'
 import type { DataFolder } from './data-folder.ts'
 import { prepareFile, readText, writeDurably } from './durable-file.ts'
 import type { NewIdentity } from './new-identity.ts'
+import type { Seal } from './seal.ts'
 import type { Ledger, SignedPosition } from './signer.ts'
 
 const VERSION = 1
+const SEALED_VERSION = 2
 const isHex32 = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
@@ -40,9 +42,10 @@ export const rootSetOf = (seeds: readonly Uint8Array[], threshold: number): Root
 /** Writes all keys, and last the file that says that the node is initialised. */
 export function writeIdentity(folder: DataFolder, made: NewIdentity): void {
   const { publisher, operations, seeds } = made
-  writeRootSets(folder, publisher, [rootSetOf(made.roots, 1), rootSetOf(made.nextRoots, 1)])
+  const sets = [rootSetOf(made.roots, 1), rootSetOf(made.nextRoots, 1)]
+  writeRootSets(folder, publisher, sets, null)
   for (const scope of ['publish', 'serve'] as const) {
-    writeSeed(folder, publisher, scope, seeds[scope])
+    writeSeed(folder, publisher, scope, seeds[scope], null)
   }
   writeIdentityFile(folder, { publisher, operations })
 }
@@ -59,9 +62,10 @@ export function writeSeed(
   publisher: Cid,
   purpose: Scope,
   seed: Uint8Array,
+  seal: Seal | null,
 ): void {
   const key = toHex(publicKeyOf(seed))
-  writeJson(keyFile(folder, purpose), { purpose, publisher, key, seed: toHex(seed) })
+  writeSecret(keyFile(folder, purpose), { purpose, publisher, key, seed: toHex(seed) }, seal)
 }
 
 /**
@@ -69,19 +73,27 @@ export function writeSeed(
  * is for the identity to say, so that the file may be ahead of it.
  * @throws ZoariumError DISK_FULL, STORE
  */
-export function writeRootSets(folder: DataFolder, publisher: Cid, sets: readonly RootSet[]): void {
+export function writeRootSets(
+  folder: DataFolder,
+  publisher: Cid,
+  sets: readonly RootSet[],
+  seal: Seal | null,
+): void {
   const written = sets.map(({ threshold, keys, seeds }) => ({
     threshold,
     keys,
     seeds: seeds.map((seed) => toHex(seed)),
   }))
-  writeJson(rootFile(folder), { purpose: 'root', publisher, sets: written })
+  writeSecret(keyFile(folder, 'root'), { purpose: 'root', publisher, sets: written }, seal)
 }
 
-/** The root key sets that this machine knows; none where they are kept elsewhere. @throws STORE */
-export function readRootSets(folder: DataFolder): readonly RootSet[] {
-  const file = rootFile(folder)
-  const value = readJson(file)
+/**
+ * The root key sets that this machine knows; none where they are kept elsewhere.
+ * @throws ZoariumError KEY_SEALED, STORE
+ */
+export function readRootSets(folder: DataFolder, seal: Seal | null): readonly RootSet[] {
+  const file = keyFile(folder, 'root')
+  const value = readSecret(file, seal)
   if (value === null) return []
   const { sets, threshold, seeds, nextSeeds } = value
   // The first form of the file, which named the sets by their turn.
@@ -128,10 +140,13 @@ export function readIdentityFile(folder: DataFolder): IdentityFile {
   return { publisher: publisher.value, operations }
 }
 
-/** The seed of a device key, or null where it is not on this machine. @throws ZoariumError STORE */
-export function readSeed(folder: DataFolder, scope: Scope): Uint8Array | null {
+/**
+ * The seed of a device key, or null where it is not on this machine.
+ * @throws ZoariumError KEY_SEALED, STORE
+ */
+export function readSeed(folder: DataFolder, scope: Scope, seal: Seal | null): Uint8Array | null {
   const file = keyFile(folder, scope)
-  const value = readJson(file)
+  const value = readSecret(file, seal)
   if (value === null) return null
   const { seed, key } = value
   if (!isHex32(seed)) throw damaged(file)
@@ -159,19 +174,59 @@ function readPosition(file: string, value: unknown): SignedPosition {
   return { epoch: Number(epoch), seq: Number(seq), id: cid.value }
 }
 
-const rootFile = (folder: DataFolder): string => path.join(folder.keys, 'root.json')
+const PURPOSES = ['root', 'publish', 'serve'] as const
 
-const keyFile = (folder: DataFolder, scope: Scope): string =>
-  path.join(folder.keys, `${scope}.json`)
+const keyFile = (folder: DataFolder, purpose: (typeof PURPOSES)[number]): string =>
+  path.join(folder.keys, `${purpose}.json`)
+
+/** How many files of private keys are here, and how many of them are sealed. @throws STORE */
+export function countSealed(folder: DataFolder): { readonly all: number; readonly sealed: number } {
+  const files = PURPOSES.map((each) => readJson(keyFile(folder, each), SEALED_VERSION))
+  const present = files.filter((value) => value !== null)
+  const sealed = present.filter(({ version }) => version === SEALED_VERSION)
+  return { all: present.length, sealed: sealed.length }
+}
+
+/**
+ * Seals all private keys anew, or leaves them open with null. Killed half-way, some files are
+ * sealed and some are not, which reads as well.
+ * @throws ZoariumError KEY_SEALED, DISK_FULL, STORE
+ */
+export function resealKeys(folder: DataFolder, before: Seal | null, after: Seal | null): void {
+  for (const purpose of PURPOSES) {
+    const file = keyFile(folder, purpose)
+    const value = readSecret(file, before)
+    if (value !== null) writeSecret(file, value, after)
+  }
+}
+
+function writeSecret(file: string, value: object, seal: Seal | null): void {
+  const sealed = seal && { version: SEALED_VERSION, ...seal.close(toJson(value)) }
+  writeJson(file, sealed ?? value)
+}
+
+function readSecret(file: string, seal: Seal | null): Record<string, unknown> | null {
+  const value = readJson(file, SEALED_VERSION)
+  if (value === null || value.version === VERSION) return value
+  if (seal === null) {
+    throw new ZoariumError('KEY_SEALED', 'the private keys are sealed', { field: file })
+  }
+  const text = seal.open(value)
+  if (text === null) throw damaged(file)
+  return parseJson(file, text, VERSION)
+}
 
 const toJson = (value: object): string =>
   `${JSON.stringify({ version: VERSION, ...value }, null, 2)}\n`
 
 const writeJson = (file: string, value: object): void => writeDurably(file, toJson(value))
 
-function readJson(file: string): Record<string, unknown> | null {
+function readJson(file: string, newest = VERSION): Record<string, unknown> | null {
   const text = readText(file)
-  if (text === null) return null
+  return text === null ? null : parseJson(file, text, newest)
+}
+
+function parseJson(file: string, text: string, newest: number): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -180,11 +235,12 @@ function readJson(file: string): Record<string, unknown> | null {
   }
   if (typeof value !== 'object' || value === null) throw damaged(file)
   // SAFE: a JSON object.
-  const { version } = value as Record<string, unknown>
-  if (version === VERSION) return value as Record<string, unknown>
+  const fields = value as Record<string, unknown>
+  const { version } = fields
+  if (version === VERSION || version === newest) return fields
   throw new ZoariumError('NEWER_STORE', `${path.basename(file)} is of a version not known here`, {
     got: String(version),
-    limit: VERSION,
+    limit: newest,
   })
 }
 

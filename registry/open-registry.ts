@@ -15,9 +15,10 @@ import {
 } from './data-folder.ts'
 import { readText, writeDurably } from './durable-file.ts'
 import { FileBlobs } from './file-blobs.ts'
-import { fileLedger, readIdentityFile, readSeed, writeIdentity } from './key-files.ts'
+import { countSealed, fileLedger, readIdentityFile, readSeed, writeIdentity } from './key-files.ts'
 import { createIdentity, type NewIdentity } from './new-identity.ts'
 import { Registry } from './registry.ts'
+import { Seal } from './seal.ts'
 import { Signer } from './signer.ts'
 import { SqliteCatalogue } from './sqlite-catalogue.ts'
 import { lockFolder } from './sqlite-lock.ts'
@@ -30,6 +31,8 @@ export interface OpenRegistry {
   readonly peerKey: Uint8Array
   /** The token of the owner, 64 hex digits. */
   readonly token: string
+  /** That of the private keys on disk; null where they are open. */
+  readonly seal: Seal | null
   /** Closes everything and lets go of the folder. */
   close(): Promise<void>
 }
@@ -92,17 +95,30 @@ async function signProfile(
   return label
 }
 
+/** Asks for the passphrase of sealed keys. */
+export type AskPassphrase = () => Promise<string>
+
 /**
  * Opens the registry of a data folder for this process alone.
- * @throws ZoariumError LOCKED, NOT_INITIALISED, NEWER_STORE, POLICY, STORE, DISK_FULL
+ * @param ask called once where the private keys are sealed
+ * @throws ZoariumError LOCKED, NOT_INITIALISED, NEWER_STORE, KEY_SEALED, POLICY, STORE, DISK_FULL
  */
-export async function openRegistry(folder: DataFolder, clock: Clock): Promise<OpenRegistry> {
+export async function openRegistry(
+  folder: DataFolder,
+  clock: Clock,
+  ask: AskPassphrase | null = null,
+): Promise<OpenRegistry> {
   requireInitialised(folder)
   const lock = lockFolder(folder)
   try {
     createFolders(folder)
     const { publisher, operations } = readIdentityFile(folder)
-    const seeds = { publish: readSeed(folder, 'publish'), serve: readSeed(folder, 'serve') }
+    const isSealed = countSealed(folder).sealed > 0
+    const seal = isSealed && ask !== null ? new Seal(await ask()) : null
+    const seeds = {
+      publish: readSeed(folder, 'publish', seal),
+      serve: readSeed(folder, 'serve', seal),
+    }
     const signer = new Signer({ publisher, seeds, ledger: fileLedger(folder.lastSigned) })
     const registry = await openParts(folder, signer, operations, clock)
     return {
@@ -110,6 +126,7 @@ export async function openRegistry(folder: DataFolder, clock: Clock): Promise<Op
       registry,
       peerKey: readPeerKey(folder),
       token: readToken(folder),
+      seal,
       async close() {
         await registry.close()
         lock.release()

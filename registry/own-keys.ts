@@ -36,9 +36,11 @@ import {
 import type { Clock } from './clock.ts'
 import { failpoint } from './failpoint.ts'
 import {
+  countSealed,
   type RootSet,
   readRootSets,
   readSeed,
+  resealKeys,
   rootSetOf,
   writeIdentityFile,
   writeRootSets,
@@ -46,6 +48,7 @@ import {
 } from './key-files.ts'
 import type { OpenRegistry } from './open-registry.ts'
 import { RENEWAL_NOTICE_MS } from './renewal.ts'
+import { SEAL_COST, Seal } from './seal.ts'
 
 /** Fewest digits by which a key may be named. */
 const MIN_PREFIX = 8
@@ -66,6 +69,8 @@ export interface KeyOverview {
   readonly rootsHere: readonly string[]
   /** Whether the seeds that the next rotation needs are on this machine. */
   readonly isNextHere: boolean
+  /** Whether all private keys on this machine are sealed. */
+  readonly isSealed: boolean
   readonly devices: readonly DeviceKey[]
 }
 
@@ -76,12 +81,14 @@ export class OwnKeys {
   readonly #opened: OpenRegistry
   readonly #clock: Clock
   readonly #randomSeed: () => Uint8Array
+  #seal: Seal | null
 
   /** @param randomSeed 32 bytes at each call; tests pass their own */
   constructor(opened: OpenRegistry, clock: Clock, randomSeed = () => randomBytes(32)) {
     this.#opened = opened
     this.#clock = clock
     this.#randomSeed = randomSeed
+    this.#seal = opened.seal
   }
 
   get #publisher(): Cid {
@@ -97,11 +104,13 @@ export class OwnKeys {
   /** @throws ZoariumError STORE */
   overview(): KeyOverview {
     const identity = this.#identity
-    const sets = readRootSets(this.#opened.folder)
+    const sets = readRootSets(this.#opened.folder, this.#seal)
     const next = sets.find((set) => commitmentOf(set) === identity.next)
+    const { all, sealed } = countSealed(this.#opened.folder)
     return {
       identity,
       rootsHere: keysOf(sets.find((set) => isInForce(set, identity))?.seeds ?? []),
+      isSealed: all > 0 && all === sealed,
       isNextHere: next !== undefined && next.seeds.length >= next.threshold,
       devices: identity.devices.map((device) => this.#describe(device)),
     }
@@ -186,14 +195,40 @@ export class OwnKeys {
     const { seed, isNew } = this.#newSeed(scope)
     const key = toHex(publicKeyOf(seed))
     this.#signAll([delegationOf(key)], () => {
-      if (isNew) writeSeed(this.#opened.folder, this.#publisher, scope, seed)
+      if (isNew) writeSeed(this.#opened.folder, this.#publisher, scope, seed, this.#seal)
     })
     return key
   }
 
+  /**
+   * Seals the private keys on disk. To change the passphrase, unseal them first: of two passphrases
+   * a kill in between would leave both in use.
+   * @param ask for the passphrase, where none is in use
+   * @throws ZoariumError USAGE where all are sealed, KEY_SEALED, DISK_FULL, STORE
+   */
+  async seal(ask: () => Promise<string>, cost = SEAL_COST): Promise<void> {
+    const { folder } = this.#opened
+    const { all, sealed } = countSealed(folder)
+    if (sealed === all) {
+      throw new ZoariumError('USAGE', 'the private keys are sealed already', {
+        hint: 'for another passphrase: zoarium keys unseal, then zoarium keys seal',
+      })
+    }
+    // Some are sealed where a kill came in between.
+    const seal = this.#seal ?? new Seal(await ask(), cost)
+    resealKeys(folder, this.#seal, seal)
+    this.#seal = seal
+  }
+
+  /** Leaves the private keys open on disk. @throws ZoariumError DISK_FULL, STORE */
+  unseal(): void {
+    resealKeys(this.#opened.folder, this.#seal, null)
+    this.#seal = null
+  }
+
   /** A seed that is not delegated: one that an interrupted delegation has left, or a new one. */
   #newSeed(scope: Scope): { readonly seed: Uint8Array; readonly isNew: boolean } {
-    const seed = readSeed(this.#opened.folder, scope)
+    const seed = readSeed(this.#opened.folder, scope, this.#seal)
     if (seed === null) return { seed: this.#randomSeed(), isNew: true }
     const key = toHex(publicKeyOf(seed))
     const device = this.#identity.devices.find((each) => each.key === key)
@@ -243,8 +278,8 @@ export class OwnKeys {
       const { keys, threshold } = sets[index] as RootSet
       return { op: 'rotate', keys, threshold, next: commitmentOf(after), ts }
     })
-    this.#sign(operations, known, () => writeRootSets(folder, this.#publisher, known))
-    writeRootSets(folder, this.#publisher, sets.slice(-2))
+    this.#sign(operations, known, () => writeRootSets(folder, this.#publisher, known, this.#seal))
+    writeRootSets(folder, this.#publisher, sets.slice(-2), this.#seal)
   }
 
   #newSet(threshold: number, count: number): RootSet {
@@ -254,7 +289,7 @@ export class OwnKeys {
 
   #currentSet(): RootSet {
     const identity = this.#identity
-    const sets = readRootSets(this.#opened.folder)
+    const sets = readRootSets(this.#opened.folder, this.#seal)
     const found = sets.find((set) => isInForce(set, identity))
     if (found !== undefined && found.seeds.length > 0) return found
     throw new ZoariumError('SCOPE', 'the root keys in force are not on this machine', {
@@ -265,7 +300,9 @@ export class OwnKeys {
 
   #nextSet(): RootSet {
     const { next } = this.#identity
-    const found = readRootSets(this.#opened.folder).find((set) => commitmentOf(set) === next)
+    const found = readRootSets(this.#opened.folder, this.#seal).find(
+      (set) => commitmentOf(set) === next,
+    )
     if (found !== undefined && found.seeds.length > 0) return found
     throw new ZoariumError(
       'SCOPE',
@@ -325,7 +362,7 @@ export class OwnKeys {
 
   #isHere(key: string): boolean {
     const scopes: readonly Scope[] = ['publish', 'serve']
-    const seeds = scopes.flatMap((scope) => readSeed(this.#opened.folder, scope) ?? [])
+    const seeds = scopes.flatMap((scope) => readSeed(this.#opened.folder, scope, this.#seal) ?? [])
     return keysOf(seeds).includes(key)
   }
 

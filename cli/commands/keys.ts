@@ -5,6 +5,7 @@ import type { Reason, Scope } from '../../protocol/device.ts'
 import type { CutAt, OwnKeys } from '../../registry/own-keys.ts'
 import { count } from '../format.ts'
 import type { Output } from '../output.ts'
+import { readNewPassphrase, readPassphrase } from '../passphrase.ts'
 import { type Cli, type Session, wordOf } from '../session.ts'
 
 const SCOPES: readonly Scope[] = ['publish', 'serve']
@@ -33,13 +34,15 @@ What is changed here reaches other nodes when the daemon runs again.`,
     .command('show <key>')
     .description('a device key, its log, and what the root keys said of it')
     .action(async (key: string) => {
-      const { folder, output } = session()
+      const { folder, io, output } = session()
       const { deviceView, withKeys } = await import('../../daemon/keys.ts')
-      const view = await withKeys(folder, (own) => deviceView(own.device(key)))
+      const ask = () => readPassphrase(io)
+      const view = await withKeys(folder, ask, (own) => deviceView(own.device(key)))
       output.result(view, () => printKey(output, view))
     })
   addDeviceCommands(keys, session)
   addRootCommands(keys, session)
+  addSealCommands(keys, session)
 }
 
 function addDeviceCommands(keys: Command, session: Cli['session']): void {
@@ -105,16 +108,39 @@ function addRootCommands(keys: Command, session: Cli['session']): void {
     })
 }
 
+function addSealCommands(keys: Command, session: Cli['session']): void {
+  keys
+    .command('seal')
+    .description('lock the private keys on disk under a passphrase')
+    .action(async () => {
+      const opened = session()
+      await change(opened, async (own) => {
+        await own.seal(() => readNewPassphrase(opened.io))
+        return 'sealed: a lost passphrase is lost keys, and older backups are still open'
+      })
+    })
+  keys
+    .command('unseal')
+    .description('leave the private keys open on disk')
+    .action(async () => {
+      await change(session(), (own) => {
+        own.unseal()
+        return 'the private keys are open on disk'
+      })
+    })
+}
+
 /** Changes the keys and shows what they are then. */
 async function change(
-  { folder, output }: Session,
-  work: (keys: OwnKeys) => string | null,
+  { folder, io, output }: Session,
+  work: (keys: OwnKeys) => Promise<string | null> | string | null,
 ): Promise<void> {
   const { keysView, withKeys } = await import('../../daemon/keys.ts')
-  const { done, view } = await withKeys(folder, (own) => ({
-    done: work(own),
-    view: keysView(own.overview()),
-  }))
+  const { done, view } = await withKeys(
+    folder,
+    () => readPassphrase(io),
+    async (own) => ({ done: await work(own), view: keysView(own.overview()) }),
+  )
   output.result(view, () => printKeys(output, view))
   if (done !== null) output.note(done)
 }
@@ -126,6 +152,7 @@ function printKeys(output: Output, view: KeysView): void {
     ['root keys', `${threshold} of ${roots.length} sign`],
     ...roots.map(({ key, here }) => ['', `${key.slice(0, SHORT)}  ${placeOf(here)}`] as const),
     ['next set', `${next.commitment.slice(0, SHORT)}  ${placeOf(next.here)}`],
+    ['on disk', view.sealed ? 'sealed' : 'open'],
   ])
   output.table(
     ['KEY', 'SCOPE', 'STATE', 'FROM', 'UNTIL', 'WHERE'],

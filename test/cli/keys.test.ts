@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
 import { EXIT } from '../../protocol/errors.ts'
@@ -45,6 +46,25 @@ describe('cli/keys', () => {
     assert.match((await run('threshold', '2-of-3')).stdout, /2 of 3 sign/)
     const { length, devices, threshold } = await list()
     assert.deepEqual([length, devices.length, threshold], [10, 3, 2])
+  })
+
+  it('seals them under the passphrase of a file', async () => {
+    const file = join(folder, 'passphrase')
+    const env = { ZOARIUM_DIR: folder, ZOARIUM_PASSPHRASE_FILE: file }
+    writeFileSync(file, 'correct horse\n')
+    assert.equal((await run('seal')).status, EXIT.refused)
+    assert.match((await zoarium(['keys', 'seal'], env)).stdout, /on disk +sealed/)
+    const closed = await run('rotate')
+    assert.equal(closed.status, EXIT.refused)
+    assert.match(closed.stderr, /KEY_SEALED[\s\S]*ZOARIUM_PASSPHRASE_FILE/)
+    const daemon = await zoarium(['daemon'], { ZOARIUM_DIR: folder })
+    assert.match(daemon.stderr, /KEY_SEALED/)
+    writeFileSync(file, 'wrong')
+    assert.match((await zoarium(['keys'], env)).stderr, /does not open .*KEY_SEALED/)
+    writeFileSync(file, 'correct horse')
+    assert.match((await zoarium(['keys', 'unseal'], env)).stdout, /on disk +open/)
+    const nowhere = { ...env, ZOARIUM_PASSPHRASE_FILE: '/nowhere' }
+    assert.match((await zoarium(['keys', 'seal'], nowhere)).stderr, /ENOENT/)
   })
 
   it('needs the folder for itself', async () => {

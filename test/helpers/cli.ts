@@ -18,6 +18,7 @@ export async function zoarium(
   const status = await runCli(argv, {
     stdout: out,
     stderr: err,
+    stdin: null,
     env,
     signal: new AbortController().signal,
   })

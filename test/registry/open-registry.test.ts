@@ -138,7 +138,7 @@ describe('registry/open-registry', () => {
       fs.writeFileSync(file, text)
       await assert.rejects(openRegistry(folder, clock), { code: 'STORE' })
     }
-    fs.writeFileSync(file, whole.replace('"version": 1', '"version": 2'))
+    fs.writeFileSync(file, whole.replace('"version": 1', '"version": 3'))
     await assert.rejects(openRegistry(folder, clock), { code: 'NEWER_STORE' })
     fs.rmSync(file)
     const { registry, close } = await openRegistry(folder, clock)

@@ -42,7 +42,7 @@ describe('registry/own-keys', () => {
     }
   }
   const keyOf = (scope: Scope): string =>
-    toHex(publicKeyOf(readSeed(folder, scope) ?? assert.fail('no seed')))
+    toHex(publicKeyOf(readSeed(folder, scope, null) ?? assert.fail('no seed')))
   const onDisk = () => expectOk(readIdentity(readIdentityFile(folder).operations))
   const device = (key: string) => keys((own) => own.device(key))
 
@@ -168,14 +168,14 @@ describe('registry/own-keys', () => {
   })
 
   it('rotates to the keys that were committed to, again and again', async () => {
-    const [, committed] = readRootSets(folder)
+    const [, committed] = readRootSets(folder, null)
     for (const rotations of [1, 2, 3]) {
       await keys((own) => own.rotate())
       const { identity, rootsHere, isNextHere } = await keys((own) => own.overview())
       assert.equal(identity.rotations, rotations)
       assert.deepEqual([rootsHere, isNextHere], [identity.roots, true])
       if (rotations === 1) assert.deepEqual(identity.roots, committed?.keys)
-      assert.equal(readRootSets(folder).length, 2)
+      assert.equal(readRootSets(folder, null).length, 2)
     }
   })
 
@@ -231,11 +231,92 @@ describe('registry/own-keys', () => {
   })
 
   it('reads the first form of the root key file', async () => {
-    const sets = readRootSets(folder)
+    const sets = readRootSets(folder, null)
     const [seeds, nextSeeds] = sets.map((set) => set.seeds.map((seed) => toHex(seed)))
     const first = { version: 1, purpose: 'root', threshold: 1, seeds, nextSeeds }
     fs.writeFileSync(path.join(folder.keys, 'root.json'), JSON.stringify(first))
-    assert.deepEqual(readRootSets(folder), sets)
+    assert.deepEqual(readRootSets(folder, null), sets)
     await keys((own) => own.rotate())
+  })
+
+  describe('sealed', () => {
+    const CHEAP = { n: 16, r: 1, p: 1 }
+    const ask = async () => 'correct horse'
+    const sealed = async <T>(work: (own: OwnKeys) => T, passphrase = 'correct horse') => {
+      const opened = await openRegistry(folder, clock, async () => passphrase)
+      try {
+        return await work(new OwnKeys(opened, clock))
+      } finally {
+        await opened.close()
+      }
+    }
+    const textOf = (name: string) => fs.readFileSync(path.join(folder.keys, name), 'utf8')
+    const files = ['root.json', 'publish.json', 'serve.json']
+
+    it('shows no seed on disk, and works on with the passphrase', async () => {
+      const before = files.map((name) => textOf(name))
+      await sealed((own) => own.seal(ask, CHEAP))
+      const seed = /"seeds?": (?:\[\s*)?"([0-9a-f]{64})"/
+      files.forEach((name, index) => {
+        const secret = seed.exec(before[index] ?? '')?.[1] ?? assert.fail('no seed')
+        assert.ok(!textOf(name).includes(secret))
+        assert.equal(fs.statSync(path.join(folder.keys, name)).mode & 0o777, 0o600)
+      })
+      await sealed((own) => own.threshold(2, 3))
+      await sealed((own) => own.revoke(own.renewable('publish')[0]?.key ?? '', 'lost'))
+      await sealed((own) => own.delegate('publish'))
+      const { isSealed, rootsHere, devices } = await sealed((own) => own.overview())
+      assert.deepEqual([isSealed, rootsHere.length, devices.at(-1)?.isHere], [true, 3, true])
+      const { n, r, p } = JSON.parse(textOf('root.json'))
+      assert.deepEqual({ n, r, p }, CHEAP)
+      await sealed((own) => own.unseal())
+      assert.equal((await keys((own) => own.overview())).rootsHere.length, 3)
+    })
+
+    it('opens to its passphrase only', async () => {
+      await sealed((own) => own.seal(ask, CHEAP))
+      for (const wrong of ['correct horsf', 'correct horse ', '']) {
+        await assert.rejects(
+          sealed((own) => own.overview(), wrong),
+          { code: 'KEY_SEALED' },
+        )
+      }
+      await assert.rejects(openRegistry(folder, clock), { code: 'KEY_SEALED' })
+      await assert.rejects(
+        sealed((own) => own.seal(ask, CHEAP)),
+        { code: 'USAGE' },
+      )
+    })
+
+    it('goes on where it was killed with some files sealed', async () => {
+      const open = textOf('serve.json')
+      await sealed((own) => own.seal(ask, CHEAP))
+      fs.writeFileSync(path.join(folder.keys, 'serve.json'), open)
+      assert.equal((await sealed((own) => own.overview())).isSealed, false)
+      await sealed((own) => own.seal(() => assert.fail('it has one'), CHEAP))
+      assert.equal((await sealed((own) => own.overview())).isSealed, true)
+    })
+
+    it('stops at damaged files', async () => {
+      await sealed((own) => own.seal(ask, CHEAP))
+      const whole = JSON.parse(textOf('publish.json'))
+      const cases = [
+        { n: 17 },
+        { n: 2 ** 40 },
+        { r: 0 },
+        { p: 17 },
+        { kdf: 'argon2' },
+        { nonce: 'AAAA' },
+        { sealed: 7 },
+      ]
+      for (const change of cases) {
+        const text = JSON.stringify({ ...whole, ...change })
+        fs.writeFileSync(path.join(folder.keys, 'publish.json'), text)
+        await assert.rejects(
+          sealed((own) => own.overview()),
+          { code: 'STORE' },
+        )
+      }
+    })
   })
 })
