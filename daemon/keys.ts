@@ -2,7 +2,7 @@
 import type { Reason, Scope } from '../protocol/device.ts'
 import { type Clock, systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
-import { type AskPassphrase, openRegistry } from '../registry/open-registry.ts'
+import { type AskPassphrase, type OpenRegistry, openRegistry } from '../registry/open-registry.ts'
 import { type DeviceKey, type KeyOverview, type KeyState, OwnKeys } from '../registry/own-keys.ts'
 
 /** Times are ISO 8601. */
@@ -53,12 +53,12 @@ export interface KeysView {
 export async function withKeys<T>(
   folder: string,
   ask: AskPassphrase,
-  work: (keys: OwnKeys) => Promise<T> | T,
+  work: (keys: OwnKeys, opened: OpenRegistry) => Promise<T> | T,
   clock: Clock = systemClock,
 ): Promise<T> {
   const opened = await openRegistry(dataFolder(folder), clock, ask)
   try {
-    return await work(new OwnKeys(opened, clock))
+    return await work(new OwnKeys(opened, clock), opened)
   } finally {
     await opened.close()
   }

@@ -74,6 +74,9 @@ export interface KeyOverview {
   readonly devices: readonly DeviceKey[]
 }
 
+const ELSEWHERE =
+  'zoarium keys export FILE, then import, sign and export where they are, and import that here'
+
 /** Where a log is cut: at the newest record known here, before all records, or at a place. */
 export type CutAt = 'newest' | 'none' | Position
 
@@ -294,7 +297,7 @@ export class OwnKeys {
     if (found !== undefined && found.seeds.length > 0) return found
     throw new ZoariumError('SCOPE', 'the root keys in force are not on this machine', {
       field: 'keys/root.json',
-      hint: 'do this on the machine that has them',
+      hint: ELSEWHERE,
     })
   }
 
@@ -309,7 +312,7 @@ export class OwnKeys {
       'the root keys that were committed to are not on this machine',
       {
         field: 'keys/root.json',
-        hint: 'do this on the machine that has them',
+        hint: ELSEWHERE,
       },
     )
   }
@@ -403,24 +406,21 @@ export class OwnKeys {
     }
     const newest = this.#newest(key)
     const named = device.cuts.at(-1)?.last ?? null
-    if (catalogue.log(this.#publisher, key)?.proof) {
+    const log = catalogue.log(this.#publisher, key)
+    if (log?.proof) {
       throw new ZoariumError('CONTESTED', 'the log has forked, and its newest record is in doubt', {
         hint: 'name the last good record with --last EPOCH.SEQ',
       })
     }
-    if (this.#isHere(key)) {
-      const log = catalogue.log(this.#publisher, key)
-      signer.requireSure(catalogue, key, nextPlace(log, device.cuts))
-    } else if (newest === null && named === null) {
+    const isHere = this.#isHere(key)
+    if (isHere) signer.requireSure(catalogue, key, nextPlace(log, device.cuts))
+    const isBlank = catalogue.heads(this.#publisher).length === 0
+    if (newest === null && named === null && (!isHere || isBlank)) {
       // As good as certain that the records are elsewhere: a cut would make all of them void.
-      throw new ZoariumError(
-        'GAP',
-        'no record of that key is known here, and it has no seed here',
-        {
-          got: key,
-          hint: 'take in its records first, or say --last none where it has signed none',
-        },
-      )
+      throw new ZoariumError('GAP', 'no record of that key is known here', {
+        got: key,
+        hint: 'take in its records or a file of keys export; --last none where it has signed none',
+      })
     }
     // The root has vouched for what it named, even where it has not come here yet.
     if (named === null) return newest

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
 import type { Reason, Scope } from '../../protocol/device.ts'
+import type { OpenRegistry } from '../../registry/open-registry.ts'
 import type { CutAt, OwnKeys } from '../../registry/own-keys.ts'
 import { count } from '../format.ts'
 import type { Output } from '../output.ts'
@@ -22,7 +23,10 @@ export function addKeys({ program, session }: Cli): void {
       `
 The root keys stand for the publisher and sign nothing but what these commands do. Device keys sign
 records: one to publish, one to serve. A key is named by its first 8 digits or more.
-What is changed here reaches other nodes when the daemon runs again.`,
+What is changed here reaches other nodes when the daemon runs again.
+
+To keep the root keys on a machine without a network, copy identity.json into a data folder there
+and move keys/root.json to its keys/. Then export here, import, sign and export there, import here.`,
     )
   keys
     .command('list', { isDefault: true })
@@ -43,6 +47,7 @@ What is changed here reaches other nodes when the daemon runs again.`,
   addDeviceCommands(keys, session)
   addRootCommands(keys, session)
   addSealCommands(keys, session)
+  addFileCommands(keys, session)
 }
 
 function addDeviceCommands(keys: Command, session: Cli['session']): void {
@@ -130,16 +135,40 @@ function addSealCommands(keys: Command, session: Cli['session']): void {
     })
 }
 
+function addFileCommands(keys: Command, session: Cli['session']): void {
+  keys
+    .command('export <file>')
+    .description(
+      'write what was signed to a file, for a machine without a network; no private keys',
+    )
+    .action(async (file: string) => {
+      const { exportIdentity } = await import('../../registry/key-transfer.ts')
+      await change(session(), (_, opened) => {
+        exportIdentity(opened, file)
+        return `written to ${file}`
+      })
+    })
+  keys
+    .command('import <file>')
+    .description('take in what another machine has signed')
+    .action(async (file: string) => {
+      const { importIdentity } = await import('../../registry/key-transfer.ts')
+      await change(session(), (_, opened) => {
+        return `${count(importIdentity(opened, file), 'new operation')}`
+      })
+    })
+}
+
 /** Changes the keys and shows what they are then. */
 async function change(
   { folder, io, output }: Session,
-  work: (keys: OwnKeys) => Promise<string | null> | string | null,
+  work: (keys: OwnKeys, opened: OpenRegistry) => Promise<string | null> | string | null,
 ): Promise<void> {
   const { keysView, withKeys } = await import('../../daemon/keys.ts')
   const { done, view } = await withKeys(
     folder,
     () => readPassphrase(io),
-    async (own) => ({ done: await work(own), view: keysView(own.overview()) }),
+    async (own, opened) => ({ done: await work(own, opened), view: keysView(own.overview()) }),
   )
   output.result(view, () => printKeys(output, view))
   if (done !== null) output.note(done)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
 import { EXIT } from '../../protocol/errors.ts'
@@ -65,6 +65,18 @@ describe('cli/keys', () => {
     assert.match((await zoarium(['keys', 'unseal'], env)).stdout, /on disk +open/)
     const nowhere = { ...env, ZOARIUM_PASSPHRASE_FILE: '/nowhere' }
     assert.match((await zoarium(['keys', 'seal'], nowhere)).stderr, /ENOENT/)
+  })
+
+  it('carries what was signed from one machine to another', async () => {
+    const file = join(folder, 'export.json')
+    const copy = join(temporaryFolder(), 'copy')
+    cpSync(folder, copy, { recursive: true })
+    await run('renew')
+    assert.match((await run('export', file)).stderr, /written to/)
+    const seen = await zoarium(['keys', 'import', file], { ZOARIUM_DIR: copy })
+    assert.match(seen.stderr, /2 new operations/)
+    assert.match(seen.stdout, /5 operations/)
+    assert.equal((await run('import', '/nowhere')).status, EXIT.notFound)
   })
 
   it('needs the folder for itself', async () => {
