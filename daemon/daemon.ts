@@ -94,10 +94,7 @@ async function start(
 
   const engine = await createOnnxEngine({ spool: join(paths.spool, 'engine') })
   const inference = new Inference({ engine, clock })
-  stops.push(async () => {
-    await inference.close()
-    await engine.close()
-  })
+  stops.push(() => inference.close())
   const views = new Views(registry)
 
   const network = new Network({

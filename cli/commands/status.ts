@@ -37,7 +37,9 @@ export function addStatus({ program, session }: Cli): void {
           ],
         ])
         for (const { scope, key, notAfter } of node.renewals) {
-          output.line(`  RENEW: the ${scope} key ${key.slice(0, 16)} runs out at ${notAfter}`)
+          output.line(
+            `  RENEW: the ${scope} key ${key.slice(0, 16)} runs out at ${notAfter}; zoarium keys renew ${scope}`,
+          )
         }
         const troubled = node.logs.filter((log) => log.state !== 'OK')
         for (const log of troubled) {

@@ -274,6 +274,7 @@ export class Inference {
     }
   }
 
+  /** Ends every session, and with them the engine. */
   async close(): Promise<void> {
     await Promise.all([this.#sessions.close(), this.#codec.close()])
   }
