@@ -46,6 +46,8 @@ export interface Config {
     readonly allowPrivate: readonly string[]
   }
   readonly logLevel: LogLevel
+  /** Nobody holds more of the own logs than this node: a word of one start, never of a file. */
+  readonly isAlone: boolean
 }
 
 export const DEFAULT_HTTP = '127.0.0.1:7070'
@@ -64,6 +66,7 @@ export interface DaemonOptions {
   readonly mdns?: boolean
   readonly dht?: boolean
   readonly follow?: boolean
+  readonly isAlone?: boolean
   readonly logLevel?: LogLevel
 }
 
@@ -119,6 +122,7 @@ function readFile(folder: string, root: unknown): Config {
     },
     handles: { allowPrivate: readHandles(handles) },
     logLevel: file.oneOf('logLevel', LOG_LEVELS, 'info'),
+    isAlone: false,
   }
   for (const section of [http, network, mirror, inference, handles, file]) section.finish()
   return config
@@ -142,6 +146,7 @@ function withFlags(config: Config, flags: DaemonOptions): Config {
     },
     mirror: { ...mirror, follow: flags.follow ?? mirror.follow },
     logLevel: flags.logLevel ?? config.logLevel,
+    isAlone: flags.isAlone ?? false,
   }
 }
 

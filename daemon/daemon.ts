@@ -27,6 +27,7 @@ import { Node } from './node.ts'
 import { Offer } from './offer.ts'
 import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
 import { Publishing } from './publishing.ts'
+import { SelfCheck } from './self-check.ts'
 import { Tokens } from './tokens.ts'
 import { Views } from './views.ts'
 
@@ -139,6 +140,12 @@ async function start(
     },
   })
   stops.push(() => mirror.stop())
+  const self = new SelfCheck({
+    registry,
+    network,
+    log: log.child({ part: 'self' }),
+    isAlone: config.isAlone,
+  })
   const node = new Node({
     registry,
     network,
@@ -146,7 +153,8 @@ async function start(
     engine,
     inferring,
     nearest,
-    publishing: new Publishing({ registry, inference, views }),
+    publishing: new Publishing({ registry, inference, views, self }),
+    self,
     mirror,
     tokens: new Tokens(registry.catalogue, clock, opened.token),
     views,
@@ -207,6 +215,8 @@ async function start(
   })
   network.on('heartbeat', (event) => node.emit('peer', event))
 
+  self.start()
+  stops.push(() => self.stop())
   await network.start()
   stops.push(() => network.stop())
   const http = createHttpServer({ node, config: config.http, log: log.child({ part: 'http' }) })

@@ -48,6 +48,7 @@ import type { Mirror } from './mirror.ts'
 import { LOCAL, type Nearest } from './nearest.ts'
 import type { Network, NetworkPeer } from './net/network.ts'
 import type { Publishing } from './publishing.ts'
+import type { SelfCheck } from './self-check.ts'
 import type { Tokens } from './tokens.ts'
 import type { Views } from './views.ts'
 
@@ -62,6 +63,7 @@ export interface NodeParts {
   readonly inferring: Inferring
   readonly nearest: Nearest
   readonly publishing: Publishing
+  readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
   readonly mirror: Mirror
   readonly tokens: Tokens
   readonly views: Views
@@ -85,7 +87,7 @@ export class Node implements NodeApi {
   }
 
   node(): NodeView {
-    const { registry, network, inference, engine, views, clock } = this.#parts
+    const { registry, network, inference, engine, views, self, clock } = this.#parts
     const { queued, running, warm } = inference.status()
     return {
       publisher: views.publisher(registry.publisher),
@@ -117,6 +119,7 @@ export class Node implements NodeApi {
         warm: warm.filter((record) => registry.catalogue.record(record) !== null),
       },
       incomplete: registry.incompleteModels().length,
+      self: self.isAsking ? 'asking' : registry.whyUnsure() === null ? 'sure' : 'unsure',
       renewals: registry.renewals().map(({ key, scope, notAfter }) => ({
         key,
         scope,
@@ -166,7 +169,7 @@ export class Node implements NodeApi {
 
   async sync(peer: string | null): Promise<readonly SyncView[]> {
     const reports = await this.#parts.network.syncNow(peer)
-    return reports.map(({ behind: _, more: __, ...view }) => view)
+    return reports.map(({ behind: _, more: __, confirms: ___, ...view }) => view)
   }
 
   model(ref: string): ModelView {
@@ -241,12 +244,14 @@ export class Node implements NodeApi {
     return this.#parts.publishing.publish(zip, options, signal)
   }
 
-  withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): StatementView {
+  async withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): Promise<StatementView> {
+    await this.#parts.self.settled()
     const model = expectOk(this.#parts.registry.resolve(ref))
     return this.#stated(model, this.#parts.registry.withdraw(model, how).id)
   }
 
-  tag(ref: string, tag: string): StatementView {
+  async tag(ref: string, tag: string): Promise<StatementView> {
+    await this.#parts.self.settled()
     const model = expectOk(this.#parts.registry.resolve(ref))
     return this.#stated(model, this.#parts.registry.tag(model, tag).id)
   }

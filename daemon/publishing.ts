@@ -12,6 +12,7 @@ import type { PublishOptions } from './http/node-api.ts'
 import type { Inference, RunnableModel } from './inference/inference.ts'
 import { collect, copyFrom } from './package-files.ts'
 import { bareName } from './runnable.ts'
+import type { SelfCheck } from './self-check.ts'
 import type { Views } from './views.ts'
 
 /** Longest that a card's own test may take: 5 minutes. */
@@ -21,6 +22,7 @@ export interface PublishingOptions {
   readonly registry: Registry
   readonly inference: Pick<Inference, 'reproduce'>
   readonly views: Views
+  readonly self: Pick<SelfCheck, 'settled'>
 }
 
 export class Publishing {
@@ -40,12 +42,13 @@ export class Publishing {
       const pkg = expectOk(
         await readPackage(source, options.weights === null ? {} : { weights: options.weights }),
       )
-      const { registry, views } = this.#options
+      const { registry, views, self } = this.#options
       const { name, version, dryRun, untested } = options
       // Before the test, which may take minutes.
       const plan = expectOk(registry.planPublication(pkg, { name, version, tested: 'untested' }))
       const test = untested ? null : await this.#test(pkg, source, signal)
       const tested = test === null ? 'untested' : 'reproduced'
+      if (!dryRun) await self.settled()
       signal.throwIfAborted()
       const signed = dryRun ? null : await registry.publish(pkg, source, { ...plan, tested })
       return {

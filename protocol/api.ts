@@ -59,6 +59,11 @@ export interface NodeView {
   readonly engine: EngineView
   /** Models that this node may mirror and does not hold in full yet. */
   readonly incomplete: number
+  /**
+   * Whether it may sign records: `asking` for seconds after a start that followed no orderly stop,
+   * `unsure` until a peer has confirmed what it signed last.
+   */
+  readonly self: 'sure' | 'asking' | 'unsure'
   /** Own keys that run out within 30 days or have run out, the next one first. */
   readonly renewals: readonly RenewalView[]
 }

@@ -13,9 +13,9 @@ import { keySetOf, readIdentity } from '../protocol/identity.ts'
 import type { KeySet } from '../protocol/identity-operation.ts'
 import type { DataFolder } from './data-folder.ts'
 import { prepareFile, readText, writeDurably } from './durable-file.ts'
+import type { Ledger, SignedPosition } from './ledger.ts'
 import type { NewIdentity } from './new-identity.ts'
 import type { Seal } from './seal.ts'
-import type { Ledger, SignedPosition } from './signer.ts'
 
 const VERSION = 1
 const SEALED_VERSION = 2
@@ -155,15 +155,26 @@ export function readSeed(folder: DataFolder, scope: Scope, seal: Seal | null): U
   return bytes
 }
 
-/** The ledger of the signer on disk. */
+/**
+ * The ledger of the signer on disk. A file that is missing was lost, or its node is older than it:
+ * what was signed and shared is then not known. `init` writes an empty one.
+ */
 export function fileLedger(file: string): Ledger {
   return {
     read() {
-      const logs = readJson(file)?.logs ?? {}
+      const value = readJson(file)
+      const logs = value?.logs ?? {}
       if (typeof logs !== 'object' || logs === null) throw damaged(file)
-      return new Map(Object.entries(logs).map(([key, value]) => [key, readPosition(file, value)]))
+      const positions = new Map(
+        Object.entries(logs).map(([key, each]) => [key, readPosition(file, each)] as const),
+      )
+      return { positions, isClean: value?.clean === true, isShared: value?.shared !== false }
     },
-    prepare: (positions) => prepareFile(file, toJson({ logs: Object.fromEntries(positions) })),
+    prepare: ({ positions, isClean, isShared }) =>
+      prepareFile(
+        file,
+        toJson({ logs: Object.fromEntries(positions), clean: isClean, shared: isShared }),
+      ),
   }
 }
 

@@ -16,6 +16,7 @@ import {
 import { readText, writeDurably } from './durable-file.ts'
 import { FileBlobs } from './file-blobs.ts'
 import { countSealed, fileLedger, readIdentityFile, readSeed, writeIdentity } from './key-files.ts'
+import { EMPTY_LEDGER } from './ledger.ts'
 import { createIdentity, type NewIdentity } from './new-identity.ts'
 import { Registry } from './registry.ts'
 import { Seal } from './seal.ts'
@@ -59,7 +60,7 @@ export async function initialise(
       })
     }
     createFolders(folder)
-    for (const file of [folder.catalogue, `${folder.catalogue}-wal`, folder.lastSigned]) {
+    for (const file of [folder.catalogue, `${folder.catalogue}-wal`]) {
       fs.rmSync(file, { force: true })
     }
     const made = createIdentity(clock.now())
@@ -85,7 +86,9 @@ async function signProfile(
   const { displayName, handle = null, url = null, ror = null } = profile
   // A name in letters that no label may hold still needs one.
   const label = profile.label ?? (slugOf(displayName) || `lab-${publisher.slice(-8)}`)
-  const signer = new Signer({ publisher, seeds, ledger: fileLedger(folder.lastSigned) })
+  const ledger = fileLedger(folder.lastSigned)
+  ledger.prepare(EMPTY_LEDGER).commit()
+  const signer = new Signer({ publisher, seeds, ledger })
   const registry = await openParts(folder, signer, operations, clock)
   try {
     registry.publishProfile({ label, displayName, handle, url, ror })

@@ -413,7 +413,8 @@ export class OwnKeys {
       })
     }
     const isHere = this.#isHere(key)
-    if (isHere) signer.requireSure(catalogue, key, nextPlace(log, device.cuts))
+    const unsure = isHere ? signer.whyBehind(catalogue, key, nextPlace(log, device.cuts)) : null
+    if (unsure !== null) throw ZoariumError.of(unsure)
     const isBlank = catalogue.heads(this.#publisher).length === 0
     if (newest === null && named === null && (!isHere || isBlank)) {
       // As good as certain that the records are elsewhere: a cut would make all of them void.

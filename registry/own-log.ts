@@ -1,7 +1,7 @@
 /** This node's own logs: the only place where records and heads are signed. */
 import { findDevice } from '../protocol/delegation.ts'
-import { type Cut, deviceOf, type Scope } from '../protocol/device.ts'
-import { expectOk, ZoariumError } from '../protocol/errors.ts'
+import { type Cut, type Device, deviceOf, type Scope } from '../protocol/device.ts'
+import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import { readHead, signHead } from '../protocol/head.ts'
 import { HEAD_LIFE_MS } from '../protocol/limits.ts'
 import { nextPlace } from '../protocol/log.ts'
@@ -67,7 +67,8 @@ export class OwnLog {
     if (log?.proof || this.#identities.isContested(publisher)) throw forked()
     requireNamed(log, cuts)
     const place = nextPlace(log, cuts)
-    this.#signer.requireSure(this.#catalogue, key, place)
+    const unsure = this.#signer.whyUnsure(this.#catalogue, key, place)
+    if (unsure !== null) throw ZoariumError.of(unsure)
 
     const base = { publisher, key, ...place, idv: identity.length, ts: this.#clock.now() }
     const signed = signRecord({ ...base, ...statement }, seed)
@@ -93,7 +94,32 @@ export class OwnLog {
     return signed
   }
 
-  /** The heads of the own logs; those that are new or a day old are signed now. */
+  /**
+   * Why this node must not sign records now, as far as its own past goes; null: it may.
+   * Fails with SELF_UNSURE.
+   */
+  whyUnsure(): Failure | null {
+    const { publisher } = this.#signer
+    for (const scope of this.#signer.scopes()) {
+      const { key } = this.#signer.device(scope)
+      const found = this.#device(key)
+      const next = nextPlace(this.#catalogue.log(publisher, key), found.ok ? found.value.cuts : [])
+      const failure = this.#signer.whyUnsure(this.#catalogue, key, next)
+      if (failure !== null) return failure
+    }
+    return null
+  }
+
+  #device(key: KeyId): Verdict<Device> {
+    const identity = this.#identities.get(this.#signer.publisher)
+    if (identity === null) throw new TypeError('the own identity is in the catalogue')
+    return deviceOf(identity, key)
+  }
+
+  /**
+   * The heads of the own logs; those that are new or a day old are signed now, but for logs of which
+   * this node is not sure.
+   */
   heads(): readonly OwnHead[] {
     return this.#signer.scopes().flatMap((scope) => this.#head(scope) ?? [])
   }
@@ -111,6 +137,7 @@ export class OwnLog {
       if (isCurrent) return { key, envelope: log.head, isNew: false }
     }
     const { epoch, seq, tip } = log
+    if (this.#signer.whyUnsure(this.#catalogue, key, { epoch, seq: seq + 1 }) !== null) return null
     const head = { publisher, key, epoch, seq, tip, issued: now, expires: now + HEAD_LIFE_MS }
     const envelope = signHead(head, seed)
     this.#catalogue.putHead(publisher, key, envelope, now)

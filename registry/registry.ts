@@ -8,7 +8,7 @@
  */
 import { type Cid, codecOf } from '../protocol/cid.ts'
 import type { Device } from '../protocol/device.ts'
-import { expectOk, type Verdict, ZoariumError } from '../protocol/errors.ts'
+import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
 import {
   type ProfileBody,
@@ -101,13 +101,14 @@ export class Registry {
    */
   static async open(parts: RegistryParts): Promise<Registry> {
     const registry = new Registry(parts)
-    parts.signer.catchUp(parts.catalogue)
+    parts.signer.begin(parts.catalogue)
     await registry.#publication.recover()
     registry.#hide()
     return registry
   }
 
   async close(): Promise<void> {
+    this.signer.end()
     await this.blobs.close()
     this.catalogue.close()
   }
@@ -148,6 +149,11 @@ export class Registry {
   renewals(): readonly Device[] {
     const identity = this.identity(this.publisher)
     return identity === null ? [] : renewals(identity, this.#clock.now())
+  }
+
+  /** Like {@link OwnLog.whyUnsure}. */
+  whyUnsure(): Failure | null {
+    return this.#own.whyUnsure()
   }
 
   /** The publisher that an id, petname, verified handle or label names. Fails with NOT_FOUND, AMBIGUOUS. */

@@ -14,40 +14,36 @@
  * ledger catches up at the next start. A ledger ahead of the catalogue has no such explanation: the
  * catalogue is not the one that this node signed with, and the node refuses to sign until peers
  * have given back what is missing.
+ *
+ * Both may have come back together, as with the snapshot of a machine. So a node that was not
+ * stopped in order is in doubt even where they agree, until a peer that follows its logs has
+ * compared them with it. Nobody can hold more of a log that was never given away: a first or lone
+ * node is never in doubt.
  */
 
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
 import type { Scope } from '../protocol/device.ts'
-import { ZoariumError } from '../protocol/errors.ts'
+import { type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
 import { comparePositions, type Position, type RecordKind } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 import type { PreparedFile } from './durable-file.ts'
-
-export interface SignedPosition extends Position {
-  readonly id: Cid
-}
-/** The newest position signed by each key. */
-export type SignedPositions = ReadonlyMap<KeyId, SignedPosition>
-
-/** Where the positions are kept; a test keeps them in memory. */
-export interface Ledger {
-  /** @throws ZoariumError STORE */
-  read(): SignedPositions
-  /** Writes the positions durably, to be put in place by `commit`. @throws DISK_FULL, STORE */
-  prepare(positions: SignedPositions): PreparedFile
-}
+import type { Ledger, LedgerState, SignedPosition } from './ledger.ts'
 
 /** The scope whose key signs records of a kind. */
 export const scopeOf = (kind: RecordKind): Scope => (kind === 'attest' ? 'serve' : 'publish')
+
+const ASK_PEERS =
+  'connect to a node that holds your records; if there is none, start with --i-am-alone'
 
 export class Signer {
   readonly publisher: Cid
   readonly #seeds: Readonly<Record<Scope, Uint8Array | null>>
   readonly #keys: Readonly<Record<Scope, KeyId | null>>
   readonly #ledger: Ledger
-  #positions: SignedPositions
+  #state: LedgerState
+  #isInDoubt: boolean
 
   /** @param options.seeds 32 bytes each; null where the key lives on another machine */
   constructor(options: {
@@ -61,7 +57,8 @@ export class Signer {
     this.#seeds = seeds
     this.#keys = { publish: keyOf(seeds.publish), serve: keyOf(seeds.serve) }
     this.#ledger = ledger
-    this.#positions = ledger.read()
+    this.#state = ledger.read()
+    this.#isInDoubt = this.#state.isShared && !this.#state.isClean
   }
 
   /** The scopes whose keys this machine has. */
@@ -80,65 +77,111 @@ export class Signer {
     })
   }
 
+  /** Whether the node was not stopped in order, and no peer has confirmed its logs since. */
+  get isInDoubt(): boolean {
+    return this.#isInDoubt
+  }
+
+  /** Begins to sign for a catalogue; until {@link end} the node counts as not stopped. */
+  begin(catalogue: Catalogue): void {
+    this.catchUp(catalogue)
+    const positions = this.#state.isShared ? this.#state.positions : this.#known(catalogue)
+    this.#write({ ...this.#state, positions, isClean: false })
+  }
+
+  /** The node is stopped in order; what was in doubt stays so. */
+  end(): void {
+    if (!this.#isInDoubt) this.#write({ ...this.#state, isClean: true })
+  }
+
+  /** Peers are about to be given records of the own logs. Costs a write the first time. */
+  share(): void {
+    if (!this.#state.isShared) this.#write({ ...this.#state, isShared: true })
+  }
+
+  /** A peer that follows the own logs has given all that it has of them. */
+  confirm(): void {
+    this.#isInDoubt = false
+  }
+
+  /** The operator's word that nobody holds more of the own logs than this catalogue. */
+  insist(catalogue: Catalogue): void {
+    this.#isInDoubt = false
+    this.#write({ ...this.#state, positions: this.#known(catalogue) })
+  }
+
   /**
-   * Whether the catalogue knows all that was signed with a key.
-   * @param next the position to be signed; in a new epoch nothing can stand there
-   * @throws ZoariumError SELF_UNSURE
+   * Why this node must not sign at a position now; null: it may. Fails like {@link whyBehind}, and
+   * with SELF_UNSURE while the node is in doubt.
    */
-  requireSure(catalogue: Catalogue, key: KeyId, next: Position): void {
-    const signed = this.#positions.get(key)
-    if (signed === undefined || next.epoch > signed.epoch) return
+  whyUnsure(catalogue: Catalogue, key: KeyId, next: Position): Failure | null {
+    const behind = this.whyBehind(catalogue, key, next)
+    if (behind !== null || !this.#isInDoubt) return behind
+    return refuse(
+      'SELF_UNSURE',
+      'this node was not stopped in order, and no peer has confirmed yet what it signed last',
+      { field: key, hint: ASK_PEERS },
+    )
+  }
+
+  /**
+   * Why a catalogue lacks something that was signed before a position; null: nothing. In an epoch
+   * that was raised since nothing can stand. Fails with SELF_UNSURE.
+   */
+  whyBehind(catalogue: Catalogue, key: KeyId, next: Position): Failure | null {
+    const signed = this.#state.positions.get(key)
+    if (signed === undefined || next.epoch > signed.epoch) return null
     const log = catalogue.log(this.publisher, key)
-    if (log !== null && comparePositions(log, signed) > 0) return
-    if (log !== null && comparePositions(log, signed) === 0 && log.tip === signed.id) return
+    const order = log === null ? -1 : comparePositions(log, signed)
+    if (order > 0 || (order === 0 && log?.tip === signed.id)) return null
     const known = log === null ? 'no record' : `position ${log.epoch}.${log.seq}`
-    throw new ZoariumError(
+    return refuse(
       'SELF_UNSURE',
       `this node has signed up to position ${signed.epoch}.${signed.seq}, but its catalogue has ${known}`,
       {
         field: key,
         limit: `${signed.epoch}.${signed.seq} ${signed.id}`,
         got: log === null ? 'none' : `${log.epoch}.${log.seq} ${log.tip}`,
-        hint: 'connect to a node that holds your records and wait for the next synchronisation',
+        hint: ASK_PEERS,
       },
     )
   }
 
   /** First step of signing: see the head of this file. */
   prepare(key: KeyId, position: SignedPosition): PreparedFile {
-    const positions = new Map([...this.#positions, [key, position]])
-    const prepared = this.#ledger.prepare(positions)
-    return {
-      commit: () => {
-        prepared.commit()
-        this.#positions = positions
-      },
-      drop: () => prepared.drop(),
-    }
+    const positions = new Map([...this.#state.positions, [key, position]])
+    return this.#prepare({ ...this.#state, positions })
   }
 
   /** Takes over positions of own logs that are newer in the catalogue. */
   catchUp(catalogue: Catalogue): void {
-    for (const scope of this.scopes()) {
-      const { key } = this.device(scope)
-      const log = catalogue.log(this.publisher, key)
-      const signed = this.#positions.get(key)
-      if (log === null || (signed !== undefined && comparePositions(log, signed) <= 0)) continue
-      this.prepare(key, { epoch: log.epoch, seq: log.seq, id: log.tip }).commit()
+    for (const [key, position] of this.#known(catalogue)) {
+      const signed = this.#state.positions.get(key)
+      if (signed !== undefined && comparePositions(position, signed) <= 0) continue
+      this.prepare(key, position).commit()
     }
   }
-}
 
-/** A ledger that is forgotten with the process. */
-export function memoryLedger(): Ledger {
-  let kept: SignedPositions = new Map()
-  return {
-    read: () => kept,
-    prepare: (positions) => ({
+  /** Where the logs of this machine's keys end in a catalogue. */
+  #known(catalogue: Catalogue): ReadonlyMap<KeyId, SignedPosition> {
+    const logs = this.scopes().flatMap(
+      (scope) => catalogue.log(this.publisher, this.device(scope).key) ?? [],
+    )
+    return new Map(logs.map(({ key, epoch, seq, tip }) => [key, { epoch, seq, id: tip }]))
+  }
+
+  #write(state: LedgerState): void {
+    this.#prepare(state).commit()
+  }
+
+  #prepare(state: LedgerState): PreparedFile {
+    const prepared = this.#ledger.prepare(state)
+    return {
       commit: () => {
-        kept = positions
+        prepared.commit()
+        this.#state = state
       },
-      drop: () => {},
-    }),
+      drop: () => prepared.drop(),
+    }
   }
 }

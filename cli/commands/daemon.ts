@@ -14,6 +14,7 @@ export interface DaemonFlags {
   readonly mdns: boolean
   readonly dht: boolean
   readonly follow: boolean
+  readonly iAmAlone?: boolean
   readonly logLevel?: 'silent' | 'error' | 'warn' | 'info' | 'debug'
 }
 
@@ -40,6 +41,10 @@ export function addDaemonFlags(command: Cli['program']): Cli['program'] {
     .option('--no-mdns', 'do not look for nodes on the local network')
     .option('--no-dht', 'do not take part in the distributed hash table')
     .option('--no-follow', 'do not fetch files that the trust rules allow to mirror')
+    .option(
+      '--i-am-alone',
+      'sign on after a kill or restore without asking peers: none holds more of your records',
+    )
     .option(
       '--log-level <level>',
       'silent, error, warn, info or debug',
@@ -68,7 +73,19 @@ export async function runDaemon(session: Session, flags: DaemonFlags): Promise<v
 
 /** What is not given on the command line is for the configuration file to say. */
 function optionsOf(flags: DaemonFlags) {
-  const { http, listen, peer, tlsCert, tlsKey, behindProxy, mdns, dht, follow, logLevel } = flags
+  const {
+    http,
+    listen,
+    peer,
+    tlsCert,
+    tlsKey,
+    behindProxy,
+    mdns,
+    dht,
+    follow,
+    iAmAlone,
+    logLevel,
+  } = flags
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new ZoariumError('USAGE', '--tls-cert and --tls-key go together')
   }
@@ -83,6 +100,7 @@ function optionsOf(flags: DaemonFlags) {
     ...(mdns ? {} : { mdns }),
     ...(dht ? {} : { dht }),
     ...(follow ? {} : { follow }),
+    ...(iAmAlone === undefined ? {} : { isAlone: iAmAlone }),
     ...(logLevel === undefined ? {} : { logLevel }),
   }
 }

@@ -36,6 +36,13 @@ export function addStatus({ program, session }: Cli): void {
             `${engine.version} (${engine.executionProviders.join(', ')}), ${engine.running} running, ${engine.queued} queued`,
           ],
         ])
+        if (node.self !== 'sure') {
+          output.line(
+            node.self === 'asking'
+              ? '  ASKING: not stopped in order; peers are asked what this node has signed'
+              : '  SELF_UNSURE: it signs nothing until a node that holds its records is connected; zoarium daemon --help tells of --i-am-alone',
+          )
+        }
         for (const { scope, key, notAfter } of node.renewals) {
           output.line(
             `  RENEW: the ${scope} key ${key.slice(0, 16)} runs out at ${notAfter}; zoarium keys renew ${scope}`,

@@ -94,9 +94,9 @@ export interface NodeApi {
   /** @param zip path of a complete zip in {@link spool}; the caller removes it */
   publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView>
   /** @throws SCOPE for models of others and for `erase` */
-  withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): StatementView
+  withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): Promise<StatementView>
   /** @throws SCOPE for models of others, NAME */
-  tag(ref: string, tag: string): StatementView
+  tag(ref: string, tag: string): Promise<StatementView>
   pull(ref: string, signal: AbortSignal): Promise<PullView>
   /** The model that a reference names now. @throws NOT_FOUND, AMBIGUOUS, REF, VERSION_CONFLICT, TRUST */
   resolve(ref: string): Cid

@@ -116,6 +116,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       warm: list(cid),
     }),
     incomplete: count,
+    self: choice('sure', 'asking', 'unsure'),
     renewals: list(object({ key, scope: choice('publish', 'serve'), notAfter: time })),
   }),
   Peer: object({

@@ -66,9 +66,11 @@ export function holdingsOf(registry: Registry): Holdings {
     identityOps: (publisher, from, limit) => registry.identityOps(publisher, from).slice(0, limit),
     profile: (publisher) => registry.profile(publisher)?.envelope ?? null,
     *recordsAfter(publisher, key, after, limit) {
+      if (publisher === registry.publisher) registry.signer.share()
       for (const each of catalogue.recordsAfter(publisher, key, after, limit)) yield plain(each)
     },
     recordAt(publisher, key, position) {
+      if (publisher === registry.publisher) registry.signer.share()
       const envelope = catalogue.recordAt(publisher, key, position)
       if (envelope === null) return null
       return { ...plain(envelope), id: expectOk(peekRecord(envelope)).id }

@@ -44,6 +44,8 @@ export interface SyncReport extends SyncView {
   readonly behind: boolean
   /** A bound was met; there is more. */
   readonly more: boolean
+  /** The peer follows this node's publisher, and all that it has of the own logs is here now. */
+  readonly confirms: boolean
   /** What was offered and not taken in, the first ones. */
   readonly refused: readonly SyncRefusal[]
 }
@@ -128,8 +130,16 @@ export class SyncService {
       ms: performance.now() - started,
       behind: outcome?.behind ?? false,
       more: more || (outcome?.more ?? false),
+      confirms: !more && outcome !== null && this.#isConfirmed(peer, outcome),
       refused: outcome?.refused.slice(0, MAX_REFUSED) ?? [],
     }
+  }
+
+  #isConfirmed({ memory }: Peer, { failure, more, refused }: SyncOutcome): boolean {
+    const { publisher } = this.#holdings
+    const isWhole = failure === null && !more
+    const isFollowed = memory.theirs?.includes(publisher) ?? false
+    return isWhole && isFollowed && refused.every((each) => each.publisher !== publisher)
   }
 
   async #perform(peer: Peer, frames: FrameStream, effect: SyncEffect): Promise<SyncInput> {

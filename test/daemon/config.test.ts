@@ -40,6 +40,7 @@ describe('daemon/config', () => {
       inference: { acceptRemote: true, residency: [] },
       handles: { allowPrivate: [] },
       logLevel: 'info',
+      isAlone: false,
     }
     assert.deepEqual(readConfig(join(temporaryFolder(), 'none.yaml'), { folder }), defaults)
     for (const text of ['', '# nothing yet\n', '{}', 'http:\nmirror: ~\n']) {
@@ -79,6 +80,7 @@ logLevel: debug
       inference: { acceptRemote: false, residency: ['country:DE'] },
       handles: { allowPrivate: ['zoo.example.org'] },
       logLevel: 'debug',
+      isAlone: false,
     })
   })
 

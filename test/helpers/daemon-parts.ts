@@ -2,9 +2,11 @@
 import { Inference } from '../../daemon/inference/inference.ts'
 import { MemoryEngine, type MemoryModel } from '../../daemon/inference/memory-engine.ts'
 import { Inferring } from '../../daemon/inferring.ts'
+import { createLog } from '../../daemon/log.ts'
 import { Nearest } from '../../daemon/nearest.ts'
 import type { RemoteAnswer, RemoteRequest } from '../../daemon/net/infer.ts'
 import type { NetworkPeer } from '../../daemon/net/network.ts'
+import { SelfCheck } from '../../daemon/self-check.ts'
 import { Views } from '../../daemon/views.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { ZoariumError } from '../../protocol/errors.ts'
@@ -27,6 +29,11 @@ export class PaperNetwork {
 
   peers(): readonly NetworkPeer[] {
     return this.known
+  }
+
+  /** Nothing ever happens on it. */
+  on(): () => void {
+    return () => {}
   }
 
   addresses(): readonly string[] {
@@ -66,6 +73,7 @@ export interface DaemonParts extends TestRegistry {
   readonly views: Views
   readonly nearest: Nearest
   readonly inferring: Inferring
+  readonly self: SelfCheck
 }
 
 /** @param run what the network of every model computes; default: output equals input */
@@ -81,7 +89,8 @@ export async function daemonParts(
   const views = new Views(registry)
   const nearest = new Nearest({ registry, network, inference, views })
   const inferring = new Inferring({ registry, network, inference, nearest, views })
-  return { ...test, network, engine, inference, views, nearest, inferring }
+  const self = new SelfCheck({ registry, network, log: createLog('silent'), isAlone: false })
+  return { ...test, network, engine, inference, views, nearest, inferring, self }
 }
 
 /** A model record with a card that can be read; each name has other weights. */

@@ -157,6 +157,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
         warm: [id],
       },
       incomplete: 0,
+      self: 'sure',
       renewals: [],
     }),
     handleDocument: () => handleDocument(owner.id),
@@ -219,8 +220,8 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       calls.publish.push({ zip, options })
       return published
     },
-    withdraw: () => ({ record: id, target: id, ref: model.ref }),
-    tag: () => ({ record: id, target: id, ref: model.ref }),
+    withdraw: async () => ({ record: id, target: id, ref: model.ref }),
+    tag: async () => ({ record: id, target: id, ref: model.ref }),
     pull: async () => ({ record: id, ref: model.ref, bytes: model.bytes, fetched: 0, ms: 1 }),
     resolve: (ref) => find(ref).record,
     infer: async (record, inputs, options, signal) => {

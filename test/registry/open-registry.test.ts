@@ -103,6 +103,7 @@ describe('registry/open-registry', () => {
     const first = await openRegistry(folder, clock)
     const profile = { label: 'embl', displayName: 'EMBL', handle: null, url: null, ror: null }
     const lost = first.registry.publishProfile(profile)
+    first.registry.signer.share()
     await first.close()
     fs.writeFileSync(folder.catalogue, backup)
 

@@ -159,7 +159,10 @@ describe('registry/own-keys', () => {
 
   it('cuts no log of which this machine has signed more than it knows', async () => {
     const backup = fs.readFileSync(folder.catalogue)
-    await keys((_, { registry }) => registry.publishProfile(PROFILE))
+    await keys((_, { registry }) => {
+      registry.publishProfile(PROFILE)
+      registry.signer.share()
+    })
     fs.writeFileSync(folder.catalogue, backup)
     await assert.rejects(
       keys((own) => own.revoke(keyOf('publish'), 'superseded')),

@@ -3,8 +3,14 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { cidOf } from '../../protocol/cid.ts'
 import { fileLedger } from '../../registry/key-files.ts'
+import {
+  EMPTY_LEDGER,
+  type LedgerState,
+  memoryLedger,
+  type SignedPosition,
+} from '../../registry/ledger.ts'
 import { MemoryCatalogue } from '../../registry/memory-catalogue.ts'
-import { memoryLedger, type SignedPosition, Signer, scopeOf } from '../../registry/signer.ts'
+import { Signer, scopeOf } from '../../registry/signer.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
 
@@ -48,11 +54,11 @@ describe('registry/signer', () => {
 
   it('is sure with nothing signed, at the same record, and behind the catalogue', () => {
     const signer = signerOf()
-    signer.requireSure(catalogue, embl.key(), NEXT)
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT), null)
     signer.prepare(embl.key(), append('a')).commit()
-    signer.requireSure(catalogue, embl.key(), NEXT)
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT), null)
     append('b')
-    signer.requireSure(catalogue, embl.key(), NEXT)
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT), null)
   })
 
   it('is unsure ahead of the catalogue, as after the restore of a backup', () => {
@@ -60,11 +66,9 @@ describe('registry/signer', () => {
     append('a')
     const lost = { epoch: 0, seq: 1, id: embl.model({ name: 'b' }).signed.id }
     signer.prepare(embl.key(), lost).commit()
-    assert.throws(() => signer.requireSure(catalogue, embl.key(), NEXT), { code: 'SELF_UNSURE' })
-    signer.requireSure(catalogue, embl.key('serve'), NEXT)
-    assert.throws(() => signer.requireSure(new MemoryCatalogue(), embl.key(), NEXT), {
-      code: 'SELF_UNSURE',
-    })
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT)?.code, 'SELF_UNSURE')
+    assert.equal(signer.whyUnsure(catalogue, embl.key('serve'), NEXT), null)
+    assert.equal(signer.whyUnsure(new MemoryCatalogue(), embl.key(), NEXT)?.code, 'SELF_UNSURE')
   })
 
   it('is unsure where another record stands at its position', () => {
@@ -72,7 +76,7 @@ describe('registry/signer', () => {
     append('a')
     const other = { epoch: 0, seq: 0, id: cidOf('dag-cbor', utf8('another')) }
     signer.prepare(embl.key(), other).commit()
-    assert.throws(() => signer.requireSure(catalogue, embl.key(), NEXT), { code: 'SELF_UNSURE' })
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT)?.code, 'SELF_UNSURE')
   })
 
   it('is sure in a new epoch, where nothing can have been signed', () => {
@@ -80,15 +84,15 @@ describe('registry/signer', () => {
     append('a')
     const lost = { epoch: 0, seq: 1, id: embl.model({ name: 'b' }).signed.id }
     signer.prepare(embl.key(), lost).commit()
-    signer.requireSure(catalogue, embl.key(), { epoch: 1, seq: 0 })
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), { epoch: 1, seq: 0 }), null)
   })
 
   it('does not count a position whose record was never kept', () => {
     const ledger = memoryLedger()
     const signer = signerOf(ledger)
     signer.prepare(embl.key(), { epoch: 0, seq: 0, id: cidOf('dag-cbor', utf8('x')) }).drop()
-    signer.requireSure(catalogue, embl.key(), NEXT)
-    assert.equal(ledger.read().size, 0)
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT), null)
+    assert.equal(ledger.read().positions.size, 0)
   })
 
   it('catches up with a catalogue that is ahead, and only then', () => {
@@ -97,9 +101,9 @@ describe('registry/signer', () => {
     append('a')
     const tip = append('b')
     signer.catchUp(catalogue)
-    assert.deepEqual([...ledger.read()], [[embl.key(), tip]])
+    assert.deepEqual([...ledger.read().positions], [[embl.key(), tip]])
     signer.catchUp(new MemoryCatalogue())
-    assert.deepEqual([...ledger.read()], [[embl.key(), tip]])
+    assert.deepEqual([...ledger.read().positions], [[embl.key(), tip]])
   })
 
   it('remembers across restarts what it signed with each key', () => {
@@ -109,9 +113,80 @@ describe('registry/signer', () => {
     signer.prepare(embl.key(), tip).commit()
     const other = { epoch: 0, seq: 7, id: tip.id }
     signer.prepare(embl.key('serve'), other).commit()
-    const kept = fileLedger(file).read()
+    const kept = fileLedger(file).read().positions
     assert.deepEqual(kept.get(embl.key()), tip)
     assert.deepEqual(kept.get(embl.key('serve')), other)
+  })
+
+  describe('in doubt', () => {
+    const shared: LedgerState = { ...EMPTY_LEDGER, isShared: true }
+    const why = (signer: Signer) => signer.whyUnsure(catalogue, embl.key(), NEXT)?.code ?? null
+
+    it('is not, where the node was stopped in order', () => {
+      const ledger = memoryLedger(shared)
+      const first = signerOf(ledger)
+      first.begin(catalogue)
+      first.end()
+      assert.equal(why(signerOf(ledger)), null)
+    })
+
+    it('is after a kill, until a peer confirms', () => {
+      const ledger = memoryLedger(shared)
+      signerOf(ledger).begin(catalogue)
+      const signer = signerOf(ledger)
+      assert.equal(signer.isInDoubt, true)
+      assert.equal(why(signer), 'SELF_UNSURE')
+      signer.confirm()
+      assert.equal(why(signer), null)
+    })
+
+    it('stays so over a stop in order', () => {
+      const ledger = memoryLedger(shared)
+      signerOf(ledger).begin(catalogue)
+      const second = signerOf(ledger)
+      second.begin(catalogue)
+      second.end()
+      assert.equal(signerOf(ledger).isInDoubt, true)
+    })
+
+    it('never is, where nothing was given away', () => {
+      const ledger = memoryLedger()
+      const first = signerOf(ledger)
+      first.begin(catalogue)
+      first.prepare(embl.key(), append('a')).commit()
+      const signer = signerOf(ledger)
+      assert.equal(why(signer), null)
+      // The catalogue was lost; nobody has the record.
+      catalogue = new MemoryCatalogue()
+      signer.begin(catalogue)
+      assert.equal(why(signer), null)
+    })
+
+    it('is durable that records were given away', () => {
+      const ledger = memoryLedger()
+      signerOf(ledger).share()
+      assert.equal(ledger.read().isShared, true)
+    })
+
+    it('believes the operator', () => {
+      const ledger = memoryLedger(shared)
+      const first = signerOf(ledger)
+      first.begin(catalogue)
+      first.prepare(embl.key(), append('a')).commit()
+      catalogue = new MemoryCatalogue()
+      const signer = signerOf(ledger)
+      signer.begin(catalogue)
+      signer.confirm()
+      assert.equal(why(signer), 'SELF_UNSURE')
+      signer.insist(catalogue)
+      assert.equal(why(signer), null)
+      assert.equal(ledger.read().positions.size, 0)
+    })
+
+    it('takes a ledger that is missing for one that was lost', () => {
+      const signer = signerOf(fileLedger(path.join(temporaryFolder(), 'last-signed.json')))
+      assert.equal(why(signer), 'SELF_UNSURE')
+    })
   })
 
   it('says when its ledger is damaged', () => {

@@ -37,7 +37,7 @@ export function addPublishRoutes(
       reason: pattern(REASON, 'a code such as wrong-output is needed'),
       note: text(MAX_NOTE_CHARS),
     })
-    ctx.body = node.withdraw(required(ref, 'ref'), {
+    ctx.body = await node.withdraw(required(ref, 'ref'), {
       verb: required(verb, 'verb'),
       reason: required(reason, 'reason'),
       note: note ?? '',
@@ -49,7 +49,7 @@ export function addPublishRoutes(
       ref: text(MAX_REF_CHARS),
       tag: text(MAX_NAME_CHARS),
     })
-    ctx.body = node.tag(required(ref, 'ref'), required(tag, 'tag'))
+    ctx.body = await node.tag(required(ref, 'ref'), required(tag, 'tag'))
   })
 
   router.post('/v1/publish', needs('publish'), async (ctx) => {

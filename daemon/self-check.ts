@@ -1,0 +1,85 @@
+/**
+ * Asks peers whether they hold records of this node that it does not know of, before it signs
+ * again after a kill or a restore: registry/signer.ts says why. A first or lone node waits for
+ * nobody.
+ */
+import type { Registry } from '../registry/registry.ts'
+import type { Log } from './log.ts'
+import type { Network } from './net/network.ts'
+import { type Sleep, systemSleep } from './net/sleep.ts'
+
+/** How long peers are waited for; one that answers is given the rest of it for others to follow. */
+export const ASK_MS = 10_000
+
+export interface SelfCheckOptions {
+  readonly registry: Pick<Registry, 'signer' | 'catalogue' | 'heads'>
+  readonly network: Pick<Network, 'on'>
+  readonly log: Log
+  /** The operator says that nobody holds more of the own logs than this node. */
+  readonly isAlone: boolean
+  readonly sleep?: Sleep
+}
+
+export class SelfCheck {
+  readonly #options: SelfCheckOptions
+  readonly #stop = new AbortController()
+  #waiting: Promise<void> | null = null
+  #unlisten = (): void => {}
+
+  constructor(options: SelfCheckOptions) {
+    this.#options = options
+  }
+
+  /** Whether peers are being waited for. */
+  get isAsking(): boolean {
+    return this.#waiting !== null
+  }
+
+  /** Begins to listen to peers, where there is a doubt. Before the network starts. */
+  start(): void {
+    const { registry, network, log, isAlone } = this.#options
+    if (isAlone) registry.signer.insist(registry.catalogue)
+    if (!registry.signer.isInDoubt) return
+    log.info('not stopped in order: asking peers for what this node has signed')
+    this.#unlisten = network.on('sync', ({ confirms }) => {
+      if (confirms) this.#confirmed()
+    })
+    this.#waiting = this.#wait()
+  }
+
+  async stop(): Promise<void> {
+    this.#unlisten()
+    this.#stop.abort()
+    await this.#waiting
+  }
+
+  /** Resolves when it has been seen whether this node may sign; the signing itself says the result. */
+  async settled(): Promise<void> {
+    await this.#waiting
+  }
+
+  #isConfirmed = false
+
+  #confirmed(): void {
+    this.#isConfirmed = true
+    if (this.#waiting === null) this.#settle()
+  }
+
+  async #wait(): Promise<void> {
+    const { sleep = systemSleep, log } = this.#options
+    const { signal } = this.#stop
+    await sleep(ASK_MS, signal).catch(() => {})
+    this.#waiting = null
+    if (signal.aborted) return
+    if (this.#isConfirmed) this.#settle()
+    else log.warn({ code: 'SELF_UNSURE' }, 'no peer that follows this node has answered yet')
+  }
+
+  #settle(): void {
+    const { registry, log } = this.#options
+    this.#unlisten()
+    registry.signer.confirm()
+    registry.heads()
+    log.info('peers have confirmed what this node has signed')
+  }
+}

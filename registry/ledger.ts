@@ -1,0 +1,50 @@
+/**
+ * The ledger: what this node last signed with each of its keys, kept outside the catalogue so that
+ * a catalogue which comes back from a backup cannot hide it. signer.ts says in which order it is
+ * written.
+ */
+import type { Cid } from '../protocol/cid.ts'
+import type { Position } from '../protocol/record.ts'
+import type { KeyId } from './catalogue.ts'
+import type { PreparedFile } from './durable-file.ts'
+
+export interface SignedPosition extends Position {
+  readonly id: Cid
+}
+
+export interface LedgerState {
+  /** The newest position signed by each key. */
+  readonly positions: ReadonlyMap<KeyId, SignedPosition>
+  /** Whether the node was last stopped in order. */
+  readonly isClean: boolean
+  /**
+   * Whether peers were ever given records of the own logs: only then can anybody hold more of them
+   * than this folder.
+   */
+  readonly isShared: boolean
+}
+
+/** What a node begins with. */
+export const EMPTY_LEDGER: LedgerState = { positions: new Map(), isClean: true, isShared: false }
+
+/** Where it is kept; a test keeps it in memory. */
+export interface Ledger {
+  /** @throws ZoariumError STORE */
+  read(): LedgerState
+  /** Writes a state durably, to be put in place by `commit`. @throws DISK_FULL, STORE */
+  prepare(state: LedgerState): PreparedFile
+}
+
+/** A ledger that is forgotten with the process. */
+export function memoryLedger(state: LedgerState = EMPTY_LEDGER): Ledger {
+  let kept = state
+  return {
+    read: () => kept,
+    prepare: (next) => ({
+      commit: () => {
+        kept = next
+      },
+      drop: () => {},
+    }),
+  }
+}
