@@ -2,8 +2,9 @@
 import type { Reason, Scope } from '../protocol/device.ts'
 import { type Clock, systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
+import type { DeviceKey, KeyState } from '../registry/device-key.ts'
 import { type AskPassphrase, type OpenRegistry, openRegistry } from '../registry/open-registry.ts'
-import { type DeviceKey, type KeyOverview, type KeyState, OwnKeys } from '../registry/own-keys.ts'
+import { type KeyOverview, OwnKeys } from '../registry/own-keys.ts'
 
 /** Times are ISO 8601. */
 export interface DeviceKeyView {

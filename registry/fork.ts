@@ -17,6 +17,13 @@ export function isForked(log: LogRow | null, position: Position): boolean {
   return fork !== null && comparePositions(position, fork) >= 0
 }
 
+/**
+ * The command that settles the fork of an own log: the branch that is here stands. Where the other
+ * one is to stand, its newest record takes the place of ours.
+ */
+export const healCommand = ({ key, epoch, seq }: LogRow): string =>
+  `zoarium keys heal ${key.slice(0, 16)} --at ${epoch}.${seq}`
+
 /** @param key of the log; null: the publisher's identity has forked */
 export const contested = (publisher: Cid, key: KeyId | null): Failure =>
   refuse('CONTESTED', `the ${key === null ? 'identity' : 'log'} has forked`, {

@@ -1,23 +1,12 @@
 /**
  * The own keys: operations on the identity, signed with the root keys of the data folder. Works on
- * an open data folder, so no daemon uses it at that time.
- *
- * Killed at any moment, the folder has all keys that its identity names:
- *
- *   1. new seeds are written beside those in force (keys/*.json)
- *   2. the operations that name them are written (identity.json); from now on they hold
- *   3. the catalogue takes them in; where that was missed, the next opening does it
- *   4. root keys that were rotated away are forgotten (keys/root.json)
- *
- * Killed before 2, a seed is here that no operation names: the next delegation takes it up, the
- * next rotation forgets it.
+ * an open data folder, for whoever holds its lock: a command while no daemon runs, or the daemon.
  */
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
 import { type Device, deviceOf, type Reason, type Scope } from '../protocol/device.ts'
 import { assert, expectOk, refuse, ZoariumError } from '../protocol/errors.ts'
-import { readHead } from '../protocol/head.ts'
 import {
   commitmentOf,
   extendIdentity,
@@ -26,15 +15,9 @@ import {
   signOperation,
 } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../protocol/limits.ts'
-import { nextPlace } from '../protocol/log.ts'
-import {
-  comparePositions,
-  type LogPosition,
-  type Position,
-  peekRecord,
-} from '../protocol/record.ts'
 import type { Clock } from './clock.ts'
-import { failpoint } from './failpoint.ts'
+import { type DeviceKey, deviceKeys } from './device-key.ts'
+import { writeOperations } from './identity-writer.ts'
 import {
   countSealed,
   type RootSet,
@@ -42,26 +25,15 @@ import {
   readSeed,
   resealKeys,
   rootSetOf,
-  writeIdentityFile,
   writeRootSets,
   writeSeed,
 } from './key-files.ts'
+import { type CutAt, lastGood } from './last-good.ts'
 import type { OpenRegistry } from './open-registry.ts'
-import { RENEWAL_NOTICE_MS } from './renewal.ts'
 import { SEAL_COST, Seal } from './seal.ts'
 
 /** Fewest digits by which a key may be named. */
 const MIN_PREFIX = 8
-
-export type KeyState = 'active' | 'expiring' | 'expired' | 'revoked'
-
-export interface DeviceKey extends Device {
-  readonly state: KeyState
-  /** Whether its seed is on this machine. */
-  readonly isHere: boolean
-  /** The newest record of its log that is known here. */
-  readonly last: LogPosition | null
-}
 
 export interface KeyOverview {
   readonly identity: Identity
@@ -76,9 +48,6 @@ export interface KeyOverview {
 
 const ELSEWHERE =
   'zoarium keys export FILE, then import, sign and export where they are, and import that here'
-
-/** Where a log is cut: at the newest record known here, before all records, or at a place. */
-export type CutAt = 'newest' | 'none' | Position
 
 export class OwnKeys {
   readonly #opened: OpenRegistry
@@ -115,7 +84,7 @@ export class OwnKeys {
       rootsHere: keysOf(sets.find((set) => isInForce(set, identity))?.seeds ?? []),
       isSealed: all > 0 && all === sealed,
       isNextHere: next !== undefined && next.seeds.length >= next.threshold,
-      devices: identity.devices.map((device) => this.#describe(device)),
+      devices: this.#devices(),
     }
   }
 
@@ -130,19 +99,19 @@ export class OwnKeys {
         hint: 'zoarium keys list shows them',
       })
     }
-    const [found, ...more] = this.#identity.devices.filter(({ key }) => key.startsWith(text))
+    const [found, ...more] = this.#devices().filter(({ key }) => key.startsWith(text))
     if (found === undefined) {
       throw new ZoariumError('NOT_FOUND', 'no device key begins like that', { got: text })
     }
     if (more.length > 0) {
       throw new ZoariumError('AMBIGUOUS', 'several device keys begin like that', { got: text })
     }
-    return this.#describe(found)
+    return found
   }
 
   /** The keys of this machine that may be renewed, or those of one scope. */
   renewable(scope: Scope | null): readonly DeviceKey[] {
-    return this.overview().devices.filter(
+    return this.#devices().filter(
       (device) =>
         device.isHere && device.revoked === null && (scope === null || device.scope === scope),
     )
@@ -158,7 +127,7 @@ export class OwnKeys {
       const device = this.#live(key)
       // A key that has been out of use for long is brought up in steps.
       const notAfter = Math.min(now, device.notAfter) + MAX_DELEGATION_MS
-      return { op: 'renew', key, notAfter, last: this.#cutAt(device, 'newest'), ts: now }
+      return { op: 'renew', key, notAfter, last: this.#lastGood(device, 'newest'), ts: now }
     })
     this.#signAll(operations)
   }
@@ -171,8 +140,42 @@ export class OwnKeys {
    */
   revoke(key: string, reason: Reason, at: CutAt = 'newest'): void {
     const device = this.#live(key)
-    const last = this.#cutAt(device, at)
+    const last = this.#lastGood(device, at)
     this.#signAll([{ op: 'revoke', key, last, reason, ts: this.#clock.now() }])
+  }
+
+  /**
+   * Raises the epoch of a log: what somebody else signed after the cut is void, and the key goes
+   * on from there.
+   * @throws ZoariumError like {@link revoke}
+   */
+  raiseEpoch(key: string, at: CutAt): void {
+    const device = this.#live(key)
+    const last = this.#lastGood(device, at)
+    this.#signAll([{ op: 'epoch', key, last, ts: this.#clock.now() }])
+  }
+
+  /**
+   * Heals a log that this publisher's own machines have forked: the branch of the cut stands, what
+   * follows it is void, and the key goes on from there.
+   * @throws ZoariumError USAGE where no fork is known here, and like {@link revoke}
+   */
+  heal(key: string, at: Exclude<CutAt, 'newest' | 'none'>): void {
+    const device = this.#live(key)
+    const log = this.#opened.registry.catalogue.log(this.#publisher, key)
+    if (!log?.proof) {
+      throw new ZoariumError(
+        'USAGE',
+        'the log of that key has not forked, as far as is known here',
+        {
+          got: key,
+          hint: 'where somebody else has signed more than you: zoarium keys epoch',
+        },
+      )
+    }
+    const last = this.#lastGood(device, at)
+    assert(last !== null, 'a place names a record')
+    this.#signAll([{ op: 'heal', key, last, ts: this.#clock.now() }])
   }
 
   /**
@@ -328,16 +331,14 @@ export class OwnKeys {
   }
 
   /**
-   * Signs operations one after the other and keeps them, in the order at the head of this file.
+   * Signs operations one after the other and keeps them, in the order of identity-writer.ts.
    * @param sets whose seeds sign, as far as each operation is theirs
    * @param before makes new seeds durable; called when all is known to be valid
    */
   #sign(operations: readonly NewOperation[], sets: readonly RootSet[], before: () => void): void {
-    const { folder, registry } = this.#opened
     const seeds = new Map(
       sets.flatMap((set) => set.seeds.map((seed) => [toHex(publicKeyOf(seed)), seed] as const)),
     )
-    const from = this.#identity.length
     let identity = this.#identity
     const signed = operations.map((operation) => {
       const own = operation.op === 'rotate' ? operation.keys : []
@@ -347,38 +348,18 @@ export class OwnKeys {
       identity = expectOk(extendIdentity(identity, envelope))
       return envelope
     })
-    before()
-    failpoint('keys.before-identity')
-    const publisher = this.#publisher
-    const all = [...registry.identityOps(publisher), ...signed]
-    writeIdentityFile(folder, { publisher, operations: all })
-    failpoint('keys.after-identity')
-    expectOk(registry.admitIdentity(publisher, signed, from))
-    failpoint('keys.after-catalogue')
+    writeOperations(this.#opened, signed, before)
   }
 
-  #describe(device: Device): DeviceKey {
-    const isHere = this.#isHere(device.key)
-    const state = stateOf(device, this.#clock.now())
-    return { ...device, state, isHere, last: this.#newest(device.key) }
+  #devices(): readonly DeviceKey[] {
+    const { registry } = this.#opened
+    return deviceKeys(registry, this.#identity, this.#here(), this.#clock.now())
   }
 
-  #isHere(key: string): boolean {
+  /** The device keys whose seeds are on this machine. */
+  #here(): readonly string[] {
     const scopes: readonly Scope[] = ['publish', 'serve']
-    const seeds = scopes.flatMap((scope) => readSeed(this.#opened.folder, scope, this.#seal) ?? [])
-    return keysOf(seeds).includes(key)
-  }
-
-  /** The newest record of a log that is known here, be it from the head that names it. */
-  #newest(key: string): LogPosition | null {
-    const { catalogue } = this.#opened.registry
-    const log = catalogue.log(this.#publisher, key)
-    const tip = log && { epoch: log.epoch, seq: log.seq, tip: log.tip }
-    const row = catalogue.heads(this.#publisher).find((each) => each.key === key)
-    if (row === undefined) return tip
-    const { head } = expectOk(readHead(row.envelope))
-    if (tip !== null && comparePositions(tip, head) >= 0) return tip
-    return { epoch: head.epoch, seq: head.seq, tip: head.tip }
+    return keysOf(scopes.flatMap((scope) => readSeed(this.#opened.folder, scope, this.#seal) ?? []))
   }
 
   /** A device key that may still be changed. */
@@ -391,41 +372,8 @@ export class OwnKeys {
     })
   }
 
-  /** The last good record that a cut names. */
-  #cutAt(device: Device, at: CutAt): LogPosition | null {
-    const { key } = device
-    if (at === 'none') return null
-    const { catalogue, signer } = this.#opened.registry
-    if (at !== 'newest') {
-      const envelope = catalogue.recordAt(this.#publisher, key, at)
-      if (envelope !== null) return { ...at, tip: expectOk(peekRecord(envelope)).id }
-      throw new ZoariumError('NOT_FOUND', 'no record of that key is known at that place', {
-        field: 'last',
-        got: `${at.epoch}.${at.seq}`,
-      })
-    }
-    const newest = this.#newest(key)
-    const named = device.cuts.at(-1)?.last ?? null
-    const log = catalogue.log(this.#publisher, key)
-    if (log?.proof) {
-      throw new ZoariumError('CONTESTED', 'the log has forked, and its newest record is in doubt', {
-        hint: 'name the last good record with --last EPOCH.SEQ',
-      })
-    }
-    const isHere = this.#isHere(key)
-    const unsure = isHere ? signer.whyBehind(catalogue, key, nextPlace(log, device.cuts)) : null
-    if (unsure !== null) throw ZoariumError.of(unsure)
-    const isBlank = catalogue.heads(this.#publisher).length === 0
-    if (newest === null && named === null && (!isHere || isBlank)) {
-      // As good as certain that the records are elsewhere: a cut would make all of them void.
-      throw new ZoariumError('GAP', 'no record of that key is known here', {
-        got: key,
-        hint: 'take in its records or a file of keys export; --last none where it has signed none',
-      })
-    }
-    // The root has vouched for what it named, even where it has not come here yet.
-    if (named === null) return newest
-    return newest !== null && comparePositions(newest, named) > 0 ? newest : named
+  #lastGood(device: Device, at: CutAt) {
+    return lastGood(this.#opened.registry, device, at, this.#here().includes(device.key))
   }
 }
 
@@ -434,9 +382,3 @@ const keysOf = (seeds: readonly Uint8Array[]): readonly string[] =>
 
 const isInForce = ({ keys, threshold }: RootSet, { roots, threshold: needed }: Identity): boolean =>
   threshold === needed && keys.join() === roots.join()
-
-function stateOf({ revoked, notAfter }: Device, now: number): KeyState {
-  if (revoked !== null) return 'revoked'
-  if (now > notAfter) return 'expired'
-  return notAfter - now <= RENEWAL_NOTICE_MS ? 'expiring' : 'active'
-}

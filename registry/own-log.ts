@@ -14,6 +14,7 @@ import {
 import type { Catalogue, KeyId, LogRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { failpoint } from './failpoint.ts'
+import { healCommand } from './fork.ts'
 import type { Identities } from './identities.ts'
 import { type Signer, scopeOf } from './signer.ts'
 
@@ -64,7 +65,8 @@ export class OwnLog {
     const { key, seed } = this.#signer.device(scopeOf(statement.kind))
     const { cuts } = expectOk(deviceOf(identity, key))
     const log = this.#catalogue.log(publisher, key)
-    if (log?.proof || this.#identities.isContested(publisher)) throw forked()
+    if (this.#identities.isContested(publisher)) throw forked('identity', 'zoarium keys rotate')
+    if (log?.proof) throw forked('log', healCommand(log))
     requireNamed(log, cuts)
     const place = nextPlace(log, cuts)
     const unsure = this.#signer.whyUnsure(this.#catalogue, key, place)
@@ -156,11 +158,11 @@ function requireNamed(log: LogRow | null, cuts: readonly Cut[]): void {
   })
 }
 
-const forked = (): ZoariumError =>
+const forked = (what: 'log' | 'identity', command: string): ZoariumError =>
   new ZoariumError(
     'CONTESTED',
-    'your own log or identity has forked: two statements were signed at one place',
+    `your own ${what} has forked: two statements were signed at one place`,
     {
-      hint: 'the key was used on two machines, or an old backup was restored; the root has to heal it',
+      hint: `the key was used on two machines, or an old backup was restored; stop the daemon, then: ${command}`,
     },
   )

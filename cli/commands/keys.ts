@@ -1,9 +1,11 @@
 /** `zoarium keys`: the root keys and device keys of the data folder, while no daemon uses it. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
+import { parseCid } from '../../protocol/cid.ts'
 import type { Reason, Scope } from '../../protocol/device.ts'
+import type { CutAt } from '../../registry/last-good.ts'
 import type { OpenRegistry } from '../../registry/open-registry.ts'
-import type { CutAt, OwnKeys } from '../../registry/own-keys.ts'
+import type { OwnKeys } from '../../registry/own-keys.ts'
 import { count } from '../format.ts'
 import type { Output } from '../output.ts'
 import { readNewPassphrase, readPassphrase } from '../passphrase.ts'
@@ -45,6 +47,7 @@ and move keys/root.json to its keys/. Then export here, import, sign and export 
       output.result(view, () => printKey(output, view))
     })
   addDeviceCommands(keys, session)
+  addLogCommands(keys, session)
   addRootCommands(keys, session)
   addSealCommands(keys, session)
   addFileCommands(keys, session)
@@ -69,14 +72,14 @@ function addDeviceCommands(keys: Command, session: Cli['session']): void {
     .description('end a device key; what it signs later is void')
     .requiredOption('--reason <reason>', REASONS.join(', '), wordOf(REASONS))
     .option(
-      '--last <epoch.seq>',
-      'its last good record, or "none" (default: the newest that is known here)',
-      cutOf,
+      '--at <epoch.seq>',
+      'its last good record, by place or id, or "none" (default: the newest that is known here)',
+      cutOrNone,
     )
-    .action(async (text: string, { reason, last }: { reason: Reason; last?: CutAt }) => {
+    .action(async (text: string, { reason, at }: { reason: Reason; at?: CutAt }) => {
       await change(session(), (own) => {
         const { key, scope, isHere } = own.device(text)
-        own.revoke(key, reason, last)
+        own.revoke(key, reason, at)
         const advice = isHere ? `; for a new one: zoarium keys delegate ${scope}` : ''
         return `revoked ${key.slice(0, SHORT)}${advice}`
       })
@@ -88,6 +91,36 @@ function addDeviceCommands(keys: Command, session: Cli['session']): void {
     .option('--key <hex>', 'a key of another machine (default: one is made for this machine)', hex)
     .action(async (scope: Scope, { key = null }: { key?: string | null }) => {
       await change(session(), (own) => `${own.delegate(scope, key)} may ${scope}`)
+    })
+}
+
+/** Commands after which the same key goes on in a new epoch of its log. */
+function addLogCommands(keys: Command, session: Cli['session']): void {
+  keys
+    .command('epoch <key>')
+    .description('void what somebody else signed with a device key of yours, which goes on')
+    .requiredOption('--at <epoch.seq>', 'your last record, by place or id, or "none"', cutOrNone)
+    .action(async (text: string, { at }: { at: CutAt }) => {
+      await change(session(), (own) => {
+        const { key, scope } = own.device(text)
+        own.raiseEpoch(key, at)
+        return `the log goes on after ${placeText(at)}; where the key is in strange hands: zoarium keys revoke ${key.slice(0, SHORT)} --reason stolen, zoarium keys delegate ${scope}`
+      })
+    })
+  keys
+    .command('heal <key>')
+    .description('settle a log that forked because its key was used twice')
+    .requiredOption(
+      '--at <epoch.seq>',
+      'the last record of the branch that is to stand, by place (of the branch that is here) or id',
+      cutOf,
+    )
+    .action(async (text: string, { at }: { at: Place }) => {
+      await change(session(), (own) => {
+        const { key } = own.device(text)
+        own.heal(key, at)
+        return `the log goes on after ${placeText(at)}; use the key on one machine only`
+      })
     })
 }
 
@@ -220,12 +253,21 @@ const placeOf = (here: boolean): string => (here ? 'this machine' : 'elsewhere')
 const lastText = (last: DeviceKeyView['last']): string =>
   last === null ? 'none' : `${last.epoch}.${last.seq} ${last.tip}`
 
-function cutOf(value: string): CutAt {
-  if (value === 'none') return value
+/** A record, by its place or its id. */
+type Place = Exclude<CutAt, 'newest' | 'none'>
+
+function cutOf(value: string): Place {
+  const cid = parseCid(value)
+  if (cid.ok) return cid.value
   const match = /^(\d{1,10})\.(\d{1,10})$/.exec(value)
-  if (match === null) throw new InvalidArgumentError('EPOCH.SEQ is needed, such as 0.12, or none.')
+  if (match === null) throw new InvalidArgumentError('EPOCH.SEQ is needed, such as 0.12, or an id.')
   return { epoch: Number(match[1]), seq: Number(match[2]) }
 }
+
+const cutOrNone = (value: string): CutAt => (value === 'none' ? value : cutOf(value))
+
+const placeText = (at: CutAt): string =>
+  typeof at === 'object' ? `${at.epoch}.${at.seq}` : at === 'none' ? 'no record' : at
 
 interface Threshold {
   readonly k: number

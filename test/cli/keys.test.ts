@@ -38,14 +38,17 @@ describe('cli/keys', () => {
     const [publish, serve] = (await list()).devices
     assert.match((await run('renew', 'serve')).stderr, /renewed 1 key\n/)
     assert.match((await run('renew', publish?.key ?? '')).stderr, /renewed 1 key\n/)
-    const revoked = await run('revoke', serve?.key ?? '', '--reason', 'lost', '--last', 'none')
+    const revoked = await run('revoke', serve?.key ?? '', '--reason', 'lost', '--at', 'none')
     assert.match(revoked.stderr, /zoarium keys delegate serve/)
     assert.match((await run('show', serve?.key ?? '')).stdout, /revoked: lost[\s\S]*none, the end/)
     assert.match((await run('delegate', 'serve')).stderr, /^[0-9a-f]{64} may serve\n/)
+    const raised = await run('epoch', publish?.key ?? '', '--at', '0.0')
+    assert.match(raised.stderr, /goes on after 0.0; where the key is in strange hands/)
+    assert.match((await run('show', publish?.key ?? '')).stdout, /0.0 bafy.*, then epoch 1/)
     assert.equal((await run('rotate')).status, EXIT.ok)
     assert.match((await run('threshold', '2-of-3')).stdout, /2 of 3 sign/)
     const { length, devices, threshold } = await list()
-    assert.deepEqual([length, devices.length, threshold], [10, 3, 2])
+    assert.deepEqual([length, devices.length, threshold], [11, 3, 2])
   })
 
   it('seals them under the passphrase of a file', async () => {
@@ -91,8 +94,12 @@ describe('cli/keys', () => {
     const key = (await list()).devices[0]?.key ?? ''
     assert.equal((await run('show', '0123456789')).status, EXIT.notFound)
     assert.equal((await run('delegate', 'publish')).status, EXIT.usage)
-    const missing = await run('revoke', key, '--reason', 'stolen', '--last', '0.9')
+    const missing = await run('revoke', key, '--reason', 'stolen', '--at', '0.9')
     assert.match(missing.stderr, /NOT_FOUND/)
+    const whole = await run('heal', key, '--at', '0.0')
+    assert.match(whole.stderr, /has not forked[\s\S]*zoarium keys epoch/)
+    assert.equal((await run('heal', key, '--at', 'none')).status, EXIT.usage)
+    assert.equal((await run('epoch', key)).status, EXIT.usage)
     folder = join(folder, 'nowhere')
     assert.match((await run()).stderr, /NOT_INITIALISED/)
   })

@@ -40,7 +40,7 @@ describe('cli/program', () => {
       ['keys', 'show'],
       ['keys', 'revoke', '0123456789abcdef'],
       ['keys', 'revoke', '0123456789abcdef', '--reason', 'bored'],
-      ['keys', 'revoke', '0123456789abcdef', '--reason', 'lost', '--last', '12'],
+      ['keys', 'revoke', '0123456789abcdef', '--reason', 'lost', '--at', '12'],
       ['keys', 'delegate', 'all'],
       ['keys', 'delegate', 'serve', '--key', 'abc'],
       ['keys', 'threshold', '2/3'],

@@ -1,7 +1,7 @@
 /**
  * A process that changes the own keys and is killed at a failpoint.
  *
- *     node keys-child.ts FOLDER delegate|rotate|threshold
+ *     node keys-child.ts FOLDER delegate|renew|rotate|threshold
  */
 import process from 'node:process'
 import { systemClock } from '../../registry/clock.ts'
@@ -13,6 +13,7 @@ const [, , path = '', work = ''] = process.argv
 const opened = await openRegistry(dataFolder(path), systemClock)
 const own = new OwnKeys(opened, systemClock)
 if (work === 'delegate') own.delegate('serve')
+if (work === 'renew') own.renew(own.renewable('publish').map(({ key }) => key))
 if (work === 'rotate') own.rotate()
 if (work === 'threshold') own.threshold(2, 3)
 await opened.close()

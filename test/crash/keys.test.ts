@@ -13,7 +13,12 @@ import { OwnKeys } from '../../registry/own-keys.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 
 /** How often each change rotates. */
-const ROTATIONS: Readonly<Record<string, number>> = { delegate: 0, rotate: 1, threshold: 2 }
+const ROTATIONS: Readonly<Record<string, number>> = {
+  delegate: 0,
+  renew: 0,
+  rotate: 1,
+  threshold: 2,
+}
 
 describe('crash/keys', () => {
   it('has all keys that the identity names wherever it is killed', async () => {
@@ -24,7 +29,7 @@ describe('crash/keys', () => {
     const serve = first.registry.signer.device('serve').key
     new OwnKeys(first, systemClock).revoke(serve, 'superseded')
     await first.close()
-    for (const work of ['delegate', 'rotate', 'threshold']) {
+    for (const work of Object.keys(ROTATIONS)) {
       for (const place of ['before-identity', 'after-identity', 'after-catalogue']) {
         const copy = dataFolder(path.join(base, `${work}-${place}`))
         fs.cpSync(folder.path, copy.path, { recursive: true })
@@ -44,6 +49,10 @@ describe('crash/keys', () => {
         const made = toHex(publicKeyOf(readSeed(copy, 'serve', null) ?? assert.fail()))
         if (work === 'delegate' && !isDone) assert.equal(own.delegate('serve'), made)
         if (work === 'delegate') assert.equal(own.device(made).state, 'active')
+        if (work === 'renew') {
+          const [publish] = own.renewable('publish')
+          assert.equal(publish?.cuts.length, isDone ? 1 : 0, place)
+        }
         own.rotate()
         await opened.close()
       }

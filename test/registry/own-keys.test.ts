@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { toHex } from '../../protocol/bytes.ts'
+import { cidOf } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
 import type { Scope } from '../../protocol/device.ts'
-import { expectOk } from '../../protocol/errors.ts'
+import { expectOk, type ZoariumError } from '../../protocol/errors.ts'
 import { readIdentity } from '../../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../../protocol/limits.ts'
+import type { SignedRecord } from '../../protocol/record.ts'
 import { type DataFolder, dataFolder } from '../../registry/data-folder.ts'
 import { readIdentityFile, readRootSets, readSeed } from '../../registry/key-files.ts'
 import { initialise, openRegistry } from '../../registry/open-registry.ts'
@@ -131,6 +133,94 @@ describe('registry/own-keys', () => {
       keys((own) => own.revoke(key, 'lost')),
       { code: 'KEY_REVOKED' },
     )
+  })
+
+  it('voids what somebody else signed, and goes on in a new epoch', async () => {
+    const key = keyOf('publish')
+    const strange = await keys((_, { registry }) => registry.publishProfile(PROFILE))
+    await assert.rejects(
+      keys((own) => own.heal(key, { epoch: 0, seq: 0 })),
+      { code: 'USAGE' },
+    )
+    await keys((own, { registry }) => {
+      own.raiseEpoch(key, { epoch: 0, seq: 0 })
+      assert.throws(() => registry.record(strange.id), { code: 'NOT_FOUND' })
+      const { record } = registry.publishProfile(PROFILE)
+      assert.deepEqual([record.epoch, record.seq], [1, 0])
+      assert.equal(record.prev, own.device(key).cuts[0]?.last?.tip)
+    })
+    await keys((own) => own.raiseEpoch(keyOf('serve'), 'none'))
+    assert.deepEqual((await device(keyOf('serve'))).cuts, [{ last: null, epoch: 1 }])
+    // The root has vouched for what it named.
+    await assert.rejects(
+      keys((own) => own.raiseEpoch(key, 'none')),
+      { code: 'IDENTITY_INVALID' },
+    )
+  })
+
+  describe('a log that forked', () => {
+    let key: string
+    let ours: SignedRecord
+    let theirs: SignedRecord
+    /** The key was used on a copy of the machine, and its record comes here. */
+    beforeEach(async () => {
+      key = keyOf('publish')
+      const copy = dataFolder(path.join(temporaryFolder(), 'copy'))
+      fs.cpSync(folder.path, copy.path, { recursive: true })
+      ours = await keys((_, { registry }) => registry.publishProfile(PROFILE))
+      const opened = await openRegistry(copy, clock)
+      theirs = opened.registry.publishProfile({ ...PROFILE, label: 'copy' })
+      await opened.close()
+      await keys((_, { registry }) => {
+        const verdict = registry.admitRecord(theirs.envelope, null)
+        assert.equal(verdict.ok || verdict.code, 'EQUIVOCATION')
+      })
+    })
+    const publish = () => keys((_, { registry }) => registry.publishProfile(PROFILE))
+
+    it('signs nothing, and is not renewed or revoked unseen', async () => {
+      await assert.rejects(publish(), ({ code, data }: ZoariumError) => {
+        assert.match(data.hint ?? '', new RegExp(`keys heal ${key.slice(0, 16)} --at 0.1$`))
+        return code === 'CONTESTED'
+      })
+      await assert.rejects(
+        keys((own) => own.renew([key])),
+        { code: 'CONTESTED' },
+      )
+    })
+
+    it('is healed for the branch that is here', async () => {
+      await keys((own) => own.heal(key, { epoch: 0, seq: 1 }))
+      const { record } = await publish()
+      assert.deepEqual([record.epoch, record.seq, record.prev], [1, 0, ours.id])
+      await keys((own) => own.renew([key]))
+    })
+
+    it('is healed for the other branch, and waits for its records', async () => {
+      await keys((own) => own.heal(key, theirs.id))
+      await assert.rejects(publish(), { code: 'SELF_UNSURE' })
+      await keys((_, { registry }) => expectOk(registry.admitRecord(theirs.envelope, null)))
+      const { record } = await publish()
+      assert.deepEqual([record.epoch, record.seq, record.prev], [1, 0, theirs.id])
+    })
+
+    it('is healed for what stood before', async () => {
+      await keys((own) => own.heal(key, { epoch: 0, seq: 0 }))
+      assert.deepEqual((await publish()).record.epoch, 1)
+      await assert.rejects(
+        keys((own) => own.heal(key, ours.id)),
+        { code: 'USAGE' },
+      )
+    })
+
+    it('is not healed for a record that nobody knows', async () => {
+      for (const at of [{ epoch: 0, seq: 2 }, cidOf('dag-cbor', seedOf('nobody'))]) {
+        await assert.rejects(
+          keys((own) => own.heal(key, at)),
+          { code: 'NOT_FOUND' },
+        )
+      }
+    })
   })
 
   it('delegates keys of other machines, whose log it does not cut unseen', async () => {
