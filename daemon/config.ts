@@ -45,6 +45,10 @@ export interface Config {
     /** Handles whose hosts may have private addresses: those of this institute's own network. */
     readonly allowPrivate: readonly string[]
   }
+  readonly keys: {
+    /** Renew the device keys of this machine in time, where it has enough root keys. */
+    readonly renew: boolean
+  }
   readonly logLevel: LogLevel
   /** Nobody holds more of the own logs than this node: a word of one start, never of a file. */
   readonly isAlone: boolean
@@ -98,6 +102,7 @@ function readFile(folder: string, root: unknown): Config {
   const mirror = file.section('mirror')
   const inference = file.section('inference')
   const handles = file.section('handles')
+  const keys = file.section('keys')
   const config: Config = {
     folder,
     http: {
@@ -121,10 +126,11 @@ function readFile(folder: string, root: unknown): Config {
       residency: readResidency(inference),
     },
     handles: { allowPrivate: readHandles(handles) },
+    keys: { renew: keys.flag('renew', true) },
     logLevel: file.oneOf('logLevel', LOG_LEVELS, 'info'),
     isAlone: false,
   }
-  for (const section of [http, network, mirror, inference, handles, file]) section.finish()
+  for (const section of [http, network, mirror, inference, handles, keys, file]) section.finish()
   return config
 }
 

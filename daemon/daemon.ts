@@ -9,6 +9,7 @@ import { VERSION } from '../protocol/version.ts'
 import { systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
 import { type AskPassphrase, openRegistry } from '../registry/open-registry.ts'
+import { OwnKeys } from '../registry/own-keys.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
 import { HandleChecks } from './handle-checks.ts'
@@ -17,6 +18,7 @@ import { HttpsWeb } from './https-web.ts'
 import { Inference } from './inference/inference.ts'
 import { createOnnxEngine } from './inference/onnx-engine.ts'
 import { Inferring } from './inferring.ts'
+import { KeyRenewals } from './key-renewals.ts'
 import { createLog } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Mirror } from './mirror.ts'
@@ -33,6 +35,8 @@ import { Views } from './views.ts'
 
 /** How often own heads are looked at; those older than a day are signed anew. */
 const HEAD_CHECK_MS = 3600_000
+/** How often it is looked which device keys run out. */
+const KEY_CHECK_MS = 3600_000
 /** How often it is looked which handles are due; each is checked once a day. */
 const HANDLE_CHECK_MS = 3600_000
 /** Changes within so long are told in one heartbeat. */
@@ -116,10 +120,10 @@ async function start(
   const { acceptRemote, residency } = config.inference
   const offer = new Offer({ registry, engine, inference, residency, acceptsInput: acceptRemote })
   const presence = new Presence({
-    signer: registry.signer,
-    publisher: registry.publisher,
+    registry,
     peer: network.peerId,
     clock,
+    log: log.child({ part: 'presence' }),
     roles: acceptRemote ? ['sync', 'serve'] : ['sync'],
     offer: () => offer.body(),
   })
@@ -146,6 +150,13 @@ async function start(
     log: log.child({ part: 'self' }),
     isAlone: config.isAlone,
   })
+  const renewals = new KeyRenewals({
+    registry,
+    keys: new OwnKeys(opened, clock),
+    isAutomatic: config.keys.renew,
+    clock,
+    log: log.child({ part: 'keys' }),
+  })
   const node = new Node({
     registry,
     network,
@@ -156,6 +167,8 @@ async function start(
     publishing: new Publishing({ registry, inference, views, self }),
     self,
     mirror,
+    renewals,
+    presence,
     tokens: new Tokens(registry.catalogue, clock, opened.token),
     views,
     metrics,
@@ -179,7 +192,11 @@ async function start(
     }
   }
   const renewHeads = regular(() => registry.heads())
-  const beat = regular(() => network.publishHeartbeat(presence.heartbeat()))
+  const renewKeys = regular(() => renewals.check())
+  const beat = regular(() => {
+    const heartbeat = presence.heartbeat()
+    if (heartbeat !== null) network.publishHeartbeat(heartbeat)
+  })
   let isDue = false
   const beatSoon = (): void => {
     if (isDue) return
@@ -222,12 +239,14 @@ async function start(
   const http = createHttpServer({ node, config: config.http, log: log.child({ part: 'http' }) })
   await http.start()
   stops.push(() => http.stop())
+  renewKeys()
   registry.heads()
   mirror.kick()
   handles.kick()
   const timers = [
     setInterval(beat, HEARTBEAT_INTERVAL_MS),
     setInterval(renewHeads, HEAD_CHECK_MS),
+    setInterval(renewKeys, KEY_CHECK_MS),
     setInterval(() => handles.kick(), HANDLE_CHECK_MS),
   ]
   stops.push(() => {

@@ -43,14 +43,17 @@ import type {
 import type { Engine } from './inference/engine.ts'
 import type { Inference } from './inference/inference.ts'
 import type { Inferring } from './inferring.ts'
+import type { KeyRenewals } from './key-renewals.ts'
 import type { Metrics } from './metrics.ts'
 import type { Mirror } from './mirror.ts'
 import { LOCAL, type Nearest } from './nearest.ts'
 import type { Network, NetworkPeer } from './net/network.ts'
+import type { Presence } from './presence.ts'
 import type { Publishing } from './publishing.ts'
 import type { SelfCheck } from './self-check.ts'
 import type { Tokens } from './tokens.ts'
 import type { Views } from './views.ts'
+import { warningsOf } from './warnings.ts'
 
 export interface NodeParts {
   readonly registry: Registry
@@ -65,6 +68,8 @@ export interface NodeParts {
   readonly publishing: Publishing
   readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
   readonly mirror: Mirror
+  readonly renewals: Pick<KeyRenewals, 'views'>
+  readonly presence: Pick<Presence, 'silence'>
   readonly tokens: Tokens
   readonly views: Views
   readonly metrics: Metrics
@@ -88,6 +93,7 @@ export class Node implements NodeApi {
 
   node(): NodeView {
     const { registry, network, inference, engine, views, self, clock } = this.#parts
+    const { renewals, presence } = this.#parts
     const { queued, running, warm } = inference.status()
     return {
       publisher: views.publisher(registry.publisher),
@@ -120,11 +126,8 @@ export class Node implements NodeApi {
       },
       incomplete: registry.incompleteModels().length,
       self: self.isAsking ? 'asking' : registry.whyUnsure() === null ? 'sure' : 'unsure',
-      renewals: registry.renewals().map(({ key, scope, notAfter }) => ({
-        key,
-        scope,
-        notAfter: new Date(notAfter).toISOString(),
-      })),
+      renewals: renewals.views(),
+      warnings: warningsOf(registry, presence.silence()),
     }
   }
 

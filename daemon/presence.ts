@@ -1,13 +1,16 @@
 /**
  * What this node says of itself: the binding of its PeerId to its publisher, and heartbeats with
- * what it serves. Both are signed by the `serve` key and run out by themselves.
+ * what it serves. Both are signed by the `serve` key and run out by themselves. Where that key may
+ * not speak, nothing is said: other nodes would refuse it.
  */
 import { type PeerRole, signBinding } from '../protocol/binding.ts'
-import type { Cid } from '../protocol/cid.ts'
+import { servingDevice } from '../protocol/delegation.ts'
+import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
 import { type HeartbeatBody, signHeartbeat } from '../protocol/heartbeat.ts'
 import { MAX_BINDING_MS } from '../protocol/limits.ts'
 import type { Clock } from '../registry/clock.ts'
-import type { Signer } from '../registry/signer.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Log } from './log.ts'
 
 /** A binding lives as long as it may, and is made anew after a day. */
 export const BINDING_RENEWAL_MS = 24 * 3600 * 1000
@@ -16,8 +19,7 @@ export const HEARTBEAT_LIFE_MS = 45_000
 export const HEARTBEAT_INTERVAL_MS = 15_000
 
 export interface PresenceOptions {
-  readonly signer: Signer
-  readonly publisher: Cid
+  readonly registry: Pick<Registry, 'publisher' | 'signer' | 'identity'>
   /** PeerId of this node. */
   readonly peer: string
   readonly clock: Clock
@@ -25,22 +27,34 @@ export interface PresenceOptions {
   readonly roles: readonly PeerRole[]
   /** The present state of engines, queue and models. */
   readonly offer: () => HeartbeatBody
+  readonly log: Pick<Log, 'info' | 'warn'>
+}
+
+interface Speaker {
+  /** 64 hex digits. */
+  readonly key: string
+  /** 32 bytes. */
+  readonly seed: Uint8Array
 }
 
 export class Presence {
   readonly #options: PresenceOptions
   #binding: { readonly envelope: Uint8Array; readonly issued: number } | null = null
+  #silence: Failure | null = null
 
   constructor(options: PresenceOptions) {
     this.#options = options
   }
 
-  /** The signed binding; the same one for a day. */
-  binding(): Uint8Array {
-    const { clock, signer, publisher, peer, roles } = this.#options
+  /** The signed binding, the same one for a day; null where the node may not speak. */
+  binding(): Uint8Array | null {
+    const speaker = this.#speaker()
+    if (speaker === null) return null
+    const { clock, peer, roles, registry } = this.#options
+    const { publisher } = registry
+    const { key, seed } = speaker
     const now = clock.now()
     if (this.#binding === null || now - this.#binding.issued >= BINDING_RENEWAL_MS) {
-      const { key, seed } = signer.device('serve')
       const envelope = signBinding(
         { publisher, key, peer, roles, issued: now, expires: now + MAX_BINDING_MS },
         seed,
@@ -50,14 +64,66 @@ export class Presence {
     return this.#binding.envelope
   }
 
-  /** A signed heartbeat of this moment. */
-  heartbeat(): Uint8Array {
-    const { clock, signer, publisher, peer, offer } = this.#options
+  /** A signed heartbeat of this moment; null where the node may not speak. */
+  heartbeat(): Uint8Array | null {
+    const speaker = this.#speaker()
+    if (speaker === null) return null
+    const { clock, registry, peer, offer } = this.#options
+    const { publisher } = registry
     const now = clock.now()
-    const { key, seed } = signer.device('serve')
     return signHeartbeat(
-      { publisher, key, peer, issued: now, expires: now + HEARTBEAT_LIFE_MS, ...offer() },
-      seed,
+      {
+        publisher,
+        key: speaker.key,
+        peer,
+        issued: now,
+        expires: now + HEARTBEAT_LIFE_MS,
+        ...offer(),
+      },
+      speaker.seed,
     )
   }
+
+  /** Why nothing is said, or null. */
+  silence(): Failure | null {
+    this.#speaker()
+    return this.#silence
+  }
+
+  /** The key that speaks now. A change of that is logged once. */
+  #speaker(): Speaker | null {
+    const verdict = findSpeaker(this.#options)
+    const before = this.#silence?.code
+    this.#silence = verdict.ok ? null : verdict
+    if (before === this.#silence?.code) return verdict.ok ? verdict.value : null
+    const { log } = this.#options
+    if (verdict.ok) {
+      log.info({ key: verdict.value.key }, 'the node speaks for its publisher again')
+      return verdict.value
+    }
+    const { code, message, hint } = verdict
+    log.warn({ code, message, hint }, 'the node does not speak for its publisher any more')
+    return null
+  }
+}
+
+/** Fails with SCOPE where no serve key is on this machine, and like `servingDevice`. */
+function findSpeaker({ registry, clock }: PresenceOptions): Verdict<Speaker> {
+  const { signer, publisher } = registry
+  if (!signer.scopes().includes('serve')) {
+    return refuse('SCOPE', 'this machine has no key to serve, so other nodes see a stranger', {
+      hint: 'stop the daemon, then: zoarium keys delegate serve',
+    })
+  }
+  const speaker = signer.device('serve')
+  const identity = registry.identity(publisher)
+  if (identity === null) throw new TypeError('the own identity is in the catalogue')
+  const now = clock.now()
+  const device = servingDevice(identity, { key: speaker.key, issued: now }, now)
+  if (device.ok) return accept(speaker)
+  const command = device.code === 'KEY_EXPIRED' ? 'renew serve' : 'delegate serve'
+  return refuse(device.code, `the serve key of this node may not speak: ${device.message}`, {
+    field: speaker.key,
+    hint: `stop the daemon, then: zoarium keys ${command}`,
+  })
 }

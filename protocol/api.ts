@@ -66,12 +66,18 @@ export interface NodeView {
   readonly self: 'sure' | 'asking' | 'unsure'
   /** Own keys that run out within 30 days or have run out, the next one first. */
   readonly renewals: readonly RenewalView[]
+  /** What keeps this node from working as it should, each with the way out. */
+  readonly warnings: readonly Issue[]
 }
 
 export interface RenewalView {
   readonly key: string
   readonly scope: 'publish' | 'serve'
   readonly notAfter: string
+  /** When this node renews it by itself; null where people have to. */
+  readonly renews: string | null
+  /** Why this node could not renew it, though it was due. */
+  readonly problem: Issue | null
 }
 
 export interface LogView {

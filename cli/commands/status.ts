@@ -1,4 +1,5 @@
 /** `zoarium status`: the node at a glance. */
+import type { RenewalView } from '../../protocol/api.ts'
 import { count, formatBytes, formatHandle } from '../format.ts'
 import type { Cli } from '../session.ts'
 
@@ -43,10 +44,9 @@ export function addStatus({ program, session }: Cli): void {
               : '  SELF_UNSURE: it signs nothing until a node that holds its records is connected; zoarium daemon --help tells of --i-am-alone',
           )
         }
-        for (const { scope, key, notAfter } of node.renewals) {
-          output.line(
-            `  RENEW: the ${scope} key ${key.slice(0, 16)} runs out at ${notAfter}; zoarium keys renew ${scope}`,
-          )
+        for (const renewal of node.renewals) output.line(`  RENEW: ${renewalText(renewal)}`)
+        for (const { code, message, hint } of node.warnings) {
+          output.line(`  ${code}: ${message}${hint === undefined ? '' : `; ${hint}`}`)
         }
         const troubled = node.logs.filter((log) => log.state !== 'OK')
         for (const log of troubled) {
@@ -56,4 +56,15 @@ export function addStatus({ program, session }: Cli): void {
         }
       })
     })
+}
+
+function renewalText({ scope, key, notAfter, renews, problem }: RenewalView): string {
+  const what = `the ${scope} key ${key.slice(0, 16)} runs out at ${notAfter}`
+  if (problem !== null) {
+    const hint = problem.hint === undefined ? '' : `; ${problem.hint}`
+    return `${what}, and could not be renewed: ${problem.message} (${problem.code})${hint}`
+  }
+  return renews === null
+    ? `${what}; stop the daemon, then: zoarium keys renew ${scope}`
+    : `${what}; this node renews it by itself from ${renews} on`
 }

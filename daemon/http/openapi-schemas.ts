@@ -117,7 +117,16 @@ export const schemas: Readonly<Record<string, Schema>> = {
     }),
     incomplete: count,
     self: choice('sure', 'asking', 'unsure'),
-    renewals: list(object({ key, scope: choice('publish', 'serve'), notAfter: time })),
+    renewals: list(
+      object({
+        key,
+        scope: choice('publish', 'serve'),
+        notAfter: time,
+        renews: orNull(time),
+        problem: orNull(ref('Issue')),
+      }),
+    ),
+    warnings: list(ref('Issue')),
   }),
   Peer: object({
     peer: text,

@@ -39,6 +39,7 @@ describe('daemon/config', () => {
       mirror: { follow: true, maxBytes: DEFAULT_MIRROR_BYTES },
       inference: { acceptRemote: true, residency: [] },
       handles: { allowPrivate: [] },
+      keys: { renew: true },
       logLevel: 'info',
       isAlone: false,
     }
@@ -58,6 +59,7 @@ network: { listen: [/ip4/0.0.0.0/tcp/1], peers: [/ip4/10.0.0.2/tcp/1], mdns: fal
 mirror: { follow: false, maxBytes: 0 }
 inference: { acceptRemote: false, residency: ["country:DE"] }
 handles: { allowPrivate: [zoo.example.org] }
+keys: { renew: false }
 logLevel: debug
 `
 
@@ -79,6 +81,7 @@ logLevel: debug
       mirror: { follow: false, maxBytes: 0 },
       inference: { acceptRemote: false, residency: ['country:DE'] },
       handles: { allowPrivate: ['zoo.example.org'] },
+      keys: { renew: false },
       logLevel: 'debug',
       isAlone: false,
     })

@@ -7,7 +7,7 @@ import { Node } from '../../daemon/node.ts'
 import { Publishing } from '../../daemon/publishing.ts'
 import { Tokens } from '../../daemon/tokens.ts'
 import type { EventView } from '../../protocol/api.ts'
-import { expectOk, ZoariumError } from '../../protocol/errors.ts'
+import { expectOk, type Failure, refuse, ZoariumError } from '../../protocol/errors.ts'
 import { HEAD_LIFE_MS } from '../../protocol/limits.ts'
 import { VERSION } from '../../protocol/version.ts'
 import {
@@ -34,8 +34,10 @@ describe('daemon/node', () => {
   let parts: DaemonParts
   let embl: TestPublisher
   let node: Node
+  let silence: Failure | null
   beforeEach(async () => {
     parts = await daemonParts()
+    silence = null
     const { registry, clock } = parts
     const mirror = new Mirror({
       registry,
@@ -55,6 +57,8 @@ describe('daemon/node', () => {
       ...parts,
       publishing: new Publishing(parts),
       mirror,
+      renewals: { views: () => [] },
+      presence: { silence: () => silence },
       tokens: new Tokens(registry.catalogue, clock, 'operator'),
       metrics: new Metrics({}),
       spool: '/spool',
@@ -108,6 +112,30 @@ describe('daemon/node', () => {
       )
       expectOk(parts.registry.admitProof(tip.envelope, fork.envelope))
       assert.deepEqual(states(), ['CONTESTED'])
+    })
+
+    it('says what keeps it from working, with the way out', () => {
+      const { own, registry } = parts
+      const codes = () => node.node().warnings.map(({ code, hint = '' }) => [code, hint] as const)
+      assert.deepEqual(codes(), [])
+      silence = refuse('KEY_EXPIRED', 'run out', { hint: 'renew' })
+      assert.deepEqual(codes(), [['KEY_EXPIRED', 'renew']])
+      silence = null
+      const mine = own.profile('here')
+      expectOk(registry.admitRecord(mine.envelope, null))
+      const other = own.record(
+        { kind: 'tag', body: { name: 'x', tag: 'y', target: own.publisher, replaces: [] } },
+        { seq: 0, prev: null },
+      )
+      assert.equal(registry.admitRecord(other.envelope, null).ok, false)
+      const [[code, hint] = assert.fail(), ...more] = codes()
+      assert.deepEqual([code, more.length], ['CONTESTED', 0])
+      assert.ok(hint.endsWith(`zoarium keys heal ${own.key().slice(0, 16)} --at 0.0`), hint)
+      assert.throws(
+        () => registry.publishProfile({ ...mine.record.body, label: 'x' } as never),
+        (error: ZoariumError) =>
+          error.code === 'CONTESTED' && /keys heal/.test(error.data.hint ?? ''),
+      )
     })
 
     it('shows warm sessions of records, not those of a test before publishing', async () => {

@@ -159,6 +159,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       incomplete: 0,
       self: 'sure',
       renewals: [],
+      warnings: [],
     }),
     handleDocument: () => handleDocument(owner.id),
     ownHandle: () => owner.handle,

@@ -1,0 +1,31 @@
+/** What keeps this node from working as its operator means it to, each with the way out. */
+import { type Failure, type Issue, issueOf } from '../protocol/errors.ts'
+import { healCommand } from '../registry/fork.ts'
+import type { Registry } from '../registry/registry.ts'
+
+/** @param silence why the node does not speak for its publisher, or null */
+export function warningsOf(registry: Registry, silence: Failure | null): readonly Issue[] {
+  const { publisher, catalogue } = registry
+  const identity: Issue = {
+    code: 'CONTESTED',
+    message:
+      'your identity has forked: somebody else has root keys of yours, or you used them twice',
+    field: publisher,
+    hint: 'stop the daemon, then: zoarium keys rotate',
+  }
+  const logs = catalogue.logs(publisher).filter((log) => log.proof !== null)
+  return [
+    ...(registry.isFrozen(publisher) ? [identity] : []),
+    ...logs.map((log): Issue => {
+      const { key, epoch, seq } = log
+      return {
+        code: 'CONTESTED',
+        message: `your log ${key.slice(0, 16)} has forked, and signs nothing until that is settled`,
+        field: key,
+        got: `${epoch}.${seq}`,
+        hint: `the key was used on two machines, or an old backup was restored; stop the daemon, then, to keep what this node holds: ${healCommand(log)}`,
+      }
+    }),
+    ...(silence === null ? [] : [issueOf(silence)]),
+  ]
+}
