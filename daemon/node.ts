@@ -25,7 +25,6 @@ import type {
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
 import { type HandleDocument, handleDocument } from '../protocol/handle.ts'
-import { HEAD_LIFE_MS } from '../protocol/limits.ts'
 import type { WithdrawBody } from '../protocol/record.ts'
 import { VERSION } from '../protocol/version.ts'
 import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
@@ -92,7 +91,7 @@ export class Node implements NodeApi {
   }
 
   node(): NodeView {
-    const { registry, network, inference, engine, views, self, clock } = this.#parts
+    const { registry, network, inference, engine, views, self } = this.#parts
     const { renewals, presence } = this.#parts
     const { queued, running, warm } = inference.status()
     return {
@@ -102,17 +101,13 @@ export class Node implements NodeApi {
       version: VERSION,
       started: new Date(this.#started).toISOString(),
       counts: registry.counts(),
-      logs: registry.logs().map((log) => ({
-        publisher: log.publisher,
-        key: log.key,
-        epoch: log.epoch,
-        seq: log.seq,
-        state:
-          log.proof !== null || registry.isFrozen(log.publisher)
-            ? 'CONTESTED'
-            : clock.now() - log.headIssued > HEAD_LIFE_MS
-              ? 'STALE'
-              : 'OK',
+      logs: registry.logStatuses().map(({ publisher, key, position, state, missing }) => ({
+        publisher,
+        key,
+        epoch: position?.epoch ?? null,
+        seq: position?.seq ?? null,
+        state,
+        missing,
       })),
       blobs: registry.blobs.held,
       engine: {

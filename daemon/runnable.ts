@@ -55,6 +55,12 @@ export function whyForbidden(registry: Registry, model: ModelRow): Failure | nul
       },
     )
   }
+  if (registry.isUnclosed(model.record)) {
+    return refuse('UNCLOSED', 'it came after the end of its key, and nobody has vouched for it', {
+      field: model.publisher,
+      hint: 'its publisher renews the key, or its steward or two institutions that are listed here attest it',
+    })
+  }
   if (!registry.trust.may(model.publisher, 'run')) {
     return refuse('TRUST', 'no rule lets models of that publisher run', {
       field: model.publisher,

@@ -83,9 +83,16 @@ export interface RenewalView {
 export interface LogView {
   readonly publisher: Cid
   readonly key: string
-  readonly epoch: number
-  readonly seq: number
-  readonly state: 'OK' | 'STALE' | 'CONTESTED'
+  /** Where its newest record here stands; null where only a head is known. */
+  readonly epoch: number | null
+  readonly seq: number | null
+  /**
+   * The worst that holds. CONTESTED: forked. INCOMPLETE: records that its head names are not here.
+   * UNCLOSED: its newest records came after the end of their key. STALE: no head within 7 days.
+   */
+  readonly state: 'OK' | 'STALE' | 'UNCLOSED' | 'INCOMPLETE' | 'CONTESTED'
+  /** Records that its head names and that are not here. */
+  readonly missing: number
 }
 
 export interface EngineView {

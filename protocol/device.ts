@@ -6,6 +6,7 @@
  * it in an earlier epoch is void, whoever signed it. Positions decide, never clocks: a thief can
  * date his records as he likes, but he cannot place them before a record that the root has named.
  */
+import { type Audience, checkAudience } from './audience.ts'
 import { accept, type Failure, refuse, type Verdict } from './errors.ts'
 import type { DeviceOperation } from './identity-operation.ts'
 import { MAX_DELEGATION_MS } from './limits.ts'
@@ -39,6 +40,8 @@ export interface Device {
   /** Oldest first; none names a record before that of the one before. */
   readonly cuts: readonly Cut[]
   readonly revoked: Reason | null
+  /** For whom its log is; absent: for everybody. */
+  readonly audience?: Audience
 }
 
 /** A delegated key by its hex text. Fails with KEY_NOT_DELEGATED. */
@@ -109,6 +112,7 @@ export function applyToDevices(
   n: number,
 ): Verdict<readonly Device[]> {
   if (operation.op === 'delegate') return delegate(devices, operation, n)
+  if (operation.op === 'confide') return confide(devices, operation, n)
   const found = deviceOf({ devices }, operation.key)
   if (!found.ok) return found
   const device = found.value
@@ -125,9 +129,14 @@ export function applyToDevices(
   return accept(devices.map((each) => (each === device ? changed.value : each)))
 }
 
+type Delegation = Pick<
+  Extract<DeviceOperation, { op: 'delegate' }>,
+  'key' | 'scope' | 'notBefore' | 'notAfter'
+>
+
 function delegate(
   devices: readonly Device[],
-  { key, scope, notBefore, notAfter }: Extract<DeviceOperation, { op: 'delegate' }>,
+  { key, scope, notBefore, notAfter }: Delegation,
   n: number,
 ): Verdict<readonly Device[]> {
   if (devices.some((each) => each.key === key)) {
@@ -139,9 +148,22 @@ function delegate(
   return accept([...devices, { key, scope, ...times, epoch: 0, cuts: [], revoked: null }])
 }
 
+function confide(
+  devices: readonly Device[],
+  { audience, ...operation }: Extract<DeviceOperation, { op: 'confide' }>,
+  n: number,
+): Verdict<readonly Device[]> {
+  const checked = checkAudience(audience)
+  if (!checked.ok) return checked
+  const delegated = delegate(devices, { ...operation, scope: 'publish' }, n)
+  if (!delegated.ok) return delegated
+  const before = delegated.value.slice(0, -1)
+  return accept([...before, ...delegated.value.slice(-1).map((each) => ({ ...each, audience }))])
+}
+
 function cut(
   device: Device,
-  operation: Exclude<DeviceOperation, { op: 'delegate' }>,
+  operation: Exclude<DeviceOperation, { op: 'delegate' | 'confide' }>,
 ): Verdict<Device> {
   const { last } = operation
   const withCut = (epoch: number | null) => ({ ...device, cuts: [...device.cuts, { last, epoch }] })

@@ -96,6 +96,8 @@ export const CODES = {
     meaning: 'two signed statements at one position',
   },
   CONTESTED: { status: 409, exit: EXIT.refused, meaning: 'the log or identity has forked' },
+  UNCLOSED: refused(409, 'the record came after the end of its key, and nobody has vouched for it'),
+  AUDIENCE: refused(403, 'the log is private, and not for this node'),
   VERSION_CONFLICT: {
     status: 409,
     exit: EXIT.refused,

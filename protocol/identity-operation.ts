@@ -2,6 +2,7 @@
  * Operations of identities: their fields, and the envelope that carries the signatures of several
  * root keys. docs/protocol.md, "Identities". What an operation does stands in identity.ts.
  */
+import { audience } from './audience.ts'
 import { compareBytes, equalBytes, fromHex, toHex } from './bytes.ts'
 import { type CborMap, decode, encode } from './cbor.ts'
 import { type Cid, cidOf } from './cid.ts'
@@ -45,6 +46,8 @@ const shapes = {
     notBefore: time,
     notAfter: time,
   }),
+  /** As `delegate` with the scope `publish`, for a log that is private to an audience. */
+  confide: map({ ...common, op: word('confide'), key, notBefore: time, notAfter: time, audience }),
   renew: map({ ...common, op: word('renew'), key, notAfter: time, last: nullable(last) }),
   revoke: map({
     ...common,
@@ -56,6 +59,7 @@ const shapes = {
   epoch: map({ ...common, op: word('epoch'), key, last: nullable(last) }),
   heal: map({ ...common, op: word('heal'), key, last }),
   rotate: map({ ...common, op: word('rotate'), ...keySet }),
+  succeed: map({ ...common, op: word('succeed'), steward: nullable(statementLink) }),
 }
 
 /** What an operation says, with its place in the chain. */
@@ -63,7 +67,7 @@ export type Operation = {
   [N in keyof typeof shapes]: ShapeOf<(typeof shapes)[N]>
 }[keyof typeof shapes]
 /** Operations on one device key. */
-export type DeviceOperation = Exclude<Operation, { op: 'genesis' | 'rotate' }>
+export type DeviceOperation = Exclude<Operation, { op: 'genesis' | 'rotate' | 'succeed' }>
 
 /** A root key and its signature over the payload. */
 export type Signature = readonly [key: Uint8Array, signature: Uint8Array]

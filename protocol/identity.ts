@@ -42,6 +42,8 @@ export interface Identity {
   readonly rotations: number
   /** In the order of their delegation. */
   readonly devices: readonly Device[]
+  /** The publisher that vouches for the records of this one when it can no longer; none by default. */
+  readonly steward?: Cid
 }
 
 /** The key set of some seeds (32 bytes each). */
@@ -147,6 +149,7 @@ function apply(identity: Identity | null, operation: Operation): Verdict<State> 
   if (isKeySet(operation)) return setRoots(identity, operation)
   // checkPlace lets only a genesis come first.
   assert(identity !== null, 'a chain begins with its genesis')
+  if (operation.op === 'succeed') return succeed(identity, operation.steward)
   const usable = checkKey(fromHex(operation.key))
   if (!usable.ok) return { ...usable, field: 'key' }
   if (identity.roots.includes(operation.key)) return rootAsDevice('key')
@@ -154,12 +157,20 @@ function apply(identity: Identity | null, operation: Operation): Verdict<State> 
   return devices.ok ? accept({ ...identity, devices: devices.value }) : devices
 }
 
+function succeed(identity: Identity, steward: Cid | null): Verdict<State> {
+  const { steward: _, ...rest } = identity
+  if (steward === null) return accept(rest)
+  return steward === identity.publisher
+    ? refuse('IDENTITY_INVALID', 'a publisher is not its own steward', { field: 'steward' })
+    : accept({ ...rest, steward })
+}
+
 function setRoots(identity: Identity | null, operation: KeySetOperation): Verdict<State> {
   const { keys, threshold, next } = operation
   const checked = checkKeySet({ keys, threshold })
   if (!checked.ok) return checked
   const rotations = identity === null ? 0 : identity.rotations + 1
-  const devices = identity?.devices ?? []
+  const { devices = [] } = identity ?? {}
   if (identity !== null && commitmentOf(checked.value) !== identity.next) {
     return refuse('PREROTATION', 'the key set is not the one that was committed to', {
       field: 'keys',
@@ -170,7 +181,7 @@ function setRoots(identity: Identity | null, operation: KeySetOperation): Verdic
   const taken = new Set(devices.map((device) => device.key))
   const index = keys.findIndex((key) => taken.has(key))
   if (index >= 0) return rootAsDevice(`keys[${index}]`)
-  return accept({ roots: keys, threshold, next, rotations, devices })
+  return accept({ ...identity, roots: keys, threshold, next, rotations, devices })
 }
 
 const rootAsDevice = (field: string): Failure =>

@@ -16,6 +16,8 @@ export const MAX_RECORD_BYTES = 256 * KIB
 export const MAX_IDENTITY_OP_BYTES = 8 * KIB
 /** Longest identity chain that is followed: one operation a week for 20 years. */
 export const MAX_IDENTITY_OPS = 1024
+/** Most publishers, and most rosters, of one audience: they fit an identity operation. */
+export const MAX_AUDIENCE = 32
 /** Most root keys of one publisher. */
 export const MAX_ROOT_KEYS = 16
 /** Longest life of a delegation, so that a forgotten machine falls silent. */

@@ -32,7 +32,18 @@ import {
   parseTag,
   parseVersion,
 } from './reference.ts'
-import { key as hash, int, linkTo, list, map, nullable, type Shape, text, word } from './shape.ts'
+import {
+  checked,
+  key as hash,
+  int,
+  linkTo,
+  list,
+  map,
+  nullable,
+  type Shape,
+  text,
+  word,
+} from './shape.ts'
 import { statementLink } from './statement.ts'
 
 export const RECORD_KINDS = ['model', 'withdraw', 'tag', 'attest', 'profile', 'roster'] as const
@@ -113,18 +124,6 @@ export type RecordBody =
   | { readonly kind: 'profile'; readonly body: ProfileBody }
   /** Kinds that this version keeps and shows but does not read. */
   | { readonly kind: 'attest' | 'roster'; readonly body: Readonly<Record<string, unknown>> }
-
-/** Text that passes a check of its own. */
-const checked = (check: (text: string) => Verdict<string>): Shape<string> => ({
-  read(value, field) {
-    if (typeof value !== 'string') {
-      return refuse('RECORD_INVALID', `${field} is not text`, { field })
-    }
-    const verdict = check(value)
-    return verdict.ok ? verdict : { ...verdict, field }
-  },
-  write: (value) => value,
-})
 
 const shown = (max: number) => checked((value) => checkShown(value, max))
 

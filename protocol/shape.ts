@@ -48,6 +48,16 @@ export const text = (max: number, pattern?: RegExp): Shape<string> => ({
   write: (value) => value,
 })
 
+/** Text that passes a check of its own, whose failure is that of the field. */
+export const checked = (check: (text: string) => Verdict<string>): Shape<string> => ({
+  read(value, field) {
+    if (typeof value !== 'string') return wrong(field, 'text')
+    const verdict = check(value)
+    return verdict.ok ? verdict : { ...verdict, field }
+  },
+  write: (value) => value,
+})
+
 /** One of some words. */
 export const word = <const W extends string>(...words: readonly W[]): Shape<W> => ({
   read: (value, field) => {

@@ -224,9 +224,9 @@ function* pullRange(
     within(itemsOf(source, common), range).map((item) => [placeOf(item), item] as const),
   )
   const wanted = new Set(common)
-  const theirs = (range.items ?? []).filter(
-    (item) => wanted.has(item.publisher) && isWithin(placeOf(item), range),
-  )
+  const theirs = (range.items ?? [])
+    .filter((item) => wanted.has(item.publisher) && isWithin(placeOf(item), range))
+    .sort((a, b) => urgency(a) - urgency(b))
   for (const item of theirs) {
     const place = placeOf(item)
     const own = mine.get(place)
@@ -237,6 +237,9 @@ function* pullRange(
   }
   if (mine.size > 0) outcome.behind = true
 }
+
+/** Chains first, which judge all else; then the proofs of forks, which warn of the rest. */
+const urgency = ({ key, forked }: SyncItem): number => (key === null ? 0 : forked ? 1 : 2)
 
 function* pullIdentity(
   outcome: SyncOutcome,

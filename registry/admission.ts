@@ -8,7 +8,7 @@
  */
 import type { Cid } from '../protocol/cid.ts'
 import { findDevice } from '../protocol/delegation.ts'
-import { checkPosition, type Device, deviceOf, isSettled } from '../protocol/device.ts'
+import { checkPosition, type Device, deviceOf, isSettled, isVouched } from '../protocol/device.ts'
 import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
 import { type Head, readHead } from '../protocol/head.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
@@ -100,7 +100,8 @@ export class Admission {
     const index = this.#index(signed, card)
     if (!index.ok) return index
 
-    this.#catalogue.appendRecord(signed, index.value)
+    const isLate = this.#clock.now() > device.notAfter && !isVouched(device, signed.record)
+    this.#catalogue.appendRecord(signed, { ...index.value, isLate })
     this.#count(signed)
     return accept({ status: 'admitted', signed })
   }

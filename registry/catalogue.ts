@@ -13,6 +13,7 @@ import type { Cid } from '../protocol/cid.ts'
 import type { Code } from '../protocol/errors.ts'
 import type { ModelDescription } from '../protocol/model-description.ts'
 import type { Position, RecordKind, SignedRecord } from '../protocol/record.ts'
+import type { MentionRow } from './mention.ts'
 
 /** A device key as 64 hex digits. */
 export type KeyId = string
@@ -159,6 +160,8 @@ export interface TokenRow {
 
 /** What {@link Catalogue.appendRecord} stores beside the record, in the same transaction. */
 export interface RecordIndex {
+  /** Whether the time of its key was over when it came; see closure.ts. */
+  readonly isLate?: boolean
   /** The card's original bytes; model records only. */
   readonly card?: Uint8Array
   /** The normalised description; model records only. */
@@ -202,6 +205,10 @@ export interface Catalogue {
     after: Position | null,
     limit: number,
   ): readonly Uint8Array[]
+  /** Whether a record came when the time of its key was over. */
+  isLate(record: Cid): boolean
+  /** What records of other publishers name in a log, by position, then by the naming record. */
+  mentions(publisher: Cid, key: KeyId): readonly MentionRow[]
   log(publisher: Cid, key: KeyId): LogRow | null
   /** By publisher, then key. */
   logs(publisher?: Cid): readonly LogRow[]

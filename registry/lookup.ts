@@ -90,12 +90,15 @@ export class Lookup {
     return same.length === 0 ? missing(text, 'no such version', versions) : this.#one(same)
   }
 
-  /** One of the records of a version: those that stand go before those withdrawn. */
+  /**
+   * One of the records of a version: those that stand go before those withdrawn. Records of one root
+   * are one model.
+   */
   #one(same: readonly ModelRow[]): Verdict<ModelRow> {
     const standing = same.filter((each) => each.withdrawn === null)
     // SAFE: callers pass at least one.
     const [first] = (standing.length > 0 ? standing : same) as readonly [ModelRow]
-    if (standing.length < 2) return accept(first)
+    if (new Set(standing.map(({ root }) => root)).size < 2) return accept(first)
     const records = standing.map((each) => each.record)
     return refuse('VERSION_CONFLICT', `${first.name}@${first.version} was published twice`, {
       got: `${first.name}@${first.version}`,

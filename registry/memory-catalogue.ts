@@ -25,6 +25,7 @@ import {
   type Withdrawal,
 } from './catalogue.ts'
 import { compare, fitsFacets, scoreOf } from './memory-search.ts'
+import { type MentionRow, mentionsOf } from './mention.ts'
 import { formatCursor, pageSize, parseCursor, queryWords } from './model-index.ts'
 import { profileOf } from './profile.ts'
 
@@ -59,6 +60,9 @@ const emptyState = () => ({
   logs: new Map<string, Log>(),
   heads: new Map<string, HeadRow & { publisher: Cid }>(),
   records: new Map<Cid, SignedRecord>(),
+  late: new Map<Cid, true>(),
+  /** By the naming record: whose it is, and what it names. */
+  mentions: new Map<Cid, { readonly by: Cid; readonly targets: readonly Cid[] }>(),
   cards: new Map<Cid, Uint8Array>(),
   profiles: new Map<Cid, ProfileRow>(),
   tags: new Map<Cid, Tag>(),
@@ -147,6 +151,8 @@ export class MemoryCatalogue implements Catalogue {
       records: [...(before?.records ?? []), id],
     })
     this.#state.records.set(id, { ...signed, envelope: signed.envelope.slice() })
+    if (index.isLate) this.#state.late.set(id, true)
+    this.#state.mentions.set(id, { by: publisher, targets: mentionsOf(record) })
     if (record.kind === 'model') {
       const { name, version, root, card, files, aliases, tested } = record.body
       const { description, unreadable = null } = index
@@ -190,6 +196,23 @@ export class MemoryCatalogue implements Catalogue {
       .filter(({ record }) => record.epoch > epoch || (record.epoch === epoch && record.seq > seq))
       .slice(0, limit)
       .map(({ envelope }) => envelope)
+  }
+
+  isLate(record: Cid): boolean {
+    return this.#state.late.has(record)
+  }
+
+  mentions(publisher: Cid, key: KeyId): readonly MentionRow[] {
+    const named = new Map(this.#recordsOf(publisher, key).map((each) => [each.id, each.record]))
+    return [...this.#state.mentions]
+      .filter(([, { by }]) => by !== publisher)
+      .flatMap(([record, { by, targets }]) =>
+        targets.flatMap((target) => {
+          const place = named.get(target)
+          return place ? [{ by, record, epoch: place.epoch, seq: place.seq }] : []
+        }),
+      )
+      .sort((a, b) => comparePositions(a, b) || compare(a.record, b.record))
   }
 
   log(publisher: Cid, key: KeyId): LogRow | null {
@@ -244,9 +267,10 @@ export class MemoryCatalogue implements Catalogue {
       key,
       gone.map(({ envelope }) => envelope),
     )
-    const { models, tags, profiles, replaced, withdrawals } = this.#state
+    const { models, tags, profiles, replaced, withdrawals, late, mentions } = this.#state
+    const derived = [models, tags, profiles, replaced, withdrawals, late, mentions]
     for (const { id } of gone) {
-      for (const map of [records, models, tags, profiles, replaced, withdrawals]) map.delete(id)
+      for (const map of [records, ...derived]) map.delete(id)
     }
     const newest = left.at(-1)
     if (newest === undefined) {

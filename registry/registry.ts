@@ -30,10 +30,12 @@ import type {
   ProfileRow,
 } from './catalogue.ts'
 import type { Clock } from './clock.ts'
+import { Closure } from './closure.ts'
 import { Events, type RegistryEvents } from './events.ts'
 import { isForked } from './fork.ts'
 import { Handles } from './handles.ts'
 import { type AdmittedIdentity, Identities } from './identities.ts'
+import { type LogStatus, type LogStatusParts, logStatuses } from './log-status.ts'
 import { Lookup } from './lookup.ts'
 import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
@@ -71,6 +73,7 @@ export class Registry {
   readonly #admission: Admission
   readonly #lookup: Lookup
   readonly #own: OwnLog
+  readonly #closure: Closure
   readonly #publication: Publication
   /** Publishers with records here that may no longer be listed. */
   #hidden: readonly Cid[] = []
@@ -89,6 +92,7 @@ export class Registry {
     this.#clock = clock
     this.#identities = new Identities(catalogue, policy)
     this.#admission = new Admission({ catalogue, identities: this.#identities, policy, clock })
+    this.#closure = new Closure({ catalogue, identities: this.#identities, policy, clock })
     this.handles = new Handles({ catalogue, policy, clock })
     this.#lookup = new Lookup(catalogue, this.handles, policy)
     this.#own = new OwnLog({ catalogue, identities: this.#identities, signer, clock })
@@ -375,6 +379,22 @@ export class Registry {
     const { publisher, key, epoch, seq } = expectOk(peekRecord(row.envelope))
     if (this.isFrozen(publisher)) return true
     return isForked(this.catalogue.log(publisher, key), { epoch, seq })
+  }
+
+  /** Like {@link Closure.isUnclosed}. */
+  isUnclosed(record: Cid): boolean {
+    return this.#closure.isUnclosed(record)
+  }
+
+  /** What the operator should know of the logs of all publishers that are listed here. */
+  logStatuses(): readonly LogStatus[] {
+    const parts: LogStatusParts = {
+      catalogue: this.catalogue,
+      isFrozen: (publisher) => this.isFrozen(publisher),
+      isUnclosed: (record) => this.isUnclosed(record),
+      now: this.#clock.now(),
+    }
+    return [...this.trust.with('list')].sort().flatMap((each) => logStatuses(each, parts))
   }
 
   /** Searches all that this node lists. @throws ZoariumError PARAMETER */

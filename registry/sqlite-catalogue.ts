@@ -17,6 +17,7 @@ import {
   type TokenRow,
   WITHDRAWALS,
 } from './catalogue.ts'
+import { type MentionRow, mentionsOf } from './mention.ts'
 import { profileOf } from './profile.ts'
 import { plain, SqliteDatabase } from './sqlite-database.ts'
 import { SqliteEvidence } from './sqlite-evidence.ts'
@@ -138,6 +139,10 @@ export class SqliteCatalogue implements Catalogue {
         kind,
         envelope,
       )
+      if (index.isLate) this.#db.run('INSERT INTO late VALUES (?)', record)
+      for (const target of mentionsOf(payload)) {
+        this.#db.run('INSERT OR IGNORE INTO mentions VALUES (?, ?, ?)', target, record, publisher)
+      }
       if (payload.kind === 'model') {
         const { body } = payload
         if (index.card !== undefined) {
@@ -206,6 +211,22 @@ export class SqliteCatalogue implements Catalogue {
       publisher,
       key,
       limit,
+    )
+  }
+
+  isLate(record: Cid): boolean {
+    return this.#db.get('SELECT 1 FROM late WHERE record = ?', record) !== undefined
+  }
+
+  mentions(publisher: Cid, key: KeyId): readonly MentionRow[] {
+    return this.#db.all<MentionRow>(
+      `SELECT m.publisher AS "by", m.record, r.epoch, r.seq FROM mentions m
+       JOIN records r ON r.record = m.target
+       WHERE r.log = (SELECT id FROM logs WHERE publisher = ? AND key = ?) AND m.publisher <> ?
+       ORDER BY r.epoch, r.seq, m.record`,
+      publisher,
+      key,
+      publisher,
     )
   }
 

@@ -87,6 +87,8 @@ export class SqliteEvidence {
       this.#models.remove(publisher, id)
       this.#withdrawn(publisher, record)
       if (this.#names.remove(publisher, record)) this.#models.renamePublisher(publisher)
+      this.#db.run('DELETE FROM late WHERE record = ?', record)
+      this.#db.run('DELETE FROM mentions WHERE record = ?', record)
       this.#db.run('DELETE FROM records WHERE id = ?', id)
     }
     this.#shorten(publisher, key, log.id)

@@ -198,4 +198,16 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX replaced_by ON replaced (publisher, replacement);
   CREATE INDEX withdrawals_by_record ON withdrawals (publisher, record);
   `,
+  `
+  -- Records that came when the time of their key was over.
+  CREATE TABLE late (record TEXT PRIMARY KEY) WITHOUT ROWID;
+  -- Records of others that a record names.
+  CREATE TABLE mentions (
+    target TEXT NOT NULL,
+    record TEXT NOT NULL,
+    publisher TEXT NOT NULL,
+    PRIMARY KEY (target, record)
+  ) WITHOUT ROWID;
+  CREATE INDEX mentions_by_record ON mentions (record);
+  `,
 ]

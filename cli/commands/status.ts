@@ -50,8 +50,10 @@ export function addStatus({ program, session }: Cli): void {
         }
         const troubled = node.logs.filter((log) => log.state !== 'OK')
         for (const log of troubled) {
+          const at = log.seq === null ? 'nothing here' : `at ${log.epoch}/${log.seq}`
+          const missing = log.missing === 0 ? '' : `, ${count(log.missing, 'record')} missing`
           output.line(
-            `  ${log.state}: log ${log.key.slice(0, 16)} of ${log.publisher} at ${log.epoch}/${log.seq}`,
+            `  ${log.state}: log ${log.key.slice(0, 16)} of ${log.publisher} ${at}${missing}`,
           )
         }
       })

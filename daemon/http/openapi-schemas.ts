@@ -101,9 +101,10 @@ export const schemas: Readonly<Record<string, Schema>> = {
       object({
         publisher: cid,
         key,
-        epoch: count,
-        seq: count,
-        state: choice('OK', 'STALE', 'CONTESTED'),
+        epoch: orNull(count),
+        seq: orNull(count),
+        state: choice('OK', 'STALE', 'UNCLOSED', 'INCOMPLETE', 'CONTESTED'),
+        missing: count,
       }),
     ),
     blobs: object({ count, bytes: count }),

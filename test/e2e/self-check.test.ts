@@ -65,7 +65,9 @@ describe('e2e: a node that was not stopped in order', () => {
       const { code, stderr } = await publish(a, '3.0.0')
       assert.equal(code, 0, stderr)
       const { logs } = await clientOf(a).node()
-      const own = logs.find(({ publisher, seq }) => publisher === a.publisher && seq > 0)
+      const own = logs.find(
+        ({ publisher, seq }) => publisher === a.publisher && seq !== null && seq > 0,
+      )
       // A profile and three versions.
       assert.deepEqual([own?.seq, own?.state], [3, 'OK'])
       const seen = await eventually(b, async () => {

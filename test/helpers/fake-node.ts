@@ -146,7 +146,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       version: '0.0.0',
       started: AT,
       counts: { records: 2, models: 1, publishers: 1 },
-      logs: [{ publisher: owner.id, key: model.key, epoch: 0, seq: 1, state: 'OK' }],
+      logs: [{ publisher: owner.id, key: model.key, epoch: 0, seq: 1, state: 'OK', missing: 0 }],
       blobs: { count: 2, bytes: model.bytes },
       engine: {
         name: 'fake',

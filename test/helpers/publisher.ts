@@ -1,6 +1,6 @@
 /** A publisher with its keys, for tests: makes identities, records and heads that repeat. */
 import { toHex } from '../../protocol/bytes.ts'
-import { type Cid, cidOf } from '../../protocol/cid.ts'
+import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
 import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
 import type { Scope } from '../../protocol/device.ts'
@@ -145,10 +145,12 @@ export class TestPublisher {
     readonly card?: Uint8Array
     readonly weights?: Uint8Array
     readonly aliases?: readonly string[]
+    /** Models that it is converted from. */
+    readonly parents?: readonly Cid[]
     readonly header?: Partial<LogRecord>
     readonly seed?: Uint8Array
   }): TestModel {
-    const { name, version = '1.0.0', aliases = [] } = options
+    const { name, version = '1.0.0', aliases = [], parents = [] } = options
     const card = options.card ?? utf8(`name: ${name}\nversion: ${version}\n`)
     const weights = options.weights ?? utf8(`weights of ${this.name} ${name} ${version}`)
     const files = [
@@ -162,7 +164,7 @@ export class TestPublisher {
       card: cardFile?.cid ?? cidOf('raw', card),
       files,
       root: expectOk(folderCid(files)),
-      parents: [],
+      parents: parents.map((record) => ({ record, relation: 'converted' as const })),
       origin: null,
       aliases,
       tested: 'untested',
@@ -192,6 +194,12 @@ export class TestPublisher {
       kind: 'withdraw',
       body: { target, verb, reason: 'wrong-output', note: '' },
     })
+  }
+
+  /** An attestation by the key to serve. */
+  attest(target: Cid, claim = 'reproduced', header: Partial<LogRecord> = {}): SignedRecord {
+    const body = { target: linkOf(target), claim }
+    return this.record({ kind: 'attest', body }, header, this.seeds.serve)
   }
 
   tag(name: string, tag: string, target: Cid, replaces: readonly Cid[] = []): SignedRecord {

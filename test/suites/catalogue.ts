@@ -152,6 +152,47 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
       })
     })
 
+    describe('what came late, and who names it', () => {
+      it('keeps that a record came late, until it is taken back', () => {
+        const [one, two] = [embl.tag('a', 'x', embl.publisher), embl.tag('a', 'y', embl.publisher)]
+        catalogue.appendRecord(one, {})
+        catalogue.appendRecord(two, { isLate: true })
+        assert.deepEqual(
+          [one, two].map(({ id }) => catalogue.isLate(id)),
+          [false, true],
+        )
+        catalogue.retract(embl.publisher, embl.key(), null)
+        assert.equal(catalogue.isLate(two.id), false)
+      })
+
+      it('lists what others name in a log, in its order', () => {
+        const named = ['a', 'b'].map((name) => add(embl, { name }))
+        const [first, second] = named as [Cid, Cid]
+        const late = crick.attest(second)
+        const early = crick.attest(first)
+        // Its own word does not count, nor what names nothing here.
+        for (const each of [late, early, embl.attest(first), crick.attest(crick.publisher)]) {
+          catalogue.appendRecord(each, {})
+        }
+        const by = crick.publisher
+        assert.deepEqual(catalogue.mentions(embl.publisher, embl.key()), [
+          { by, record: early.id, epoch: 0, seq: 0 },
+          { by, record: late.id, epoch: 0, seq: 1 },
+        ])
+        assert.deepEqual(catalogue.mentions(embl.publisher, embl.key('serve')), [])
+        catalogue.retract(by, crick.key('serve'), null)
+        assert.deepEqual(catalogue.mentions(embl.publisher, embl.key()), [])
+      })
+
+      it('takes the parents of a model for named', () => {
+        const parent = add(embl, { name: 'a' })
+        const { signed, card } = crick.model({ name: 'b', parents: [parent] })
+        catalogue.appendRecord(signed, { card, description: describeModel({ name: 'b' }) })
+        const [mention] = catalogue.mentions(embl.publisher, embl.key())
+        assert.equal(mention?.record, signed.id)
+      })
+    })
+
     describe('evidence', () => {
       const idOf = ({ id }: { readonly id: Cid }): Cid => id
 

@@ -409,6 +409,8 @@ function identityVectors(): Vector[] {
     bad('UNKNOWN_VERSION', 'an operation that nobody knows', genesis.envelope, second({ op: 'anoint' })),
     ...deviceOperationVectors(),
     ...rotationVectors(),
+    ...confidingVectors(),
+    ...successionVectors(),
   ]
 }
 
@@ -460,6 +462,56 @@ function deviceOperationVectors(): Vector[] {
     bad('THRESHOLD_NOT_MET', 'a revocation by one root of two', forgedOperation(revoke, {}, [root1])),
     bad('IDENTITY_INVALID', 'a revocation signed by the device itself', forgedOperation(revoke, {}, [...roots, seeds.publish])),
     bad('SIG_INVALID', 'a revocation with a flipped bit in a signature', flipped(revoke, -64)),
+  ]
+}
+
+function confidingVectors(): Vector[] {
+  const good = (description: string, envelope: Uint8Array) =>
+    valid(description, chained(envelope), identityOf(envelope))
+  const bad = (code: string, description: string, ...more: Uint8Array[]) =>
+    invalid(code, description, chained(...more))
+  const [one, two] = [model.id, profile.id].toSorted() as [Cid, Cid]
+  const audience = { publishers: [one, two], rosters: [{ publisher: one, name: 'alpha' }] }
+  const key = keyOf(seedOf('private'))
+  const confiding = { op: 'confide', key, notBefore: NOW, notAfter: NOW + MAX_DELEGATION_MS, audience, ts: NOW } as const
+  const confide = after(identity, confiding)
+  const wire = { publishers: [linkOf(one), linkOf(two)], rosters: [{ publisher: linkOf(one), name: 'alpha' }] }
+  const wrong = (changes: Record<string, CborValue>) =>
+    forgedOperation(confide, { audience: { ...wire, ...changes } })
+  return [
+    good('a key for a private log', confide),
+    good('a private log for the own nodes alone', after(identity, { ...confiding, audience: { publishers: [], rosters: [] } })),
+    bad('IDENTITY_INVALID', 'an audience out of order', wrong({ publishers: wire.publishers.toReversed() })),
+    bad('IDENTITY_INVALID', 'an audience with a publisher twice', wrong({ publishers: [linkOf(one), linkOf(one)] })),
+    bad('IDENTITY_INVALID', 'an audience with a roster twice', wrong({ rosters: [...wire.rosters, ...wire.rosters] })),
+    bad('CID_PROFILE', 'an audience with a file', wrong({ publishers: [linkOf(cardFile.cid)] })),
+    bad('NAME', 'a roster in capitals', wrong({ rosters: [{ publisher: linkOf(one), name: 'Alpha' }] })),
+    bad('LIMIT', 'an audience of 33 publishers', wrong({ publishers: Array.from({ length: 33 }, () => linkOf(one)) })),
+    bad('UNKNOWN_FIELD', 'a private log with a scope', forgedOperation(confide, { scope: 'publish' })),
+    bad('IDENTITY_INVALID', 'a private log of a key that has a public one', forgedOperation(confide, { key: fromHex(publishKey) })),
+    bad('IDENTITY_INVALID', 'a private log for 400 days and 1 ms', forgedOperation(confide, { notAfter: NOW + MAX_DELEGATION_MS + 1 })),
+    bad('KEY_WEAK', 'a private log of a key of low order', forgedOperation(confide, { key: new Uint8Array(32) })),
+  ]
+}
+
+function successionVectors(): Vector[] {
+  const succeed = after(identity, { op: 'succeed', steward: model.id, ts: NOW })
+  const then = (steward: CborValue) => {
+    const { length, tip } = identityOf(succeed)
+    return forgedOperation(succeed, { n: length, prev: linkOf(tip), steward })
+  }
+  const good = (description: string, ...more: Uint8Array[]) =>
+    valid(description, chained(...more), identityOf(...more))
+  const bad = (code: string, description: string, ...more: Uint8Array[]) =>
+    invalid(code, description, chained(...more))
+  return [
+    good('a steward is named', succeed),
+    good('another steward is named', succeed, then(linkOf(profile.id))),
+    good('no steward any more', succeed, then(null)),
+    bad('IDENTITY_INVALID', 'a publisher as its own steward', forgedOperation(succeed, { steward: linkOf(identity.publisher) })),
+    bad('CID_PROFILE', 'a file as a steward', forgedOperation(succeed, { steward: linkOf(cardFile.cid) })),
+    bad('UNKNOWN_FIELD', 'a steward with a key', forgedOperation(succeed, { key: fromHex(publishKey) })),
+    bad('THRESHOLD_NOT_MET', 'a steward named by one root of two', forgedOperation(succeed, {}, [root1])),
   ]
 }
 
