@@ -212,10 +212,14 @@ async function start(
     mirror.kick()
     if (record.publisher === registry.publisher) beatSoon()
   })
-  registry.on('head', ({ publisher, envelope }) => {
-    if (publisher === registry.publisher) network.announceHead(envelope)
+  registry.on('head', ({ publisher, key, envelope }) => {
+    if (publisher === registry.publisher) {
+      if (registry.audiences.of(publisher, key) === null) network.announceHead(envelope)
+      else network.spread(publisher, key)
+    }
     node.emit('head', { publisher })
   })
+  registry.on('fork', ({ publisher, key }) => network.spread(publisher, key))
   registry.on('identity', ({ publisher }) => node.emit('identity', { publisher }))
   registry.on('trust', () => {
     mirror.retry()

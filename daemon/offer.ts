@@ -62,7 +62,9 @@ export class Offer {
     for (const publisher of registry.trust.with('run')) {
       for (const record of registry.completeModels(publisher)) {
         if (serves.length === MAX_HEARTBEAT_SERVES) return serves
-        if (this.#supports(record)) serves.push(record)
+        // Heartbeats are for everybody.
+        const isPublic = registry.audiences.ofRecord(record) === null
+        if (isPublic && this.#supports(record)) serves.push(record)
       }
     }
     return serves

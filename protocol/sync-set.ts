@@ -53,6 +53,26 @@ export interface SyncSource {
   proof(publisher: Cid, key: string): readonly [Uint8Array, Uint8Array] | null
 }
 
+/** What of a source may be read, by log; all else is as if it were not there. */
+export function restrict(
+  source: SyncSource,
+  mayRead: (publisher: Cid, key: string) => boolean,
+): SyncSource {
+  return {
+    publishers: () => source.publishers(),
+    chain: (publisher) => source.chain(publisher),
+    identityOps: (publisher, from, limit) => source.identityOps(publisher, from, limit),
+    profile: (publisher) => source.profile(publisher),
+    logs: (publisher) => source.logs(publisher).filter(({ key }) => mayRead(publisher, key)),
+    recordsAfter: (publisher, key, after, limit) =>
+      mayRead(publisher, key) ? source.recordsAfter(publisher, key, after, limit) : [],
+    recordAt: (publisher, key, position) =>
+      mayRead(publisher, key) ? source.recordAt(publisher, key, position) : null,
+    head: (publisher, key) => (mayRead(publisher, key) ? source.head(publisher, key) : null),
+    proof: (publisher, key) => (mayRead(publisher, key) ? source.proof(publisher, key) : null),
+  }
+}
+
 /** Where an item stands in the sorted set. */
 export const placeOf = (item: SyncItem): string =>
   item.key === null ? item.publisher : `${item.publisher}/${item.key}`

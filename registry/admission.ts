@@ -14,6 +14,7 @@ import { type Head, readHead } from '../protocol/head.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
 import { checkEquivocation, checkNext, type Fork } from '../protocol/log.ts'
 import { comparePositions, peekRecord, readRecord, type SignedRecord } from '../protocol/record.ts'
+import type { Audiences } from './audiences.ts'
 import { indexCard } from './card-index.ts'
 import type { Catalogue, ProfileRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
@@ -47,6 +48,7 @@ export class Admission {
   readonly #identities: Identities
   readonly #policy: () => TrustPolicy
   readonly #clock: Clock
+  readonly #audiences: Pick<Audiences, 'whyClosed'>
   readonly #maxRecordsPerDay: number
   #today = { day: 0, counts: new Map<Cid, number>() }
 
@@ -55,6 +57,7 @@ export class Admission {
     readonly identities: Identities
     readonly policy: () => TrustPolicy
     readonly clock: Clock
+    readonly audiences: Pick<Audiences, 'whyClosed'>
     /** Default {@link MAX_RECORDS_PER_DAY}. */
     readonly maxRecordsPerDay?: number
   }) {
@@ -63,12 +66,13 @@ export class Admission {
     this.#identities = parts.identities
     this.#policy = parts.policy
     this.#clock = parts.clock
+    this.#audiences = parts.audiences
   }
 
   /**
    * Takes in the next record of a log.
    *
-   * Fails with TRUST, GAP (records or identity operations before it are missing), KEY_NOT_DELEGATED,
+   * Fails with TRUST, AUDIENCE, GAP (records or identity operations before it are missing), KEY_NOT_DELEGATED,
    * KEY_REVOKED, KEY_EXPIRED, SCOPE, HELD (dated ahead of the clock: offer it again later), QUOTA, CONTESTED,
    * EQUIVOCATION (the proof is kept), PREV_UNKNOWN, SEQ, and like `readRecord` and `indexCard`.
    *
@@ -164,7 +168,7 @@ export class Admission {
    *
    * Fails with TRUST, GAP without the identity, KEY_NOT_DELEGATED, and like `checkEquivocation`.
    */
-  proof(first: Uint8Array, second: Uint8Array): Verdict<{ readonly publisher: Cid }> {
+  proof(first: Uint8Array, second: Uint8Array): Verdict<Fork> {
     const proven = checkEquivocation(first, second)
     if (!proven.ok) return proven
     const { publisher, key } = proven.value
@@ -172,17 +176,19 @@ export class Admission {
     const known = this.#device(publisher, key)
     if (!known.ok) return known
     this.#put(known.value, proven.value, [first, second])
-    return accept({ publisher })
+    return proven
   }
 
-  /** Whether that publisher ever delegated that key; cheap, before any signature. */
+  /**
+   * The key, if that publisher ever delegated it, and for this node too; cheap, before any signature.
+   */
   #device(publisher: Cid, key: string): Verdict<Device> {
     const identity = this.#identities.get(publisher)
     if (identity === null) {
       return refuse('GAP', 'the identity of the publisher is missing here', { got: publisher })
     }
     if (this.#identities.isContested(publisher)) return contested(publisher, null)
-    return deviceOf(identity, key)
+    return this.#audiences.whyClosed(publisher, key) ?? deviceOf(identity, key)
   }
 
   #delegation(signed: SignedRecord): Verdict<unknown> {

@@ -8,6 +8,8 @@ export interface RegistryEvents {
   readonly record: SignedRecord
   /** A blob's bytes are here and verified. */
   readonly blob: { readonly cid: Cid; readonly size: number }
+  /** Two records stand at one position of a log, and the proof is kept. */
+  readonly fork: { readonly publisher: Cid; readonly key: KeyId }
   /** An identity chain is new or has grown. */
   readonly identity: { readonly publisher: Cid }
   /** A newer head is known. */

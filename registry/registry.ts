@@ -10,6 +10,7 @@ import { type Cid, codecOf } from '../protocol/cid.ts'
 import type { Device } from '../protocol/device.ts'
 import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
+import type { Fork } from '../protocol/log.ts'
 import {
   type ProfileBody,
   peekRecord,
@@ -19,6 +20,7 @@ import {
   type WithdrawBody,
 } from '../protocol/record.ts'
 import { Admission, type Admitted, type AdmittedHead } from './admission.ts'
+import { Audiences } from './audiences.ts'
 import type { BlobStore } from './blob-store.ts'
 import type {
   Catalogue,
@@ -66,6 +68,7 @@ export class Registry {
   readonly blobs: BlobStore
   readonly signer: Signer
   readonly handles: Handles
+  readonly audiences: Audiences
   readonly #book: TrustBook
   readonly #clock: Clock
   readonly #events = new Events()
@@ -91,8 +94,12 @@ export class Registry {
     this.#book = trust
     this.#clock = clock
     this.#identities = new Identities(catalogue, policy)
-    this.#admission = new Admission({ catalogue, identities: this.#identities, policy, clock })
-    this.#closure = new Closure({ catalogue, identities: this.#identities, policy, clock })
+    const identities = this.#identities
+    const membersOf = (): readonly Cid[] => []
+    this.audiences = new Audiences({ catalogue, identities, own: publisher, membersOf })
+    const { audiences } = this
+    this.#admission = new Admission({ catalogue, identities, policy, clock, audiences })
+    this.#closure = new Closure({ catalogue, identities, policy, clock })
     this.handles = new Handles({ catalogue, policy, clock })
     this.#lookup = new Lookup(catalogue, this.handles, policy)
     this.#own = new OwnLog({ catalogue, identities: this.#identities, signer, clock })
@@ -257,12 +264,17 @@ export class Registry {
     const isOwn = admitted.some(({ record }) => record.publisher === this.publisher)
     if (isOwn) this.signer.catchUp(this.catalogue)
     for (const signed of admitted) this.#events.emit('record', signed)
+    const forked = verdicts.findIndex((verdict) => !verdict.ok && verdict.code === 'EQUIVOCATION')
+    const twin = records[forked]
+    if (twin !== undefined) this.#events.emit('fork', expectOk(peekRecord(twin.envelope)))
     return verdicts
   }
 
   /** Like {@link Admission.proof}. */
-  admitProof(first: Uint8Array, second: Uint8Array): Verdict<{ readonly publisher: Cid }> {
-    return this.#admission.proof(first, second)
+  admitProof(first: Uint8Array, second: Uint8Array): Verdict<Fork> {
+    const verdict = this.#admission.proof(first, second)
+    if (verdict.ok) this.#events.emit('fork', verdict.value)
+    return verdict
   }
 
   /** Like {@link Admission.head}. */
@@ -465,12 +477,19 @@ export class Registry {
     this.#events.emit('blob', { cid, size })
   }
 
-  /** Whether peers may read a blob: a model that is mirrored here and not erased names it. */
-  isShared(cid: Cid): boolean {
+  /**
+   * Whether a peer may read a blob: a model that is mirrored here, is not erased and is for that
+   * peer names it.
+   * @param reader publisher of the peer, or null
+   */
+  isShared(cid: Cid, reader: Cid | null): boolean {
     return this.catalogue.recordsWithFile(cid).some((record) => {
       const model = this.catalogue.model(record)
       return (
-        model !== null && model.withdrawn !== 'erase' && this.trust.may(model.publisher, 'mirror')
+        model !== null &&
+        model.withdrawn !== 'erase' &&
+        this.trust.may(model.publisher, 'mirror') &&
+        this.audiences.mayReadRecord(record, reader)
       )
     })
   }

@@ -67,15 +67,16 @@ export class BlobServer {
     return frames.write(blobReplies.encode(reply), SEND_MS)
   }
 
-  #size(cid: Cid): Verdict<number> {
-    const here = this.#holdings.isShared(cid) ? this.#holdings.blobs.stat(cid) : null
+  #size(peer: Peer, cid: Cid): Verdict<number> {
+    const reader = this.#links.publisherOf(peer)
+    const here = this.#holdings.isShared(cid, reader) ? this.#holdings.blobs.stat(cid) : null
     return here === null
       ? refuse('BLOB_MISSING', 'the bytes are not on this node', { got: cid })
       : { ok: true, value: here.size }
   }
 
   async #sendTree(peer: Peer, frames: FrameStream, cid: Cid): Promise<void> {
-    const size = this.#size(cid)
+    const size = this.#size(peer, cid)
     if (!size.ok) return this.#say(frames, failureMessage(size))
     const nodes = this.#holdings.tree(cid) ?? []
     await this.#links.pace(
@@ -86,7 +87,7 @@ export class BlobServer {
   }
 
   async #sendLeaf(peer: Peer, frames: FrameStream, { cid, index }: Leaf): Promise<void> {
-    const size = this.#size(cid)
+    const size = this.#size(peer, cid)
     if (!size.ok) return this.#say(frames, failureMessage(size))
     const leaves = leafCount(size.value)
     if (index >= leaves) {

@@ -35,6 +35,9 @@ export function judgeGossip(
   if (topic === TOPICS.status) return judgeHeartbeat(options, data)
   const verdict = options.holdings.admitHead(data)
   if (!verdict.ok) return judgement(verdict.code)
+  const { publisher, key } = verdict.value.head
+  // Of a private log: others must not hear of it from here.
+  if (!options.holdings.mayRead(publisher, key, null)) return TopicValidatorResult.Ignore
   if (verdict.value.ahead) options.links.behind(peer, 'head')
   return TopicValidatorResult.Accept
 }

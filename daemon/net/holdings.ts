@@ -6,7 +6,7 @@ import type { Cid } from '../../protocol/cid.ts'
 import { expectOk, type Verdict } from '../../protocol/errors.ts'
 import type { Identity } from '../../protocol/identity.ts'
 import { peekRecord } from '../../protocol/record.ts'
-import type { PlainRecord, SyncSource } from '../../protocol/sync-set.ts'
+import { type PlainRecord, restrict, type SyncSource } from '../../protocol/sync-set.ts'
 import type { BlobStore } from '../../registry/blob-store.ts'
 import type { PeerRow } from '../../registry/catalogue.ts'
 import type { Registry } from '../../registry/registry.ts'
@@ -27,18 +27,25 @@ export interface Holdings extends SyncSource {
   admitProfile(envelope: Uint8Array): Verdict<unknown>
   /** In order, one verdict each; durable together. @throws ZoariumError DISK_FULL, STORE */
   admitRecords(records: readonly PlainRecord[]): readonly Verdict<unknown>[]
-  admitHead(envelope: Uint8Array): Verdict<{ readonly ahead: boolean }>
+  admitHead(envelope: Uint8Array): Verdict<{
+    readonly head: { readonly publisher: Cid; readonly key: string }
+    readonly ahead: boolean
+  }>
   admitProof(first: Uint8Array, second: Uint8Array): Verdict<unknown>
 
-  /** Whether peers may read a blob. */
-  isShared(cid: Cid): boolean
+  /** Whether nodes of a publisher (null: not bound to one) may read a log; this source shows all. */
+  mayRead(publisher: Cid, key: string, reader: Cid | null): boolean
+  /** The same for the log of a record; one that is not here may be asked for. */
+  mayReadRecord(record: Cid, reader: Cid | null): boolean
+  /** Whether nodes of a publisher may read a blob. */
+  isShared(cid: Cid, reader: Cid | null): boolean
   /** Inner nodes of a blob's tree, root first; null where they are not known. */
   tree(cid: Cid): readonly Uint8Array[] | null
   /** Keeps a verified tree, before its blob becomes visible. */
   keepTree(cid: Cid, nodes: readonly Uint8Array[]): void
   /** A blob has become visible. */
   blobKept(cid: Cid, size: number): void
-  /** Model records whose files are all here, this node's own first. */
+  /** Model records for everybody whose files are all here, this node's own first. */
   provided(limit: number): readonly Cid[]
 
   /** Peers that were met before, for the next start. */
@@ -47,6 +54,10 @@ export interface Holdings extends SyncSource {
   /** @returns a function that ends the listening */
   onTrust(listener: () => void): () => void
 }
+
+/** What nodes of a publisher may read of holdings; null: a peer that is not bound to one. */
+export const readableBy = (holdings: Holdings, reader: Cid | null): SyncSource =>
+  restrict(holdings, (publisher, key) => holdings.mayRead(publisher, key, reader))
 
 /** The holdings of a registry. */
 export function holdingsOf(registry: Registry): Holdings {
@@ -88,7 +99,9 @@ export function holdingsOf(registry: Registry): Holdings {
     admitHead: (envelope) => registry.admitHead(envelope),
     admitProof: (first, second) => registry.admitProof(first, second),
 
-    isShared: (cid) => registry.isShared(cid),
+    mayRead: (publisher, key, reader) => registry.audiences.mayRead(publisher, key, reader),
+    mayReadRecord: (record, reader) => registry.audiences.mayReadRecord(record, reader),
+    isShared: (cid, reader) => registry.isShared(cid, reader),
     tree: (cid) => registry.tree(cid),
     keepTree: (cid, nodes) => registry.keepTree(cid, nodes),
     blobKept: (cid, size) => registry.blobKept(cid, size),
@@ -96,6 +109,7 @@ export function holdingsOf(registry: Registry): Holdings {
       registry.trust
         .with('mirror')
         .flatMap((publisher) => catalogue.modelIds(publisher))
+        .filter((record) => registry.audiences.ofRecord(record) === null)
         .filter((record) => registry.holding(record).complete)
         .slice(0, limit),
 

@@ -220,6 +220,9 @@ export class InferService {
       return header
     }
     if (handler === null) return refuse('NOT_RUNNABLE', 'this node runs nothing for others')
+    if (!holdings.mayReadRecord(header.value.record, publisher)) {
+      return refuse('NOT_FOUND', 'no model record of that id is here', { got: header.value.record })
+    }
     const size = sizeOf(header.value.inputs.map((input) => input.size))
     return size.ok ? accept({ header: header.value, publisher }) : size
   }

@@ -1,9 +1,12 @@
 /** What the protocols need of the node beneath them; network.ts implements it. */
+import type { Cid } from '../../protocol/cid.ts'
 import type { Code } from '../../protocol/errors.ts'
 import type { Peer } from './peers.ts'
 import type { FrameStream } from './stream.ts'
 
 export interface Links {
+  /** The publisher to which a peer is bound now, or null. */
+  publisherOf(peer: Peer): Cid | null
   /** Opens a stream to a connected peer. @throws ZoariumError UNREACHABLE, PEER */
   open(peer: Peer, protocol: string): Promise<FrameStream>
   /**

@@ -126,6 +126,7 @@ export class Network {
     this.#addresses = new AddressPolicy(options.listen.map((each) => multiaddr(each)))
     this.#book = new PeerBook(clock, holdings)
     const links: Links = {
+      publisherOf: (peer) => this.#book.publisherOf(peer),
       open: (peer, protocol) => this.#open(peer, protocol),
       blame: (peer, code) => this.#blame(peer, code),
       pace: (peer, bytes) => this.#pace(peer, bytes),
@@ -456,6 +457,17 @@ export class Network {
       throw new ZoariumError('UNREACHABLE', 'the peer is not connected', { field: peer })
     }
     return [await this.#rounds.fresh(named)]
+  }
+
+  /**
+   * Compares soon with all connected peers that may read a log: each then learns that something is
+   * new. For what gossip does not carry.
+   */
+  spread(publisher: Cid, key: string): void {
+    const { holdings } = this.#options
+    for (const peer of this.#book.connected()) {
+      if (holdings.mayRead(publisher, key, this.#book.publisherOf(peer))) this.#rounds.soon(peer)
+    }
   }
 
   /** What a round does with a peer beside the sync. */

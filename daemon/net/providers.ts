@@ -66,9 +66,10 @@ export class Providers {
     const any = AbortSignal.any([options.signal, signal])
     const transfer = new Transfer(blob, { holdings, links, limits, signal: any, onProgress })
     try {
-      const first = this.#candidates(peers)
+      const first = this.#candidates(record, peers)
       await transfer.from(first)
-      if (!transfer.isComplete && record !== undefined && peers === undefined) {
+      const isPublic = record !== undefined && holdings.mayReadRecord(record, null)
+      if (!transfer.isComplete && isPublic && peers === undefined) {
         const found = await this.#find(record)
         await transfer.from(found.filter((peer) => !first.includes(peer)))
       }
@@ -85,10 +86,13 @@ export class Providers {
     }
   }
 
-  /** Connected peers that may have a blob: members first, the nearest first. */
-  #candidates(named: readonly string[] | undefined): readonly Peer[] {
-    const { book } = this.#options
-    const peers = book.connected().filter(({ id }) => named === undefined || named.includes(id))
+  /** Connected peers that may have and know of a blob: members first, the nearest first. */
+  #candidates(record: Cid | undefined, named: readonly string[] | undefined): readonly Peer[] {
+    const { book, holdings } = this.#options
+    const mayAsk = (peer: Peer): boolean =>
+      (named === undefined || named.includes(peer.id)) &&
+      (record === undefined || holdings.mayReadRecord(record, book.publisherOf(peer)))
+    const peers = book.connected().filter(mayAsk)
     const rank = (peer: Peer): number => (book.isMember(peer) ? 0 : 1e9) + (peer.rttMs ?? 1e6)
     return [...peers].sort((a, b) => rank(a) - rank(b))
   }

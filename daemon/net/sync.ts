@@ -19,8 +19,8 @@ import {
   type SyncRefusal,
 } from '../../protocol/sync.ts'
 import { answer } from '../../protocol/sync-answer.ts'
-import type { PlainRecord } from '../../protocol/sync-set.ts'
-import type { Holdings } from './holdings.ts'
+import type { PlainRecord, SyncSource } from '../../protocol/sync-set.ts'
+import { type Holdings, readableBy } from './holdings.ts'
 import type { Links } from './links.ts'
 import type { Peer } from './peers.ts'
 import type { FrameStream } from './stream.ts'
@@ -64,7 +64,7 @@ export class SyncService {
   sync(peer: Peer): Promise<SyncReport> {
     let running = this.#running.get(peer.id)
     if (running === undefined) {
-      running = this.#exchange(peer, pull(this.#holdings, peer.memory)).finally(() =>
+      running = this.#exchange(peer, pull(this.#readable(peer), peer.memory)).finally(() =>
         this.#running.delete(peer.id),
       )
       this.#running.set(peer.id, running)
@@ -79,7 +79,11 @@ export class SyncService {
 
   /** Asks a peer for the identity chain and profile of a publisher. Never throws. */
   introduce(peer: Peer, publisher: Cid): Promise<SyncReport> {
-    return this.#exchange(peer, introduce(this.#holdings, publisher))
+    return this.#exchange(peer, introduce(this.#readable(peer), publisher))
+  }
+
+  #readable(peer: Peer): SyncSource {
+    return readableBy(this.#holdings, this.#links.publisherOf(peer))
   }
 
   async #exchange(peer: Peer, steps: SyncPull): Promise<SyncReport> {
@@ -208,7 +212,7 @@ export class SyncService {
         await frames.write(syncReplies.encode(failureMessage(request)), REPLY_MS)
         break
       }
-      const reply = answer(this.#holdings, peer.memory, request.value)
+      const reply = answer(this.#readable(peer), peer.memory, request.value)
       if (reply === null) {
         if (request.value.t === 'done' && request.value.behind) this.#links.behind(peer, 'word')
         break

@@ -1,4 +1,5 @@
 /** A publisher with its keys, for tests: makes identities, records and heads that repeat. */
+import type { Audience } from '../../protocol/audience.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
@@ -89,6 +90,25 @@ export class TestPublisher {
     const start = this.#start
     const times = { notBefore: start, notAfter: start + YEAR_MS, ts: start }
     this.sign({ op: 'delegate', key, scope, ...times })
+  }
+
+  /** A key whose log is for some publishers. @returns its seed */
+  confide(
+    publishers: readonly Cid[],
+    rosters: Audience['rosters'] = [],
+    name = 'private',
+  ): Uint8Array {
+    const seed = seedOf(`${this.name} ${name}`)
+    const start = this.#start
+    this.sign({
+      op: 'confide',
+      key: toHex(publicKeyOf(seed)),
+      notBefore: start,
+      notAfter: start + YEAR_MS,
+      audience: { publishers: publishers.toSorted(), rosters },
+      ts: start,
+    })
+    return seed
   }
 
   /** Signs an operation, by default with the first roots, and applies it. */
@@ -206,9 +226,14 @@ export class TestPublisher {
     return this.record({ kind: 'tag', body: { name, tag, target, replaces } })
   }
 
-  head(signed: SignedRecord, issued = this.now, lifeMs = 24 * 3600 * 1000): Uint8Array {
+  head(
+    signed: SignedRecord,
+    issued = this.now,
+    lifeMs = 24 * 3600 * 1000,
+    seeds: readonly Uint8Array[] = Object.values(this.seeds),
+  ): Uint8Array {
     const { publisher, key, epoch, seq } = signed.record
-    const seed = Object.values(this.seeds).find((each) => toHex(publicKeyOf(each)) === key)
+    const seed = seeds.find((each) => toHex(publicKeyOf(each)) === key)
     const head = { publisher, key, epoch, seq, tip: signed.id, issued, expires: issued + lifeMs }
     return signHead(head, seed ?? this.seeds.publish)
   }

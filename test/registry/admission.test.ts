@@ -149,7 +149,8 @@ describe('registry/admission', () => {
       introduce(registry, embl)
       const identities = new Identities(catalogue, () => registry.trust)
       const policy = () => registry.trust
-      const parts = { catalogue, identities, policy, clock, maxRecordsPerDay: 3 }
+      const { audiences } = registry
+      const parts = { catalogue, identities, policy, clock, audiences, maxRecordsPerDay: 3 }
       const admission = new Admission(parts)
       const take = ({ signed, card }: TestModel) => admission.record(signed.envelope, card)
       const models = ['a', 'b', 'c'].map((name) => embl.model({ name }))

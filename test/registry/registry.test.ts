@@ -344,10 +344,10 @@ describe('registry/registry', () => {
       introduce(registry, embl, 'list')
       const id = admit(registry, embl.model({ name: 'a' }))
       const cid = registry.catalogue.model(id)?.files[0]?.cid ?? assert.fail()
-      assert.equal(registry.isShared(cid), false)
+      assert.equal(registry.isShared(cid, null), false)
       registry.setTrust({ publisher: embl.publisher, right: 'mirror' })
-      assert.equal(registry.isShared(cid), true)
-      assert.equal(registry.isShared(own.publisher), false)
+      assert.equal(registry.isShared(cid, null), true)
+      assert.equal(registry.isShared(own.publisher, null), false)
     })
 
     it('knows the tree of a file of one leaf, and keeps those of others', async () => {
