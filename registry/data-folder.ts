@@ -9,6 +9,7 @@
  *     ├── keys/                root.json publish.json serve.json, 0600; sealed or open (seal.ts)
  *     ├── peer.key             seed of the transport key (PeerId), hex, 0600
  *     ├── last-signed.json     newest position signed in each own log (signer.ts)
+ *     ├── max-seen             newest position that was stated of each log (max-seen.ts)
  *     ├── catalogue.sqlite     records, identities, cards, index (+ -wal, -shm)
  *     ├── blobs/xy/<cid>       files' bytes; xy: the cid's third and second last characters
  *     ├── partial/<cid>        downloads under way
@@ -35,6 +36,7 @@ export interface DataFolder {
   readonly keys: string
   readonly peerKey: string
   readonly lastSigned: string
+  readonly maxSeen: string
   readonly catalogue: string
   readonly blobs: string
   readonly partial: string
@@ -62,6 +64,7 @@ export function dataFolder(folder: string): DataFolder {
     keys: at('keys'),
     peerKey: at('peer.key'),
     lastSigned: at('last-signed.json'),
+    maxSeen: at('max-seen'),
     catalogue: at('catalogue.sqlite'),
     blobs: at('blobs'),
     partial: at('partial'),

@@ -28,13 +28,15 @@ export interface LogStatusParts {
   readonly catalogue: Catalogue
   readonly isFrozen: (publisher: Cid) => boolean
   readonly isUnclosed: (record: Cid) => boolean
+  /** The newest position that was ever seen to be stated of a log, or null. */
+  readonly stated: (publisher: Cid, key: KeyId) => LogPosition | null
   /** Milliseconds. */
   readonly now: number
 }
 
 /** All logs of a publisher of which records or a head are here, by key. */
 export function logStatuses(publisher: Cid, parts: LogStatusParts): readonly LogStatus[] {
-  const { catalogue, isFrozen, isUnclosed, now } = parts
+  const { catalogue, isFrozen, isUnclosed, stated, now } = parts
   const logs = new Map(catalogue.logs(publisher).map((log) => [log.key, log] as const))
   const heads = new Map(
     catalogue
@@ -46,7 +48,8 @@ export function logStatuses(publisher: Cid, parts: LogStatusParts): readonly Log
     const log = logs.get(key) ?? null
     const head = heads.get(key)
     const position = log && { epoch: log.epoch, seq: log.seq, tip: log.tip }
-    const missing = head === undefined ? 0 : missingTo(position, head)
+    const named = [head, stated(publisher, key)].flatMap((each) => each ?? [])
+    const missing = Math.max(0, ...named.map((each) => missingTo(position, each)))
     const isForked = log?.proof != null || isFrozen(publisher)
     const state = isForked
       ? 'CONTESTED'

@@ -17,6 +17,7 @@ import { readText, writeDurably } from './durable-file.ts'
 import { FileBlobs } from './file-blobs.ts'
 import { countSealed, fileLedger, readIdentityFile, readSeed, writeIdentity } from './key-files.ts'
 import { EMPTY_LEDGER } from './ledger.ts'
+import { fileJournal, MaxSeen } from './max-seen.ts'
 import { createIdentity, type NewIdentity } from './new-identity.ts'
 import { Registry } from './registry.ts'
 import { Seal } from './seal.ts'
@@ -147,12 +148,13 @@ async function openParts(
   operations: readonly Uint8Array[],
   clock: Clock,
 ): Promise<Registry> {
-  // Both before the catalogue, which would have to be closed again.
+  // All before the catalogue, which would have to be closed again.
   const trust = new TrustBook(fileTrust(folder.trust), signer.publisher)
   const blobs = new FileBlobs(folder)
+  const maxSeen = new MaxSeen(fileJournal(folder.maxSeen))
   const catalogue = new SqliteCatalogue(folder.catalogue)
   try {
-    const registry = await Registry.open({ catalogue, blobs, trust, signer, clock })
+    const registry = await Registry.open({ catalogue, blobs, trust, signer, clock, maxSeen })
     // A catalogue that was lost begins anew with what the folder knows, and one that was left
     // behind by a kill while the keys changed catches up. The folder may also be behind, as of
     // operations that another machine signed; a fork is kept and shown like that of any publisher.

@@ -7,11 +7,12 @@
  * lost the right to be listed is neither found nor resolved.
  */
 import { type Cid, codecOf } from '../protocol/cid.ts'
-import type { Device } from '../protocol/device.ts'
+import { checkPosition, type Device, deviceOf } from '../protocol/device.ts'
 import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
 import type { Fork } from '../protocol/log.ts'
 import {
+  type LogPosition,
   type ProfileBody,
   peekRecord,
   type RecordBody,
@@ -24,6 +25,7 @@ import { Audiences } from './audiences.ts'
 import type { BlobStore } from './blob-store.ts'
 import type {
   Catalogue,
+  KeyId,
   LogRow,
   ModelFileRow,
   ModelPage,
@@ -39,6 +41,7 @@ import { Handles } from './handles.ts'
 import { type AdmittedIdentity, Identities } from './identities.ts'
 import { type LogStatus, type LogStatusParts, logStatuses } from './log-status.ts'
 import { Lookup } from './lookup.ts'
+import { MaxSeen, memoryJournal } from './max-seen.ts'
 import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
 import type { PackageSource } from './package-source.ts'
@@ -54,6 +57,8 @@ export interface RegistryParts {
   readonly trust: TrustBook
   readonly signer: Signer
   readonly clock: Clock
+  /** Default: forgotten with the process. */
+  readonly maxSeen?: MaxSeen
 }
 
 /** What of a model's files is here. */
@@ -71,6 +76,7 @@ export class Registry {
   readonly audiences: Audiences
   readonly #book: TrustBook
   readonly #clock: Clock
+  readonly #maxSeen: MaxSeen
   readonly #events = new Events()
   readonly #identities: Identities
   readonly #admission: Admission
@@ -93,6 +99,7 @@ export class Registry {
     this.signer = signer
     this.#book = trust
     this.#clock = clock
+    this.#maxSeen = parts.maxSeen ?? new MaxSeen(memoryJournal())
     this.#identities = new Identities(catalogue, policy)
     const identities = this.#identities
     const membersOf = (): readonly Cid[] => []
@@ -282,6 +289,7 @@ export class Registry {
     const verdict = this.#admission.head(envelope)
     if (verdict.ok && verdict.value.isNew) {
       const { publisher, key } = verdict.value.head
+      this.#maxSeen.note(publisher, key, verdict.value.head)
       this.#events.emit('head', { publisher, key, envelope })
     }
     return verdict
@@ -404,9 +412,19 @@ export class Registry {
       catalogue: this.catalogue,
       isFrozen: (publisher) => this.isFrozen(publisher),
       isUnclosed: (record) => this.isUnclosed(record),
+      stated: (publisher, key) => this.#stated(publisher, key),
       now: this.#clock.now(),
     }
     return [...this.trust.with('list')].sort().flatMap((each) => logStatuses(each, parts))
+  }
+
+  /** What was ever seen to be stated of a log, unless its root has made that void since. */
+  #stated(publisher: Cid, key: KeyId): LogPosition | null {
+    const position = this.#maxSeen.of(publisher, key)
+    const identity = this.identity(publisher)
+    const device = identity === null ? null : deviceOf(identity, key)
+    if (position === null || !device?.ok) return null
+    return checkPosition(device.value, position).ok ? position : null
   }
 
   /** Searches all that this node lists. @throws ZoariumError PARAMETER */

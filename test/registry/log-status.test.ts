@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { HEAD_LIFE_MS } from '../../protocol/limits.ts'
-import { TestPublisher } from '../helpers/publisher.ts'
+import { MaxSeen, memoryJournal } from '../../registry/max-seen.ts'
+import { lastOf, TestPublisher } from '../helpers/publisher.ts'
 import { introduce, type TestRegistry, testRegistry } from '../helpers/test-registry.ts'
 
 describe('registry/log-status', () => {
@@ -30,6 +31,31 @@ describe('registry/log-status', () => {
     assert.deepEqual(statuses(), [['INCOMPLETE', 2, 1]])
     for (const { envelope } of records.slice(2)) take(envelope)
     assert.deepEqual(statuses(), [['OK', 0, 3]])
+  })
+
+  it('counts from what was stated before the catalogue came back from a backup', async () => {
+    const [first, second] = ['a', 'b'].map((tag) => embl.tag('m', tag, embl.publisher))
+    assert(first && second)
+    const journal = memoryJournal()
+    const before = await testRegistry('here', { maxSeen: new MaxSeen(journal) })
+    introduce(before.registry, embl)
+    assert(before.registry.admitHead(embl.head(second, before.clock.time)).ok)
+
+    here = await testRegistry('here', { maxSeen: new MaxSeen(journal) })
+    introduce(here.registry, embl)
+    take(first.envelope)
+    assert(here.registry.admitHead(embl.head(first, here.clock.time)).ok)
+    assert.deepEqual(statuses(), [['INCOMPLETE', 1, 0]])
+    take(second.envelope)
+    assert.deepEqual(statuses(), [['OK', 0, 1]])
+
+    // What the root has made void is not waited for.
+    here = await testRegistry('here', { maxSeen: new MaxSeen(journal) })
+    introduce(here.registry, embl)
+    take(first.envelope)
+    embl.sign({ op: 'epoch', key: embl.key(), last: lastOf(first), ts: embl.now })
+    assert(here.registry.admitIdentity(embl.publisher, embl.operations, 0).ok)
+    assert.deepEqual(statuses(), [['STALE', 0, 0]])
   })
 
   it('is stale without a head, and when the head has run out, also when the node sleeps', () => {
