@@ -176,6 +176,7 @@ const SYNC_REQUESTS = {
     ranges: list(RANGE, MAX_SYNC_RANGES),
   }),
   'get-identity': map({ t: word('get-identity'), publisher: link, from: int(0, MAX_IDENTITY_OPS) }),
+  'get-rival': map({ t: word('get-rival'), publisher: link }),
   'get-profile': map({ t: word('get-profile'), publisher: link }),
   'get-proof': map({ t: word('get-proof'), publisher: link, key }),
   'get-records': map({
@@ -205,6 +206,12 @@ const SYNC_REPLIES = {
     t: word('identity'),
     operations: list(bytes(1, MAX_IDENTITY_OP_BYTES), MAX_IDENTITY_PAGE),
     more: bool,
+  }),
+  /** The branch of a forked chain that is not in `identity`; no operations: there is none. */
+  rival: map({
+    t: word('rival'),
+    from: int(0, MAX_IDENTITY_OPS),
+    operations: list(bytes(1, MAX_IDENTITY_OP_BYTES), MAX_IDENTITY_PAGE),
   }),
   profile: map({ t: word('profile'), envelope: nullable(recordEnvelope) }),
   proof: map({

@@ -54,6 +54,10 @@ export function answer(
         more: page.length > MAX_IDENTITY_PAGE,
       }
     }
+    case 'get-rival': {
+      const { from, operations } = source.rival(request.publisher) ?? { from: 0, operations: [] }
+      return { t: 'rival', from, operations: operations.slice(0, MAX_IDENTITY_PAGE) }
+    }
     case 'get-profile':
       return { t: 'profile', envelope: source.profile(request.publisher) }
     case 'get-proof': {

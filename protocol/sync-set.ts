@@ -20,6 +20,14 @@ export interface LogState extends Position {
   readonly isForked: boolean
 }
 
+/** An identity chain as sync sees it. */
+export interface ChainState {
+  readonly length: number
+  readonly tip: Cid
+  /** Whether two branches are known, and neither has won. */
+  readonly isContested: boolean
+}
+
 export interface PlainRecord {
   readonly envelope: Uint8Array
   /** The card of a model record; null for other kinds and where it was erased. */
@@ -31,7 +39,11 @@ export interface SyncSource {
   /** Publishers with the right `list` or more, in any order. */
   publishers(): readonly Cid[]
   /** The identity chain, or null where nothing is known of it. */
-  chain(publisher: Cid): { readonly length: number; readonly tip: Cid } | null
+  chain(publisher: Cid): ChainState | null
+  /** Operations of the other branch of a forked chain, the first of them with number `from`. */
+  rival(
+    publisher: Cid,
+  ): { readonly from: number; readonly operations: readonly Uint8Array[] } | null
   logs(publisher: Cid): readonly LogState[]
   /** Operations from number `from`, at most `limit`. */
   identityOps(publisher: Cid, from: number, limit: number): readonly Uint8Array[]
@@ -62,6 +74,7 @@ export function restrict(
     publishers: () => source.publishers(),
     chain: (publisher) => source.chain(publisher),
     identityOps: (publisher, from, limit) => source.identityOps(publisher, from, limit),
+    rival: (publisher) => source.rival(publisher),
     profile: (publisher) => source.profile(publisher),
     logs: (publisher) => source.logs(publisher).filter(({ key }) => mayRead(publisher, key)),
     recordsAfter: (publisher, key, after, limit) =>
@@ -107,11 +120,18 @@ export function itemsOf(source: SyncSource, publishers: readonly Cid[]): readonl
   for (const publisher of publishers) {
     const chain = source.chain(publisher)
     if (chain === null) continue
-    const { length, tip } = chain
-    items.push({ publisher, key: null, epoch: 0, seq: length, tip, day: 0, forked: false })
+    items.push(chainItem(publisher, chain))
     for (const log of source.logs(publisher)) items.push(itemOf(publisher, log))
   }
   return items.sort((a, b) => compareText(placeOf(a), placeOf(b)))
+}
+
+/** Nodes follow different branches of a contested chain; its item says no more than that. */
+function chainItem(publisher: Cid, { length, tip, isContested }: ChainState): SyncItem {
+  const common = { publisher, key: null, epoch: 0, day: 0 }
+  return isContested
+    ? { ...common, seq: 0, tip: null, forked: true }
+    : { ...common, seq: length, tip, forked: false }
 }
 
 /**

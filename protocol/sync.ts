@@ -248,12 +248,33 @@ function* pullIdentity(
   own: SyncItem | undefined,
 ): Step<void> {
   const { publisher } = theirs
+  if (theirs.forked) {
+    if (!own?.forked) yield* pullBranches(outcome, source, publisher)
+    // Where one branch has won here, they lack it.
+    if (source.chain(publisher)?.isContested === false) outcome.behind = true
+    return
+  }
+  if (own?.forked) {
+    // They know of one branch only, or of the one that has won.
+    outcome.behind = true
+    yield* pullChain(outcome, source, publisher, 0)
+    return
+  }
   if (own !== undefined && theirs.seq < own.seq) outcome.behind = true
   const [ours] = source.identityOps(publisher, theirs.seq - 1, 1)
   if (ours !== undefined && operationId(ours) === theirs.tip) return
   // Where ours is another one, theirs is a second branch, which only the whole chain can show.
   const from = own === undefined || ours !== undefined ? 0 : own.seq
   yield* pullChain(outcome, source, publisher, from)
+}
+
+/** Both branches of a chain that has forked there. */
+function* pullBranches(outcome: SyncOutcome, source: SyncSource, publisher: Cid): Step<void> {
+  yield* pullChain(outcome, source, publisher, 0)
+  if (source.chain(publisher)?.isContested !== false) return
+  const { from, operations } = yield* ask(outcome, { t: 'get-rival', publisher }, 'rival')
+  if (operations.length === 0) return
+  yield* admit(outcome, publisher, { do: 'admit-identity', publisher, operations, from })
 }
 
 function* pullChain(

@@ -71,7 +71,11 @@ export function holdingsOf(registry: Registry): Holdings {
     blobs: registry.blobs,
 
     publishers: () => registry.trust.with('list'),
-    chain: (publisher) => registry.identity(publisher),
+    chain(publisher) {
+      const identity = registry.identity(publisher)
+      return identity && { ...identity, isContested: registry.isFrozen(publisher) }
+    },
+    rival: (publisher) => catalogue.rival(publisher),
     logs: (publisher) =>
       catalogue.logs(publisher).map((log) => ({ ...log, isForked: log.proof !== null })),
     identityOps: (publisher, from, limit) => registry.identityOps(publisher, from).slice(0, limit),

@@ -256,6 +256,47 @@ describe('protocol/sync', () => {
     }
   })
 
+  it('spreads that a chain is contested, and what ends it', async () => {
+    const own = new TestPublisher('contested')
+    const thief = new TestPublisher('contested')
+    const others = ['one', 'two', 'three', 'four'].map((name) => new TestPublisher(name))
+    const nodes = await Promise.all(others.map((each) => Node.open(each, own)))
+    own.delegate('publish', new Uint8Array(32).fill(9))
+    thief.delegate('publish', new Uint8Array(32).fill(1))
+    const [one, two, three, four] = nodes as [Node, Node, Node, Node]
+    for (const [node, { operations }] of [
+      [one, own],
+      [two, own],
+      [three, thief],
+    ] as const) {
+      expectOk(node.registry.admitIdentity(own.publisher, operations, 0))
+    }
+    const contested = () => nodes.map(({ registry }) => registry.isFrozen(own.publisher))
+
+    one.pull(three)
+    assert.deepEqual(contested(), [true, false, false, false])
+    // Each has the same branch as `one`, another branch, or none of the two.
+    for (const node of [two, three, four]) assert.equal(node.pull(one).failure, null)
+    assert.deepEqual(contested(), [true, true, true, true])
+    for (const node of [one, three, four]) {
+      // At first they do not know whom the other one lists.
+      two.pull(node)
+      assert.equal(two.pull(node).equal, true)
+    }
+
+    own.rotate()
+    expectOk(one.registry.admitIdentity(own.publisher, own.operations, 0))
+    // A peer that has not heard of the end learns of it by the word of the others.
+    one.pull(two)
+    assert.equal(two.nudged, true)
+    for (const node of [two, three, four]) node.pull(one)
+    assert.deepEqual(contested(), [false, false, false, false])
+    for (const node of [two, three, four]) {
+      assert.equal(node.holdings.chain(own.publisher)?.tip, own.identity.tip)
+      assert.equal(node.pull(one).equal, true)
+    }
+  })
+
   it('carries cuts, and comes to rest after a healed fork', async () => {
     const own = new TestPublisher('healed')
     const one = await Node.open(own, b)
