@@ -1,0 +1,169 @@
+/** Messages between nodes, as the tables of docs/protocol.md have them. */
+import { type Fault, readEncoded } from './encoding.ts'
+import * as is from './grammar.ts'
+
+const FRAME = 2 * 2 ** 20
+const SIGNATURE = 64
+const statement = is.bytes(SIGNATURE, 16 * 1024 + SIGNATURE)
+const record = is.bytes(SIGNATURE, 256 * 1024 + SIGNATURE)
+const heartbeat = is.bytes(SIGNATURE, 60 * 1024 + SIGNATURE)
+const digest = is.bytes(32)
+const key = is.bytes(32)
+const link = is.anyLink
+
+/** An item is a list of seven values. */
+const item: is.Rule = (value) =>
+  Array.isArray(value) && value.length === 7
+    ? is.fields({
+        publisher: link,
+        key: is.nullable(key),
+        epoch: is.time,
+        seq: is.time,
+        tip: is.nullable(link),
+        day: is.int(0, 1e8),
+        forked: is.bool,
+      })({
+        publisher: value[0],
+        key: value[1],
+        epoch: value[2],
+        seq: value[3],
+        tip: value[4],
+        day: value[5],
+        forked: value[6],
+      })
+    : 'not seven values'
+
+const place = is.text(124, /^[a-z0-9/]*$/)
+const range = is.fields({
+  from: place,
+  until: is.nullable(place),
+  fingerprint: is.nullable(digest),
+  items: is.nullable(is.list(item, 10_000)),
+})
+const ranges = is.list(range, 256)
+const publishers = is.nullable(is.list(link, 10_000))
+const t: is.Rule = () => null
+const part = is.nullable(is.either(is.time, is.text(1000)))
+const error = is.fields({
+  t,
+  code: is.text(40, /^[A-Z][A-Z0-9_]*$/),
+  message: is.text(1000),
+  hint: is.nullable(is.text(1000)),
+  field: is.nullable(is.text(1000)),
+  limit: part,
+  got: part,
+  retryAfter: is.nullable(is.time),
+})
+
+const FAMILIES = {
+  hello: {
+    hello: is.fields({
+      t,
+      versions: is.list(is.int(1, 1000), 8),
+      agent: is.text(64),
+      identityLength: is.int(0, 1024),
+      binding: is.nullable(statement),
+      heartbeat: is.nullable(heartbeat),
+      limits: is.fields({ streams: is.int(0, 1024), bytesPerSecond: is.time, inferBytes: is.time }),
+    }),
+  },
+  'sync-request': {
+    open: is.fields({ t, mine: digest, yours: is.nullable(digest), publishers, ranges }),
+    'get-identity': is.fields({ t, publisher: link, from: is.int(0, 1024) }),
+    'get-profile': is.fields({ t, publisher: link }),
+    'get-proof': is.fields({ t, publisher: link, key }),
+    'get-records': is.fields({
+      t,
+      publisher: link,
+      key,
+      after: is.nullable(is.fields({ epoch: is.time, seq: is.time, tip: link })),
+      limit: is.int(1, 500),
+    }),
+    done: is.fields({ t, behind: is.bool }),
+  },
+  'sync-reply': {
+    state: is.fields({ t, publishers, ranges }),
+    identity: is.fields({ t, operations: is.list(is.bytes(1, 8192), 128), more: is.bool }),
+    profile: is.fields({ t, envelope: is.nullable(record) }),
+    proof: is.fields({ t, first: is.nullable(record), second: is.nullable(record) }),
+    records: is.fields({
+      t,
+      records: is.list(
+        is.fields({ envelope: record, card: is.nullable(is.bytes(0, 2 ** 20)) }),
+        500,
+      ),
+      head: is.nullable(statement),
+      more: is.bool,
+    }),
+    error,
+  },
+  'blob-request': {
+    'get-tree': is.fields({ t, cid: link }),
+    'get-leaf': is.fields({ t, cid: link, index: is.time }),
+  },
+  'blob-reply': {
+    tree: is.fields({
+      t,
+      size: is.int(0, 20 * 2 ** 30),
+      nodes: is.list(is.bytes(0, 128 * 1024), 32),
+    }),
+    leaf: is.fields({ t, index: is.time }),
+    error,
+  },
+  'infer-request': {
+    infer: is.fields({
+      t,
+      record: link,
+      output: is.nullable(is.text(16)),
+      accept: is.nullable(is.text(256)),
+      deadline: is.int(1, 86_400_000),
+      inputs: is.list(
+        is.fields({
+          name: is.nullable(is.text(256)),
+          size: is.int(0, 256 * 2 ** 20),
+          mediaType: is.nullable(is.text(256)),
+        }),
+        32,
+      ),
+      salt: is.nullable(is.bytes(32)),
+    }),
+  },
+  'infer-reply': {
+    result: is.fields({
+      t,
+      mediaType: is.text(256),
+      outputs: is.list(
+        is.fields({
+          id: is.text(256),
+          axes: is.list(is.text(64), 16),
+          shape: is.list(is.time, 16),
+          dtype: is.text(16),
+        }),
+        32,
+      ),
+      timings: (value) => {
+        if (!is.isMap(value)) return 'not a map'
+        const entries = Object.entries(value)
+        const isBad = entries.some(
+          ([name, each]) => !/^[a-zA-Z]{1,32}$/.test(name) || is.time(each) !== null,
+        )
+        return isBad || entries.length > 32 ? 'not timings' : null
+      },
+      notes: is.list(is.text(1000), 100),
+      receipt: is.nullable(statement),
+    }),
+    error,
+  },
+} as const satisfies Record<string, Record<string, is.Rule>>
+export type Family = keyof typeof FAMILIES
+
+/** What is wrong with a frame by the rules of its protocol and direction. */
+export function messageFault(family: Family, frame: Uint8Array): Fault {
+  if (frame.length > FRAME) return 'too long'
+  const read = readEncoded(frame)
+  if ('fault' in read) return read.fault
+  const { value } = read
+  if (!is.isMap(value)) return 'not a map'
+  const rule = Object.entries(FAMILIES[family]).find(([type]) => type === value.t)?.[1]
+  return rule === undefined ? 'an unknown type' : rule(value)
+}

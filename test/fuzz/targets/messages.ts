@@ -1,0 +1,136 @@
+/** Messages between nodes, one by one, as frames of their protocol. */
+import {
+  blobReplies,
+  blobRequests,
+  failureMessage,
+  helloMessages,
+  inferReplies,
+  inferRequests,
+  type Messages,
+  syncReplies,
+  syncRequests,
+} from '../../../protocol/message.ts'
+import { Breach, settle, type Target } from '../fuzzer.ts'
+import type { Value } from '../loose-cbor.ts'
+import { type Family, messageFault } from '../rules/messages.ts'
+import { bindings, chain, heads, heartbeats, parsed, pool, publisher, records } from '../samples.ts'
+import { mutateValue } from '../value-mutants.ts'
+
+const [record = new Uint8Array(0), other] = records
+const id = publisher.publisher
+const key = publisher.key()
+const digest = new Uint8Array(32).fill(3)
+const item = { publisher: id, key, epoch: 0, seq: 4, tip: id, day: 20_000, forked: false }
+const error = failureMessage({ code: 'BUSY', message: 'later', limit: 3, got: 'four' }, 1000)
+
+/** Every message at least once. */
+const examples = {
+  hello: helloMessages.encode({
+    t: 'hello',
+    versions: [1],
+    agent: 'zoarium/0.1',
+    identityLength: 3,
+    binding: bindings[0] ?? null,
+    heartbeat: heartbeats[0] ?? null,
+    limits: { streams: 1, bytesPerSecond: 2 ** 20, inferBytes: 2 ** 28 },
+  }),
+  requests: [
+    syncRequests.encode({
+      t: 'open',
+      mine: digest,
+      yours: null,
+      publishers: [id],
+      ranges: [{ from: '', until: null, fingerprint: digest, items: null }],
+    }),
+    syncRequests.encode({ t: 'get-identity', publisher: id, from: 3 }),
+    syncRequests.encode({ t: 'get-profile', publisher: id }),
+    syncRequests.encode({ t: 'get-proof', publisher: id, key }),
+    syncRequests.encode({
+      t: 'get-records',
+      publisher: id,
+      key,
+      after: { epoch: 0, seq: 1, tip: id },
+      limit: 500,
+    }),
+    syncRequests.encode({ t: 'done', behind: true }),
+  ],
+  replies: [
+    syncReplies.encode({
+      t: 'state',
+      publishers: [id],
+      ranges: [{ from: id, until: `${id}/${key}`, fingerprint: null, items: [item] }],
+    }),
+    syncReplies.encode({ t: 'identity', operations: chain.slice(0, 2), more: false }),
+    syncReplies.encode({ t: 'profile', envelope: record }),
+    syncReplies.encode({ t: 'proof', first: record, second: other ?? null }),
+    syncReplies.encode({
+      t: 'records',
+      records: [{ envelope: record, card: new Uint8Array(3) }],
+      head: heads[0] ?? null,
+      more: true,
+    }),
+    syncReplies.encode(error),
+  ],
+  blobs: [
+    blobRequests.encode({ t: 'get-tree', cid: id }),
+    blobRequests.encode({ t: 'get-leaf', cid: id, index: 7 }),
+  ],
+  leaves: [
+    blobReplies.encode({ t: 'tree', size: 5e9, nodes: [digest] }),
+    blobReplies.encode({ t: 'leaf', index: 7 }),
+    blobReplies.encode(error),
+  ],
+  infer: inferRequests.encode({
+    t: 'infer',
+    record: id,
+    output: 'png',
+    accept: 'image/png, */*',
+    deadline: 1000,
+    inputs: [{ name: 'raw', size: 3, mediaType: 'image/png' }],
+    salt: digest,
+  }),
+  results: [
+    inferReplies.encode({
+      t: 'result',
+      mediaType: 'image/png',
+      outputs: [{ id: 'mask', axes: ['y', 'x'], shape: [2, 3], dtype: 'uint8' }],
+      timings: { computeMs: 1500 },
+      notes: ['padded'],
+      receipt: heads[0] ?? null,
+    }),
+    inferReplies.encode(error),
+  ],
+}
+
+function messageTarget<M extends { readonly t: string }>(
+  family: Family,
+  messages: Messages<M>,
+  samples: readonly Uint8Array[],
+  share: number,
+): Target {
+  return {
+    name: `message-${family}`,
+    share,
+    mutant: (random) => {
+      const value = parsed(random.pick(samples)) as Value
+      return { raw: mutateValue(value, pool, random), finish: (bytes) => bytes, isSigned: false }
+    },
+    judge(input) {
+      const verdict = messages.decode(input)
+      if (verdict.ok && Buffer.compare(messages.encode(verdict.value), input) !== 0) {
+        throw new Breach('does not encode to the bytes that it was read from')
+      }
+      return settle(verdict, () => messageFault(family, input))
+    },
+  }
+}
+
+export const messageTargets: readonly Target[] = [
+  messageTarget('hello', helloMessages, [examples.hello], 20),
+  messageTarget('sync-request', syncRequests, examples.requests, 40),
+  messageTarget('sync-reply', syncReplies, examples.replies, 40),
+  messageTarget('blob-request', blobRequests, examples.blobs, 20),
+  messageTarget('blob-reply', blobReplies, examples.leaves, 20),
+  messageTarget('infer-request', inferRequests, [examples.infer], 20),
+  messageTarget('infer-reply', inferReplies, examples.results, 20),
+]
