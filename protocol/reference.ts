@@ -22,7 +22,7 @@ export const VERSION_PATTERN = /^[0-9][0-9A-Za-z.+_-]{0,63}$/
 export const TAG_PATTERN = /^[a-z][a-z0-9._-]{0,39}$/
 /** A domain name; the last part has a letter first, which sets it apart from a DOI's prefix. */
 export const HANDLE_PATTERN =
-  /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/
+  /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 const DOI = /^(?:https?:\/\/doi\.org\/|doi:)?10\.[0-9]{4,9}\//
 

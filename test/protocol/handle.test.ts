@@ -48,7 +48,9 @@ describe('protocol/handle', () => {
   })
 
   it('takes domain names in lower case', () => {
-    assert.equal(parseHandle('zoo.embl.example').ok, true)
+    for (const text of ['zoo.embl.example', 'a.b', `${'a'.repeat(63)}.x`]) {
+      assert.equal(parseHandle(text).ok, true, text)
+    }
     for (const text of ['embl', 'Embl.example', 'embl.example.', '10.0.0.1', 'a b.example']) {
       const verdict = parseHandle(text)
       assert.equal(verdict.ok ? null : verdict.code, 'NAME', text)
