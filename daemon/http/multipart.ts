@@ -39,7 +39,7 @@ export async function readMultipart(
   parser.on('filesLimit', () => refuse('too many parts', 'body', MAX_PARTS))
   parser.on('partsLimit', () => refuse('too many parts', 'body', MAX_PARTS))
   try {
-    await pipeline(Readable.from(body), parser)
+    await pipeline(Readable.from(upToEnd(body, ctx.headers['content-type'] ?? '')), parser)
   } catch (error) {
     throw error instanceof ZoariumError ? error : malformed(error)
   }
@@ -60,6 +60,29 @@ function createParser(ctx: Context): busboy.Busboy {
     })
   } catch (error) {
     throw malformed(error)
+  }
+}
+
+/**
+ * The body up to its closing delimiter; what follows says nothing (RFC 2046, 5.1.1) and is dropped.
+ * The parser reads on there, and waits for ever for the end of a part that begins behind the end.
+ */
+async function* upToEnd(
+  body: AsyncIterable<Uint8Array>,
+  contentType: string,
+): AsyncGenerator<Uint8Array> {
+  const [, quoted, plain] = /;\s*boundary=(?:"([^"]*)"|([^;\s]*))/i.exec(contentType) ?? []
+  const end = Buffer.from(`\r\n--${quoted ?? plain ?? ''}--`)
+  let isOver = false
+  // Text before the first delimiter needs no line end in front.
+  let tail = Buffer.from('\r\n')
+  for await (const chunk of body) {
+    if (isOver) continue
+    const bytes = Buffer.concat([tail, chunk])
+    const at = bytes.indexOf(end)
+    isOver = at >= 0
+    yield isOver ? chunk.subarray(0, at + end.length - tail.length) : chunk
+    tail = bytes.subarray(-(end.length - 1))
   }
 }
 
