@@ -2,7 +2,7 @@
  * The node's configuration: defaults <- config.yaml <- flags, checked whole before anything opens.
  */
 import { readFileSync } from 'node:fs'
-import { parse } from 'yaml'
+import { parseDocument } from 'yaml'
 import { ZoariumError } from '../protocol/errors.ts'
 import { HEARTBEAT_LABEL, MAX_RESIDENCY } from '../protocol/heartbeat.ts'
 import { HANDLE_PATTERN } from '../protocol/reference.ts'
@@ -84,14 +84,21 @@ export function readConfig(path: string, flags: DaemonOptions): Config {
       throw new ZoariumError('CONFIG', "couldn't read config.yaml", {}, error)
     }
   }
-  let root: unknown
+  return withFlags(readFile(flags.folder, readYaml(text)), flags)
+}
+
+/** Tags, directives and anchors that the library only warns of are not what was meant. */
+function readYaml(text: string): unknown {
+  const document = parseDocument(text, { logLevel: 'error' })
+  const [fault] = [...document.errors, ...document.warnings]
+  const fail = (reason: string): ZoariumError =>
+    new ZoariumError('CONFIG', `config.yaml is not valid YAML: ${reason.split('\n')[0]}`)
+  if (fault !== undefined) throw fail(fault.message)
   try {
-    root = parse(text, { maxAliasCount: 0 }) ?? {}
+    return document.toJS({ maxAliasCount: 0 }) ?? {}
   } catch (error) {
-    const [reason] = (error as Error).message.split('\n')
-    throw new ZoariumError('CONFIG', `config.yaml is not valid YAML: ${reason}`)
+    throw fail((error as Error).message)
   }
-  return withFlags(readFile(flags.folder, root), flags)
 }
 
 /** The whole file is checked, also where a flag replaces a field. */

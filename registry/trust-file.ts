@@ -62,7 +62,8 @@ export function parseTrust(text: string, own: Cid | null): Verdict<TrustPolicy> 
 
 function readDocument(text: string): Verdict<Document.Parsed> {
   const document = parseDocument(text)
-  const [error] = document.errors
+  // Tags and directives that the library only warns of are not what was meant.
+  const [error] = [...document.errors, ...document.warnings]
   if (error === undefined) return accept(document)
   return refuse('POLICY', `the policy file is not valid YAML: ${error.message.split('\n')[0]}`, {
     field: `line ${error.linePos?.[0].line ?? 1}`,

@@ -171,6 +171,8 @@ logLevel: debug
 
   it('refuses what is no YAML, and aliases, which could grow without bound', () => {
     refused('http: [', undefined, /not valid YAML/)
+    refused('logLevel: !mine info', undefined, /not valid YAML.*tag/i)
+    refused('%ODD 1\n---\nlogLevel: info', undefined, /not valid YAML.*directive/i)
     refused('logLevel: info\nlogLevel: debug\n', undefined, /unique/)
     refused('a: &a [x]\nhttp: { hosts: *a }\n', undefined, /alias/i)
     const bomb = Array.from({ length: 20 }, (_, i) =>

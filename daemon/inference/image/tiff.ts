@@ -129,7 +129,7 @@ async function checkPage(image: GeoTIFFImage): Promise<Verdict<Page>> {
   const compression = Number((await directory.loadValue('Compression')) ?? 1)
   if (!TIFF_CODECS.has(compression)) {
     return refuse('FORMAT', 'a TIFF compression that is not read', {
-      got: compression,
+      got: `compression ${compression}`,
       limit: 'none, LZW, deflate, PackBits, Zstandard',
       hint: 'save it uncompressed or with deflate',
     })
