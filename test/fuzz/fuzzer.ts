@@ -91,6 +91,8 @@ export interface Finding {
 
 /** Longest time that a mutant may take, in milliseconds; a busy machine gets a second try. */
 const MAX_MS = 2000
+/** After so long a decoder that waits for something is taken to wait for ever. */
+const HANG_MS = 5000
 /** Most memory of the whole process at any time. */
 const MAX_RSS_BYTES = 1024 ** 3
 /** Mutants between two looks at the memory. */
@@ -158,9 +160,22 @@ function judge(target: Target, input: Uint8Array): Judged | Promise<Judged> {
   })
   try {
     const outcome = target.judge(input)
-    return outcome instanceof Promise ? outcome.then(end, failed) : end(outcome)
+    return outcome instanceof Promise ? inTime(outcome).then(end, failed) : end(outcome)
   } catch (error) {
     return failed(error)
+  }
+}
+
+/** An answer, or the breach that there is none. */
+async function inTime(outcome: Promise<Outcome>): Promise<Outcome> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Breach(`no answer within ${HANG_MS} ms`)), HANG_MS)
+  })
+  try {
+    return await Promise.race([outcome, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

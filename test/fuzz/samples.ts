@@ -3,9 +3,11 @@ import * as dagCbor from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { signBinding } from '../../protocol/binding.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { cidOf } from '../../protocol/cid.ts'
+import { type Cid, cidOf } from '../../protocol/cid.ts'
+import { type ContentTree, createTreeHasher } from '../../protocol/content-tree.ts'
 import { signHeartbeat } from '../../protocol/heartbeat.ts'
 import { commitmentOf, keySetOf } from '../../protocol/identity.ts'
+import { LEAF_BYTES } from '../../protocol/limits.ts'
 import type { RecordBody } from '../../protocol/record.ts'
 import { lastOf, START, TestPublisher, utf8 } from '../helpers/publisher.ts'
 import type { Value } from './loose-cbor.ts'
@@ -164,3 +166,14 @@ export const pool: Pool = {
 
 /** The payload of an envelope as the general codec reads it. */
 export const parsed = (payload: Uint8Array): Value => dagCbor.decode(payload)
+
+export const linkOfText = (cid: Cid): CID => CID.parse(cid)
+
+/** The tree of a file of zeros. */
+export function treeOf(size: number): ContentTree {
+  const hasher = createTreeHasher()
+  const leaf = new Uint8Array(LEAF_BYTES)
+  for (let at = 0; at < size; at += LEAF_BYTES)
+    hasher.leaf(leaf.subarray(0, Math.min(LEAF_BYTES, size - at)))
+  return hasher.finish()
+}

@@ -46,9 +46,12 @@ export const keys: readonly Uint8Array[] = [...signers.values()].map(({ key }) =
 export const signerWith = (key: Uint8Array): Signer | undefined =>
   [...signers.values()].find((each) => Buffer.compare(each.key, key) === 0)
 
+export const signBareAs = ({ secret }: Signer, message: Uint8Array): Uint8Array =>
+  new Uint8Array(sign(null, message, secret))
+
 /** A signature as docs/protocol.md, "Signatures", has it. */
-export const signAs = ({ secret }: Signer, type: SignedType, payload: Uint8Array): Uint8Array =>
-  new Uint8Array(sign(null, Buffer.concat([Buffer.from(`zoarium/v1/${type}\0`), payload]), secret))
+export const signAs = (signer: Signer, type: SignedType, payload: Uint8Array): Uint8Array =>
+  signBareAs(signer, Buffer.concat([Buffer.from(`zoarium/v1/${type}\0`), payload]))
 
 export function isSignedBy(
   key: Uint8Array,

@@ -32,11 +32,12 @@ type Decoder = (bytes: Uint8Array) => Verdict<CborValue>
 export function encodingTargets(read: Decoder = decode): readonly Target[] {
   const judge = (input: Uint8Array, isAlwaysRuled: boolean): Outcome => {
     const verdict = read(input)
+    const isRuled = verdict.ok || isAlwaysRuled || input.length % 16 === 0
+    const outcome = settle(verdict, isRuled ? () => faultOf(input) : undefined)
     if (verdict.ok && Buffer.compare(encode(verdict.value), input) !== 0) {
       throw new Breach('does not encode to the bytes that it was read from')
     }
-    const isRuled = verdict.ok || isAlwaysRuled || input.length % 16 === 0
-    return settle(verdict, isRuled ? () => faultOf(input) : undefined)
+    return outcome
   }
   const finish = (bytes: Uint8Array): Uint8Array => bytes
   return [

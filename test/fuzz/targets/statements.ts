@@ -62,7 +62,11 @@ function repairModel(value: Value): Value {
   const entries = files as unknown as { path: string; size: number; cid: CID }[]
   const isSound = entries.every(
     (each) =>
-      typeof each?.path === 'string' && each.size >= 0 && each.size <= 2 ** 31 && each.cid?.bytes,
+      typeof each?.path === 'string' &&
+      Number.isSafeInteger(each.size) &&
+      each.size >= 0 &&
+      each.size <= 2 ** 31 &&
+      each.cid?.bytes,
   )
   if (!isSound) return value
   entries.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
