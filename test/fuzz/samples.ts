@@ -77,32 +77,6 @@ export const heartbeats: readonly Uint8Array[] = [
   ),
 ]
 
-/** A chain with every operation; from 1 of 1 by way of a rotation to 2 of 3. */
-export const chain: readonly Uint8Array[] = makeChain()
-
-function makeChain(): Uint8Array[] {
-  const made = new TestPublisher('fuzz')
-  const one = made.model({ name: 'one' }).signed
-  const two = made.model({ name: 'two' }).signed
-  const key = made.key()
-  const ts = START
-  made.sign({ op: 'renew', key, last: lastOf(one), notAfter: START + 500 * DAY_MS, ts })
-  made.sign({ op: 'epoch', key, last: lastOf(two), ts })
-  const three = keySetOf([seed('root 2'), seed('root 3'), seed('third')], 2)
-  made.rotate(three)
-  const next = [seed('next')]
-  const reveal = [...next, seed('root 2'), seed('root 3'), seed('third')]
-  made.sign(
-    { op: 'rotate', ts, ...three, next: commitmentOf(keySetOf([seed('next 2')], 1)) },
-    reveal,
-  )
-  const k = [seed('root 2'), seed('third')]
-  const raised = made.model({ name: 'three' }).signed
-  made.sign({ op: 'heal', key, last: lastOf(raised), ts }, k)
-  made.sign({ op: 'revoke', key, last: lastOf(raised), reason: 'superseded', ts }, k)
-  return made.operations
-}
-
 const linksOf = (bytes: Uint8Array): CID[] => {
   const found: CID[] = []
   const visit = (value: unknown): void => {
@@ -124,7 +98,18 @@ export const pool: Pool = {
   words: [
     ...['record', 'head', 'identity', 'binding', 'heartbeat', 'receipt'],
     ...['model', 'withdraw', 'tag', 'attest', 'profile', 'roster', 'succeed'],
-    ...['genesis', 'delegate', 'renew', 'revoke', 'epoch', 'heal', 'rotate', 'publish', 'serve'],
+    ...[
+      'genesis',
+      'delegate',
+      'renew',
+      'revoke',
+      'epoch',
+      'heal',
+      'rotate',
+      'confide',
+      'publish',
+      'serve',
+    ],
     ...['yank', 'recall', 'erase', 'superseded', 'lost', 'stolen', 'staff-left', 'sync'],
     ...[
       'card',
@@ -162,6 +147,38 @@ export const pool: Pool = {
     ],
     ...['a.b', 'example.org', 'https://example.org/x', '03yrm5c26', '1.0.0', 'affable-shark'],
   ],
+}
+
+/** A chain with every operation; from 1 of 1 by way of a rotation to 2 of 3. */
+export const chain: readonly Uint8Array[] = makeChain()
+
+function makeChain(): Uint8Array[] {
+  const made = new TestPublisher('fuzz')
+  const one = made.model({ name: 'one' }).signed
+  const two = made.model({ name: 'two' }).signed
+  const key = made.key()
+  const ts = START
+  made.sign({ op: 'renew', key, last: lastOf(one), notAfter: START + 500 * DAY_MS, ts })
+  made.sign({ op: 'epoch', key, last: lastOf(two), ts })
+  const three = keySetOf([seed('root 2'), seed('root 3'), seed('third')], 2)
+  const publishers = ['one', 'two'].map((each) => cidOf('dag-cbor', utf8(each))).sort()
+  const audience = { publishers, rosters: [{ publisher: made.publisher, name: 'colony' }] }
+  const times = { notBefore: START, notAfter: START + 90 * DAY_MS, ts }
+  const confided = toHex(signers.get('stranger')?.key ?? new Uint8Array(32))
+  made.sign({ op: 'confide', key: confided, ...times, audience })
+  made.sign({ op: 'succeed', steward: publishers[0] ?? null, ts })
+  made.rotate(three)
+  const next = [seed('next')]
+  const reveal = [...next, seed('root 2'), seed('root 3'), seed('third')]
+  made.sign(
+    { op: 'rotate', ts, ...three, next: commitmentOf(keySetOf([seed('next 2')], 1)) },
+    reveal,
+  )
+  const k = [seed('root 2'), seed('third')]
+  const raised = made.model({ name: 'three' }).signed
+  made.sign({ op: 'heal', key, last: lastOf(raised), ts }, k)
+  made.sign({ op: 'revoke', key, last: lastOf(raised), reason: 'superseded', ts }, k)
+  return made.operations
 }
 
 /** The payload of an envelope as the general codec reads it. */

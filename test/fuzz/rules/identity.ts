@@ -24,6 +24,7 @@ interface Device {
   last: Place | null
 }
 export interface Chain {
+  readonly publisher: string
   readonly length: number
   readonly tip: string
   readonly roots: readonly string[]
@@ -38,6 +39,13 @@ const hex = (bytes: unknown): string => Buffer.from(bytes as Uint8Array).toStrin
 const common = { op: is.text(20), n: is.time, prev: is.nullable(is.payload), ts: is.time }
 const key = is.bytes(32)
 const keySet = { keys: is.list(key, 16), threshold: is.time, next: key }
+/** At most 32, each once. */
+const ascending = (rule: is.Rule, of: (item: unknown) => string): is.Rule =>
+  is.also(is.list(rule, 32), (value) => {
+    const texts = (value as unknown[]).map(of)
+    const isSorted = texts.every((each, n) => n === 0 || each > (texts[n - 1] ?? ''))
+    return isSorted ? null : 'not ascending, or twice'
+  })
 const last = is.fields({ epoch: is.int(0, 1024), seq: is.int(0, 2 ** 32 - 1), tip: is.payload })
 const OPERATIONS: Readonly<Record<string, is.Rule>> = {
   genesis: is.fields({ ...common, ...keySet }),
@@ -49,6 +57,23 @@ const OPERATIONS: Readonly<Record<string, is.Rule>> = {
     notBefore: is.time,
     notAfter: is.time,
   }),
+  confide: is.fields({
+    ...common,
+    key,
+    notBefore: is.time,
+    notAfter: is.time,
+    audience: is.fields({
+      publishers: ascending(is.payload, String),
+      rosters: ascending(
+        is.fields({ publisher: is.payload, name: is.text(40, /^[a-z0-9-]+$/) }),
+        (roster) => {
+          const { publisher, name } = roster as { publisher: CID; name: string }
+          return `${publisher}/${name}`
+        },
+      ),
+    }),
+  }),
+  succeed: is.fields({ ...common, steward: is.nullable(is.payload) }),
   renew: is.fields({ ...common, key, notAfter: is.time, last: is.nullable(last) }),
   revoke: is.fields({
     ...common,
@@ -89,7 +114,9 @@ export function extend(chain: Chain | null, bytes: Uint8Array): Chain | string {
   const isKeySet = fields.op === 'genesis' || fields.op === 'rotate'
   const sets = [...(chain === null ? [] : [chain]), ...(isKeySet ? [after] : [])]
   const unsigned = signersFault(sets, payload, s)
-  return unsigned ?? { ...after, length: (chain?.length ?? 0) + 1, tip: idOf(payload) }
+  const tip = idOf(payload)
+  const publisher = chain?.publisher ?? tip
+  return unsigned ?? { ...after, publisher, length: (chain?.length ?? 0) + 1, tip }
 }
 
 function signersFault(
@@ -119,6 +146,9 @@ function apply(chain: Chain | null, fields: Fields): Chain | string {
   if ((fields.op === 'genesis') !== (chain === null)) return 'genesis is not first, or not once'
   if (String(fields.prev) !== (chain?.tip ?? 'null')) return 'another operation before'
   if (fields.op === 'genesis' || fields.op === 'rotate') return setRoots(chain, fields)
+  if (fields.op === 'succeed') {
+    return String(fields.steward) === chain?.publisher ? 'its own steward' : (chain as Chain)
+  }
   // SAFE: only a genesis comes first.
   return setDevice(chain as Chain, fields)
 }
@@ -135,7 +165,7 @@ function setRoots(chain: Chain | null, fields: Fields): Chain | string {
   if (chain !== null && commitment !== chain.next) return 'not what was committed to'
   const devices = chain?.devices ?? []
   if (devices.some((device) => roots.includes(device.key))) return 'a device key as root'
-  return { length: 0, tip: '', roots, threshold, next: hex(fields.next), devices }
+  return { publisher: '', length: 0, tip: '', roots, threshold, next: hex(fields.next), devices }
 }
 
 function setDevice(chain: Chain, fields: Fields): Chain | string {
@@ -143,7 +173,7 @@ function setDevice(chain: Chain, fields: Fields): Chain | string {
   if (isWeak(named)) return 'a weak key'
   if (chain.roots.includes(named)) return 'a root key as device'
   const known = chain.devices.find((device) => device.key === named)
-  if (fields.op === 'delegate') {
+  if (fields.op === 'delegate' || fields.op === 'confide') {
     if (known !== undefined) return 'delegated before'
     const { notBefore, notAfter } = fields as { notBefore: number; notAfter: number }
     if (notAfter <= notBefore || notAfter - notBefore > MAX_LIFE) return 'a life out of bounds'
