@@ -94,6 +94,7 @@ Environment:
   ZOARIUM_URL    the daemon, default http://127.0.0.1:7070
   ZOARIUM_TOKEN  token for a daemon on another machine
   ZOARIUM_PASSPHRASE_FILE  file with the passphrase of sealed keys; without it you are asked
+  ZOARIUM_KEY_FILE         key file of keys that are sealed under one
 
 Exit status: 0 ok, 1 failed, 2 usage, 3 not found, 4 invalid input, 5 refused by policy,
 6 unreachable or busy, 7 verification failed`,

@@ -8,7 +8,7 @@ import { ZoariumError } from '../protocol/errors.ts'
 import { VERSION } from '../protocol/version.ts'
 import { systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
-import { type AskPassphrase, openRegistry } from '../registry/open-registry.ts'
+import { type AskSecret, openRegistry } from '../registry/open-registry.ts'
 import { OwnKeys } from '../registry/own-keys.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
@@ -54,12 +54,12 @@ export interface Daemon {
 
 /**
  * Opens the data folder and starts everything.
- * @param ask for the passphrase of sealed keys
+ * @param ask for what opens sealed keys
  * @throws ZoariumError NOT_INITIALISED, LOCKED, CONFIG, KEY_SEALED, POLICY, STORE, NEWER_STORE
  */
 export async function createDaemon(
   options: DaemonOptions,
-  ask: AskPassphrase | null = null,
+  ask: AskSecret | null = null,
 ): Promise<Daemon> {
   const paths = dataFolder(options.folder)
   const config = readConfig(paths.config, options)
@@ -86,7 +86,7 @@ export async function createDaemon(
 
 async function start(
   config: Config,
-  ask: AskPassphrase | null,
+  ask: AskSecret | null,
   stops: (() => Promise<unknown> | unknown)[],
   stop: () => Promise<void>,
 ): Promise<Daemon> {

@@ -3,7 +3,7 @@ import type { Reason, Scope } from '../protocol/device.ts'
 import { type Clock, systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
 import type { DeviceKey, KeyState } from '../registry/device-key.ts'
-import { type AskPassphrase, type OpenRegistry, openRegistry } from '../registry/open-registry.ts'
+import { type AskSecret, type OpenRegistry, openRegistry } from '../registry/open-registry.ts'
 import { type KeyOverview, OwnKeys } from '../registry/own-keys.ts'
 
 /** Times are ISO 8601. */
@@ -47,13 +47,13 @@ export interface KeysView {
 
 /**
  * Opens the data folder, does something with the own keys and lets go of it.
- * @param ask for the passphrase of sealed keys
+ * @param ask for what opens sealed keys
  * @throws ZoariumError LOCKED where a daemon runs, NOT_INITIALISED, KEY_SEALED, STORE, NEWER_STORE,
  * POLICY
  */
 export async function withKeys<T>(
   folder: string,
-  ask: AskPassphrase,
+  ask: AskSecret,
   work: (keys: OwnKeys, opened: OpenRegistry) => Promise<T> | T,
   clock: Clock = systemClock,
 ): Promise<T> {

@@ -15,7 +15,7 @@ import type { DataFolder } from './data-folder.ts'
 import { prepareFile, readText, writeDurably } from './durable-file.ts'
 import type { Ledger, SignedPosition } from './ledger.ts'
 import type { NewIdentity } from './new-identity.ts'
-import type { Seal } from './seal.ts'
+import { type Seal, type SealKind, sealKindOf } from './seal.ts'
 
 const VERSION = 1
 const SEALED_VERSION = 2
@@ -190,12 +190,20 @@ const PURPOSES = ['root', 'publish', 'serve'] as const
 const keyFile = (folder: DataFolder, purpose: (typeof PURPOSES)[number]): string =>
   path.join(folder.keys, `${purpose}.json`)
 
-/** How many files of private keys are here, and how many of them are sealed. @throws STORE */
-export function countSealed(folder: DataFolder): { readonly all: number; readonly sealed: number } {
+/**
+ * How many files of private keys are here, how many of them are sealed, and under what.
+ * @throws ZoariumError STORE
+ */
+export function countSealed(folder: DataFolder): {
+  readonly all: number
+  readonly sealed: number
+  readonly by: SealKind | null
+} {
   const files = PURPOSES.map((each) => readJson(keyFile(folder, each), SEALED_VERSION))
   const present = files.filter((value) => value !== null)
   const sealed = present.filter(({ version }) => version === SEALED_VERSION)
-  return { all: present.length, sealed: sealed.length }
+  const [by = null] = sealed.map(sealKindOf)
+  return { all: present.length, sealed: sealed.length, by }
 }
 
 /**

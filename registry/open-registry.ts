@@ -20,7 +20,7 @@ import { EMPTY_LEDGER } from './ledger.ts'
 import { fileJournal, MaxSeen } from './max-seen.ts'
 import { createIdentity, type NewIdentity } from './new-identity.ts'
 import { Registry } from './registry.ts'
-import { Seal } from './seal.ts'
+import { Seal, type SealKind, type SealSecret } from './seal.ts'
 import { Signer } from './signer.ts'
 import { SqliteCatalogue } from './sqlite-catalogue.ts'
 import { lockFolder } from './sqlite-lock.ts'
@@ -99,8 +99,8 @@ async function signProfile(
   return label
 }
 
-/** Asks for the passphrase of sealed keys. */
-export type AskPassphrase = () => Promise<string>
+/** Asks for what opens sealed keys. */
+export type AskSecret = (by: SealKind) => Promise<SealSecret>
 
 /**
  * Opens the registry of a data folder for this process alone.
@@ -110,15 +110,15 @@ export type AskPassphrase = () => Promise<string>
 export async function openRegistry(
   folder: DataFolder,
   clock: Clock,
-  ask: AskPassphrase | null = null,
+  ask: AskSecret | null = null,
 ): Promise<OpenRegistry> {
   requireInitialised(folder)
   const lock = lockFolder(folder)
   try {
     createFolders(folder)
     const { publisher, operations } = readIdentityFile(folder)
-    const isSealed = countSealed(folder).sealed > 0
-    const seal = isSealed && ask !== null ? new Seal(await ask()) : null
+    const { by } = countSealed(folder)
+    const seal = by !== null && ask !== null ? new Seal(await ask(by)) : null
     const seeds = {
       publish: readSeed(folder, 'publish', seal),
       serve: readSeed(folder, 'serve', seal),

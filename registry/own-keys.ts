@@ -30,7 +30,7 @@ import {
 } from './key-files.ts'
 import { type CutAt, lastGood } from './last-good.ts'
 import type { OpenRegistry } from './open-registry.ts'
-import { SEAL_COST, Seal } from './seal.ts'
+import { SEAL_COST, Seal, type SealSecret } from './seal.ts'
 
 /** Fewest digits by which a key may be named. */
 const MIN_PREFIX = 8
@@ -207,17 +207,17 @@ export class OwnKeys {
   }
 
   /**
-   * Seals the private keys on disk. To change the passphrase, unseal them first: of two passphrases
-   * a kill in between would leave both in use.
-   * @param ask for the passphrase, where none is in use
+   * Seals the private keys on disk. To change the secret, unseal them first: of two secrets a kill
+   * in between would leave both in use.
+   * @param ask for the secret, where none is in use
    * @throws ZoariumError USAGE where all are sealed, KEY_SEALED, DISK_FULL, STORE
    */
-  async seal(ask: () => Promise<string>, cost = SEAL_COST): Promise<void> {
+  async seal(ask: () => Promise<SealSecret>, cost = SEAL_COST): Promise<void> {
     const { folder } = this.#opened
     const { all, sealed } = countSealed(folder)
     if (sealed === all) {
       throw new ZoariumError('USAGE', 'the private keys are sealed already', {
-        hint: 'for another passphrase: zoarium keys unseal, then zoarium keys seal',
+        hint: 'for another passphrase or key file: zoarium keys unseal, then zoarium keys seal',
       })
     }
     // Some are sealed where a kill came in between.

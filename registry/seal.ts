@@ -1,6 +1,6 @@
 /**
- * A seal on private keys at rest: scrypt makes a key of a passphrase, and a NaCl secretbox
- * (XSalsa20, Poly1305) locks the text. It guards copies and backups of the folder; who can read the
+ * A seal on private keys at rest: scrypt makes a key of a passphrase or of the bytes of a key file,
+ * and a NaCl secretbox (XSalsa20, Poly1305) locks the text. It guards copies and backups of the folder; who can read the
  * memory of the running node has the keys all the same.
  */
 import { Buffer } from 'node:buffer'
@@ -21,8 +21,15 @@ export const SEAL_COST: SealCost = { n: 2 ** 17, r: 8, p: 1 }
 /** Most memory that a file may ask for, in bytes: room for a dearer cost later. */
 const MAX_SEAL_MEMORY = 1024 ** 3
 
+/** What opens a seal: words that a person knows, or the bytes of a file on another disk. */
+export type SealSecret =
+  | { readonly by: 'passphrase'; readonly text: string }
+  | { readonly by: 'key-file'; readonly bytes: Uint8Array }
+export type SealKind = SealSecret['by']
+
 /** As it stands in a file; bytes as base64. */
 export interface Sealed extends SealCost {
+  readonly by: SealKind
   readonly kdf: 'scrypt'
   readonly box: 'xsalsa20-poly1305'
   readonly salt: string
@@ -37,16 +44,20 @@ interface Derived {
 }
 
 export class Seal {
-  readonly #passphrase: string
+  readonly #by: SealKind
+  readonly #password: string | Uint8Array
   readonly #cost: SealCost
   /** One for all files, so that a start costs one derivation. */
   #derived: Derived | null = null
 
   /** @throws ZoariumError KEY_SEALED for an empty passphrase */
-  constructor(passphrase: string, cost = SEAL_COST) {
-    if (passphrase === '') throw new ZoariumError('KEY_SEALED', 'the passphrase is empty')
+  constructor(secret: SealSecret, cost = SEAL_COST) {
     // The same letters whatever keyboard or system they were typed on.
-    this.#passphrase = passphrase.normalize('NFC')
+    const password = secret.by === 'passphrase' ? secret.text.normalize('NFC') : secret.bytes
+    if (password.length === 0)
+      throw new ZoariumError('KEY_SEALED', `the ${nameOf(secret.by)} is empty`)
+    this.#by = secret.by
+    this.#password = password
     this.#cost = cost
   }
 
@@ -55,7 +66,7 @@ export class Seal {
     const { cost, salt, key } = this.#derived
     const nonce = new Uint8Array(randomBytes(nacl.secretbox.nonceLength))
     const sealed = nacl.secretbox(new TextEncoder().encode(text), nonce, key)
-    const names = { kdf: 'scrypt', box: 'xsalsa20-poly1305' } as const
+    const names = { by: this.#by, kdf: 'scrypt', box: 'xsalsa20-poly1305' } as const
     return { ...names, ...cost, salt: base64(salt), nonce: base64(nonce), sealed: base64(sealed) }
   }
 
@@ -63,11 +74,15 @@ export class Seal {
   open(value: unknown): string | null {
     const fields = readSealed(value)
     if (fields === null) return null
-    const { cost, salt, nonce, sealed } = fields
+    const { by, cost, salt, nonce, sealed } = fields
+    if (by !== this.#by) {
+      const message = `the private keys are sealed under a ${nameOf(by)}, not a ${nameOf(this.#by)}`
+      throw new ZoariumError('KEY_SEALED', message)
+    }
     const derived = this.#reuse(cost, salt) ?? this.#derive(cost, salt)
     const text = nacl.secretbox.open(sealed, nonce, derived.key)
     if (text === null) {
-      throw new ZoariumError('KEY_SEALED', 'the passphrase does not open the private keys')
+      throw new ZoariumError('KEY_SEALED', `the ${nameOf(by)} does not open the private keys`)
     }
     this.#derived = derived
     return new TextDecoder().decode(text)
@@ -84,13 +99,27 @@ export class Seal {
     const { n, r, p } = cost
     // Its own memory and a little for the rest.
     const maxmem = 128 * n * r + 1024 ** 2 * (1 + p)
-    const key = scryptSync(this.#passphrase, salt, 32, { N: n, r, p, maxmem })
+    const key = scryptSync(this.#password, salt, 32, { N: n, r, p, maxmem })
     return { cost, salt, key: new Uint8Array(key) }
   }
 }
 
+/** Under what a text is sealed; null where it is not a sealed text. */
+export const sealKindOf = (value: unknown): SealKind | null => readSealed(value)?.by ?? null
+
 function readSealed(value: unknown) {
-  const { kdf, box, n, r, p, salt, nonce, sealed } = (value ?? {}) as Record<string, unknown>
+  const {
+    by = 'passphrase',
+    kdf,
+    box,
+    n,
+    r,
+    p,
+    salt,
+    nonce,
+    sealed,
+  } = (value ?? {}) as Record<string, unknown>
+  if (by !== 'passphrase' && by !== 'key-file') return null
   if (kdf !== 'scrypt' || box !== 'xsalsa20-poly1305') return null
   if (!isCost(n) || !isCost(r) || !isCost(p)) return null
   // scrypt takes powers of two only.
@@ -98,8 +127,16 @@ function readSealed(value: unknown) {
   const [saltBytes, nonceBytes, sealedBytes] = [salt, nonce, sealed].map(bytesOf)
   if (!saltBytes || !nonceBytes || !sealedBytes) return null
   if (nonceBytes.length !== nacl.secretbox.nonceLength) return null
-  return { cost: { n, r, p }, salt: saltBytes, nonce: nonceBytes, sealed: sealedBytes }
+  return {
+    by: by as SealKind,
+    cost: { n, r, p },
+    salt: saltBytes,
+    nonce: nonceBytes,
+    sealed: sealedBytes,
+  }
 }
+
+const nameOf = (by: SealKind): string => (by === 'passphrase' ? 'passphrase' : 'key file')
 
 const isCost = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
 

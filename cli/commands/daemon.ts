@@ -1,7 +1,7 @@
 /** `zoarium daemon`: runs the node until it is told to stop. */
 import { once } from 'node:events'
 import { ZoariumError } from '../../protocol/errors.ts'
-import { readPassphrase } from '../passphrase.ts'
+import { readSecret } from '../seal-secret.ts'
 import { type Cli, collect, type Session, wordOf } from '../session.ts'
 
 export interface DaemonFlags {
@@ -56,7 +56,7 @@ export function addDaemonFlags(command: Cli['program']): Cli['program'] {
 export async function runDaemon(session: Session, flags: DaemonFlags): Promise<void> {
   const { output, folder, io } = session
   const { createDaemon } = await import('../../daemon/daemon.ts')
-  const daemon = await createDaemon({ folder, ...optionsOf(flags) }, () => readPassphrase(io))
+  const daemon = await createDaemon({ folder, ...optionsOf(flags) }, (by) => readSecret(io, by))
   const { url, addresses, publisher, peer } = daemon
   output.result({ url, addresses, publisher, peer }, () => {
     output.line(`zoarium daemon of ${publisher}`)

@@ -4,11 +4,11 @@ import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
 import { parseCid } from '../../protocol/cid.ts'
 import type { Reason, Scope } from '../../protocol/device.ts'
 import type { CutAt } from '../../registry/last-good.ts'
-import type { OpenRegistry } from '../../registry/open-registry.ts'
+import type { AskSecret, OpenRegistry } from '../../registry/open-registry.ts'
 import type { OwnKeys } from '../../registry/own-keys.ts'
 import { count } from '../format.ts'
 import type { Output } from '../output.ts'
-import { readNewPassphrase, readPassphrase } from '../passphrase.ts'
+import { readNewPassphrase, readSecret } from '../seal-secret.ts'
 import { type Cli, type Session, wordOf } from '../session.ts'
 
 const SCOPES: readonly Scope[] = ['publish', 'serve']
@@ -42,7 +42,7 @@ and move keys/root.json to its keys/. Then export here, import, sign and export 
     .action(async (key: string) => {
       const { folder, io, output } = session()
       const { deviceView, withKeys } = await import('../../daemon/keys.ts')
-      const ask = () => readPassphrase(io)
+      const ask: AskSecret = (by) => readSecret(io, by)
       const view = await withKeys(folder, ask, (own) => deviceView(own.device(key)))
       output.result(view, () => printKey(output, view))
     })
@@ -149,12 +149,20 @@ function addRootCommands(keys: Command, session: Cli['session']): void {
 function addSealCommands(keys: Command, session: Cli['session']): void {
   keys
     .command('seal')
-    .description('lock the private keys on disk under a passphrase')
-    .action(async () => {
+    .description('lock the private keys on disk under a passphrase or a key file')
+    .option('--key-file <file>', 'a file of your own or one that is made now, on another disk')
+    .action(async ({ keyFile }: { keyFile?: string }) => {
       const opened = session()
+      const { makeKeyFile } = await import('../../registry/secret-file.ts')
       await change(opened, async (own) => {
-        await own.seal(() => readNewPassphrase(opened.io))
-        return 'sealed: a lost passphrase is lost keys, and older backups are still open'
+        await own.seal(async () =>
+          keyFile === undefined
+            ? readNewPassphrase(opened.io)
+            : makeKeyFile(keyFile, opened.folder),
+        )
+        return keyFile === undefined
+          ? 'sealed: a lost passphrase is lost keys, and older backups are still open'
+          : `sealed: name ${keyFile} in ZOARIUM_KEY_FILE from now on; without it the keys are lost, and older backups are still open`
       })
     })
   keys
@@ -200,7 +208,7 @@ async function change(
   const { keysView, withKeys } = await import('../../daemon/keys.ts')
   const { done, view } = await withKeys(
     folder,
-    () => readPassphrase(io),
+    (by) => readSecret(io, by),
     async (own, opened) => ({ done: await work(own, opened), view: keysView(own.overview()) }),
   )
   output.result(view, () => printKeys(output, view))

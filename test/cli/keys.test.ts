@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict'
-import { cpSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
 import { EXIT } from '../../protocol/errors.ts'
 import { systemClock } from '../../registry/clock.ts'
 import { dataFolder } from '../../registry/data-folder.ts'
 import { openRegistry } from '../../registry/open-registry.ts'
+import { MAX_SECRET_FILE_BYTES, MIN_KEY_FILE_BYTES } from '../../registry/secret-file.ts'
 import { type CliRun, zoarium } from '../helpers/cli.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 
@@ -54,7 +63,7 @@ describe('cli/keys', () => {
   it('seals them under the passphrase of a file', async () => {
     const file = join(folder, 'passphrase')
     const env = { ZOARIUM_DIR: folder, ZOARIUM_PASSPHRASE_FILE: file }
-    writeFileSync(file, 'correct horse\n')
+    writeFileSync(file, 'correct horse\n', { mode: 0o600 })
     assert.equal((await run('seal')).status, EXIT.refused)
     assert.match((await zoarium(['keys', 'seal'], env)).stdout, /on disk +sealed/)
     const closed = await run('rotate')
@@ -68,6 +77,47 @@ describe('cli/keys', () => {
     assert.match((await zoarium(['keys', 'unseal'], env)).stdout, /on disk +open/)
     const nowhere = { ...env, ZOARIUM_PASSPHRASE_FILE: '/nowhere' }
     assert.match((await zoarium(['keys', 'seal'], nowhere)).stderr, /ENOENT/)
+  })
+
+  it('seals them under a key file', async () => {
+    const file = join(temporaryFolder(), 'key')
+    const env = { ZOARIUM_DIR: folder, ZOARIUM_KEY_FILE: file }
+    const inside = await run('seal', '--key-file', join(folder, 'keys', 'key'))
+    assert.deepEqual([inside.status, /other|another disk/.test(inside.stderr)], [EXIT.usage, true])
+    const made = await run('seal', '--key-file', file)
+    assert.match(made.stdout, /on disk +sealed/)
+    assert.match(made.stderr, /ZOARIUM_KEY_FILE/)
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+    assert.match((await run()).stderr, /sealed under a key file.*KEY_SEALED[\s\S]*ZOARIUM_KEY_FILE/)
+    const daemon = await zoarium(['daemon'], { ZOARIUM_DIR: folder })
+    assert.match(daemon.stderr, /ZOARIUM_KEY_FILE/)
+    assert.equal((await zoarium(['keys', 'rotate'], env)).status, EXIT.ok)
+    assert.match((await zoarium(['keys', 'unseal'], env)).stdout, /on disk +open/)
+    // One that is there is used as it is.
+    const before = readFileSync(file)
+    assert.match((await run('seal', '--key-file', file)).stdout, /on disk +sealed/)
+    assert.deepEqual(readFileSync(file), before)
+
+    const wrong = async (pattern: RegExp) => {
+      const { status, stderr } = await zoarium(['keys'], env)
+      assert.equal(status, EXIT.refused)
+      assert.match(stderr, pattern)
+    }
+    chmodSync(file, 0o640)
+    await wrong(/others can read the key file.*KEY_SEALED[\s\S]*chmod 600/)
+    chmodSync(file, 0o600)
+    writeFileSync(file, 'x'.repeat(MIN_KEY_FILE_BYTES))
+    await wrong(/key file does not open/)
+    writeFileSync(file, 'x'.repeat(MIN_KEY_FILE_BYTES - 1))
+    await wrong(/too short/)
+    writeFileSync(file, 'x'.repeat(MAX_SECRET_FILE_BYTES))
+    await wrong(/does not open/)
+    writeFileSync(file, 'x'.repeat(MAX_SECRET_FILE_BYTES + 1))
+    await wrong(/too long/)
+    rmSync(file)
+    await wrong(/ENOENT/)
+    mkdirSync(file, { mode: 0o700 })
+    await wrong(/not a file/)
   })
 
   it('carries what was signed from one machine to another', async () => {

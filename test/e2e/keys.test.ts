@@ -1,6 +1,6 @@
 /** The own keys of real daemons: forks that are healed, keys that run out. */
 import assert from 'node:assert/strict'
-import { cp, rm } from 'node:fs/promises'
+import { cp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { environmentOf, type NodeProcess, projectPath, runCommand } from '../../cli/colony.ts'
 import type { KeysView } from '../../daemon/keys.ts'
@@ -95,6 +95,39 @@ describe('e2e/keys', () => {
         ['active', 1],
       ],
     )
+  })
+
+  it('runs with sealed keys after a rotation to 2 of 3, and renews with those', async () => {
+    const folder = await founded(MAX_DELEGATION_MS - RENEWAL_MARGIN_MS + DAY_MS)
+    const secrets = await colony.folder()
+    const passphrase = join(secrets, 'passphrase')
+    const keyFile = join(secrets, 'key')
+    await writeFile(passphrase, 'correct horse', { mode: 0o600 })
+    const change = async (env: NodeJS.ProcessEnv, ...args: string[]) => {
+      const all = { ZOARIUM_DIR: folder, ...env }
+      const { code, stdout, stderr } = await runCommand(['--json', 'keys', ...args], all)
+      assert.equal(code, 0, stderr)
+      return JSON.parse(stdout) as KeysView
+    }
+    const env = { ZOARIUM_PASSPHRASE_FILE: passphrase }
+    await change({}, 'threshold', '2-of-3')
+    assert.equal((await change(env, 'seal')).sealed, true)
+    const node = await colony.start(folder, [], [], { env })
+    await zoariumJson(node, 'publish', EXAMPLE, '--untested')
+    assert.deepEqual((await clientOf(node).node()).renewals, [])
+    await node.stop()
+    const renewed = await change(env, 'unseal')
+    assert.deepEqual([renewed.threshold, renewed.roots.length], [2, 3])
+    assert.deepEqual(
+      renewed.devices.map(({ cuts }) => cuts.length),
+      [1, 1],
+    )
+    await change({}, 'seal', '--key-file', keyFile)
+    const closed = await runCommand(['daemon'], { ZOARIUM_DIR: folder, ...env })
+    assert.match(closed.stderr, /KEY_SEALED[\s\S]*ZOARIUM_KEY_FILE/)
+    const again = await colony.start(folder, [], [], { env: { ZOARIUM_KEY_FILE: keyFile } })
+    assert.equal((await clientOf(again).node()).counts.models, 1)
+    await again.stop()
   })
 
   it('says where it cannot, and does not speak with a key that has run out', async () => {

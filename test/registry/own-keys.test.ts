@@ -14,8 +14,9 @@ import { readIdentityFile, readRootSets, readSeed } from '../../registry/key-fil
 import { initialise, openRegistry } from '../../registry/open-registry.ts'
 import { OwnKeys } from '../../registry/own-keys.ts'
 import { RENEWAL_NOTICE_MS } from '../../registry/renewal.ts'
+import type { SealSecret } from '../../registry/seal.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
-import { seedOf } from '../helpers/publisher.ts'
+import { seedOf, utf8 } from '../helpers/publisher.ts'
 import { TestClock } from '../helpers/test-registry.ts'
 
 const PROFILE = { label: 'embl', displayName: 'EMBL', handle: null, url: null, ror: null }
@@ -334,9 +335,10 @@ describe('registry/own-keys', () => {
 
   describe('sealed', () => {
     const CHEAP = { n: 16, r: 1, p: 1 }
-    const ask = async () => 'correct horse'
+    const secretOf = (text: string): SealSecret => ({ by: 'passphrase', text })
+    const ask = async () => secretOf('correct horse')
     const sealed = async <T>(work: (own: OwnKeys) => T, passphrase = 'correct horse') => {
-      const opened = await openRegistry(folder, clock, async () => passphrase)
+      const opened = await openRegistry(folder, clock, async () => secretOf(passphrase))
       try {
         return await work(new OwnKeys(opened, clock))
       } finally {
@@ -381,6 +383,34 @@ describe('registry/own-keys', () => {
       )
     })
 
+    it('opens to its key file, and says so to a passphrase', async () => {
+      const file = (text: string): SealSecret => ({ by: 'key-file', bytes: utf8(text) })
+      const asked: string[] = []
+      const open = async (secret: SealSecret) => {
+        const opened = await openRegistry(folder, clock, async (by) => {
+          asked.push(by)
+          return secret
+        })
+        await opened.close()
+      }
+      await sealed((own) => own.seal(async () => file('x'.repeat(32)), CHEAP))
+      await open(file('x'.repeat(32)))
+      await assert.rejects(open(file('y'.repeat(32))), { code: 'KEY_SEALED' })
+      await assert.rejects(open(secretOf('x'.repeat(32))), /sealed under a key file/)
+      assert.deepEqual([...new Set(asked)], ['key-file'])
+      await assert.rejects(open(file('')), { code: 'KEY_SEALED' })
+    })
+
+    it('reads keys that were sealed before there were key files', async () => {
+      await sealed((own) => own.seal(ask, CHEAP))
+      for (const name of files) {
+        const { by, ...older } = JSON.parse(textOf(name))
+        assert.equal(by, 'passphrase')
+        fs.writeFileSync(path.join(folder.keys, name), JSON.stringify(older))
+      }
+      assert.equal((await sealed((own) => own.overview())).isSealed, true)
+    })
+
     it('goes on where it was killed with some files sealed', async () => {
       const open = textOf('serve.json')
       await sealed((own) => own.seal(ask, CHEAP))
@@ -399,6 +429,7 @@ describe('registry/own-keys', () => {
         { r: 0 },
         { p: 17 },
         { kdf: 'argon2' },
+        { by: 'voice' },
         { nonce: 'AAAA' },
         { sealed: 7 },
       ]
