@@ -1,10 +1,13 @@
 /** The own keys as `zoarium keys` changes and shows them, while no daemon runs. */
 import type { Reason, Scope } from '../protocol/device.ts'
-import { type Clock, systemClock } from '../registry/clock.ts'
+import type { Draft } from '../protocol/identity-draft.ts'
+import type { Operation } from '../protocol/identity-operation.ts'
+import type { LogPosition } from '../protocol/record.ts'
+import { systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
 import type { DeviceKey, KeyState } from '../registry/device-key.ts'
 import { type AskSecret, type OpenRegistry, openRegistry } from '../registry/open-registry.ts'
-import { type KeyOverview, OwnKeys } from '../registry/own-keys.ts'
+import { type KeyOverview, OwnKeys, type OwnKeysOptions } from '../registry/own-keys.ts'
 
 /** Times are ISO 8601. */
 export interface DeviceKeyView {
@@ -55,11 +58,11 @@ export async function withKeys<T>(
   folder: string,
   ask: AskSecret,
   work: (keys: OwnKeys, opened: OpenRegistry) => Promise<T> | T,
-  clock: Clock = systemClock,
+  options: OwnKeysOptions = {},
 ): Promise<T> {
-  const opened = await openRegistry(dataFolder(folder), clock, ask)
+  const opened = await openRegistry(dataFolder(folder), systemClock, ask)
   try {
-    return await work(new OwnKeys(opened, clock), opened)
+    return await work(new OwnKeys(opened, systemClock, options), opened)
   } finally {
     await opened.close()
   }
@@ -87,3 +90,59 @@ export function deviceView(device: DeviceKey): DeviceKeyView {
   const notAfter = new Date(device.notAfter).toISOString()
   return { key, scope, state, notBefore, notAfter, here: isHere, revoked, epoch, last, cuts }
 }
+
+/** An operation that root keys have yet to sign. */
+export interface DraftView {
+  /** Its number in the chain. */
+  readonly number: number
+  /** What it says, in words; `operation` is what is signed. */
+  readonly text: string
+  readonly operation: Operation
+  /** Root keys that have signed. */
+  readonly signers: readonly string[]
+  readonly missing: number
+  /** Root keys that may sign. */
+  readonly open: readonly string[]
+}
+
+export const draftView = ({ operation, signers, missing, open }: Draft): DraftView => ({
+  number: operation.n,
+  text: textOf(operation),
+  operation,
+  signers,
+  missing,
+  open,
+})
+
+/** What an operation does. Whoever signs it reads this, so nothing of it is left out. */
+function textOf(operation: Operation): string {
+  switch (operation.op) {
+    case 'delegate':
+      return `let key ${operation.key} ${operation.scope} ${lifeText(operation)}`
+    case 'confide':
+      return `let key ${operation.key} publish for an audience alone ${lifeText(operation)}: ${JSON.stringify(operation.audience)}`
+    case 'renew':
+      return `let key ${operation.key} sign until ${dayOf(operation.notAfter)}; good so far: ${lastText(operation.last)}`
+    case 'revoke':
+      return `revoke key ${operation.key} (${operation.reason}); good for ever: ${lastText(operation.last)}`
+    case 'epoch':
+      return `void what key ${operation.key} signed after: ${lastText(operation.last)}`
+    case 'heal':
+      return `heal the log of key ${operation.key} after: ${lastText(operation.last)}`
+    case 'genesis':
+    case 'rotate':
+      return `let ${operation.threshold} of these root keys sign: ${operation.keys.join(', ')}; next set: ${operation.next}`
+    case 'succeed':
+      return operation.steward === null
+        ? 'name no steward any more'
+        : `name ${operation.steward} the steward of this publisher`
+  }
+}
+
+const lifeText = ({ notBefore, notAfter }: { notBefore: number; notAfter: number }): string =>
+  `from ${dayOf(notBefore)} to ${dayOf(notAfter)}`
+
+const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10)
+
+const lastText = (last: LogPosition | null): string =>
+  last === null ? 'none of its records' : `its records up to ${last.epoch}.${last.seq} ${last.tip}`

@@ -76,11 +76,17 @@ export type Signature = readonly [key: Uint8Array, signature: Uint8Array]
 export function sealOperation(operation: Operation, seeds: readonly Uint8Array[]): Uint8Array {
   // SAFE: a shape of maps writes maps, and `op` tells which one it is.
   const fields = (shapes[operation.op] as Shape<Operation>).write(operation) as CborMap
-  const payload = encodePayload('identity', fields)
-  const signatures = seeds.map(
-    (seed): Signature => [publicKeyOf(seed), sign('identity', payload, seed)],
-  )
-  signatures.sort(([a], [b]) => compareBytes(a, b))
+  return signPayload(encodePayload('identity', fields), [], seeds)
+}
+
+/** The payload of an operation with the signatures that it has and those of further seeds. */
+export function signPayload(
+  payload: Uint8Array,
+  before: readonly Signature[],
+  seeds: readonly Uint8Array[],
+): Uint8Array {
+  const added = seeds.map((seed): Signature => [publicKeyOf(seed), sign('identity', payload, seed)])
+  const signatures = [...before, ...added].sort(([a], [b]) => compareBytes(a, b))
   return encode({ p: payload, s: signatures })
 }
 
@@ -164,6 +170,37 @@ export function checkSigners(
   payload: Uint8Array,
   signatures: readonly Signature[],
 ): Verdict<true> {
+  const listed = checkList(sets, signatures)
+  if (!listed.ok) return listed
+  for (const { keys, threshold } of sets) {
+    const count = countSigners(keys, signatures)
+    if (count < threshold) {
+      return refuse('THRESHOLD_NOT_MET', 'too few root signatures', {
+        field: 's',
+        limit: threshold,
+        got: count,
+      })
+    }
+  }
+  return verifyAll(payload, signatures)
+}
+
+/** Like {@link checkSigners}, of an operation that further keys have yet to sign. */
+export function checkSignersSoFar(
+  sets: readonly KeySet[],
+  payload: Uint8Array,
+  signatures: readonly Signature[],
+): Verdict<true> {
+  const listed = checkList(sets, signatures)
+  return listed.ok ? verifyAll(payload, signatures) : listed
+}
+
+/** How many of some keys have signed. */
+export const countSigners = (keys: readonly string[], signatures: readonly Signature[]): number =>
+  signatures.filter(([signer]) => keys.includes(toHex(signer))).length
+
+/** The signers are root keys, ascending, each once. */
+function checkList(sets: readonly KeySet[], signatures: readonly Signature[]): Verdict<true> {
   const signers = signatures.map(([signer]) => toHex(signer))
   for (const [index, signer] of signers.entries()) {
     const field = `s[${index}]`
@@ -176,16 +213,10 @@ export function checkSigners(
       return refuse('IDENTITY_INVALID', 'signed by a key that is no root', { field })
     }
   }
-  for (const { keys, threshold } of sets) {
-    const count = signers.filter((signer) => keys.includes(signer)).length
-    if (count < threshold) {
-      return refuse('THRESHOLD_NOT_MET', 'too few root signatures', {
-        field: 's',
-        limit: threshold,
-        got: count,
-      })
-    }
-  }
+  return accept(true)
+}
+
+function verifyAll(payload: Uint8Array, signatures: readonly Signature[]): Verdict<true> {
   for (const [index, [signer, signature]] of signatures.entries()) {
     const verified = verify('identity', payload, signature, signer)
     if (!verified.ok) return { ...verified, field: `s[${index}]` }

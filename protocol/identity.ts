@@ -19,6 +19,7 @@ import {
   type Operation,
   openOperation,
   readOperation,
+  type Signature,
   sealOperation,
 } from './identity-operation.ts'
 import { MAX_IDENTITY_OPS } from './limits.ts'
@@ -116,6 +117,29 @@ export function readIdentity(operations: readonly Uint8Array[]): Verdict<Identit
  * for unknown operations), UNKNOWN_FIELD, RECORD_INVALID, and like cbor.ts and signature.ts.
  */
 export function extendIdentity(identity: Identity | null, envelope: Uint8Array): Verdict<Identity> {
+  const proposed = proposeOperation(identity, envelope)
+  if (!proposed.ok) return proposed
+  const { after, sets, payload, signatures } = proposed.value
+  const signed = checkSigners(sets, payload, signatures)
+  return signed.ok ? accept(after) : signed
+}
+
+/** The next operation of a chain, before its signatures were looked at. */
+export interface Proposal {
+  readonly operation: Operation
+  /** The identity, were it signed. */
+  readonly after: Identity
+  /** The key sets of which a threshold has to sign. */
+  readonly sets: readonly KeySet[]
+  readonly payload: Uint8Array
+  readonly signatures: readonly Signature[]
+}
+
+/** Like {@link extendIdentity}, but for the signatures. */
+export function proposeOperation(
+  identity: Identity | null,
+  envelope: Uint8Array,
+): Verdict<Proposal> {
   const opened = openOperation(envelope)
   if (!opened.ok) return opened
   const { payload, signatures, fields } = opened.value
@@ -127,15 +151,19 @@ export function extendIdentity(identity: Identity | null, envelope: Uint8Array):
 
   const changed = apply(identity, operation)
   if (!changed.ok) return changed
-  const after = changed.value
-  const sets = [identity, isKeySet(operation) ? after : null].flatMap((each) =>
+  const sets = [identity, isKeySet(operation) ? changed.value : null].flatMap((each) =>
     each === null ? [] : [{ keys: each.roots, threshold: each.threshold }],
   )
-  const signed = checkSigners(sets, payload, signatures)
-  if (!signed.ok) return signed
   const tip = cidOf('dag-cbor', payload)
   const length = (identity?.length ?? 0) + 1
-  return accept({ publisher: identity?.publisher ?? tip, ...after, length, tip })
+  const publisher = identity?.publisher ?? tip
+  return accept({
+    operation,
+    after: { publisher, ...changed.value, length, tip },
+    sets,
+    payload,
+    signatures,
+  })
 }
 
 type State = Omit<Identity, 'publisher' | 'length' | 'tip'>

@@ -20,6 +20,12 @@ export const MAX_IDENTITY_OPS = 1024
 export const MAX_AUDIENCE = 32
 /** Most root keys of one publisher. */
 export const MAX_ROOT_KEYS = 16
+/** Most operations in a key bundle that are not signed by enough keys yet. */
+export const MAX_DRAFTS = 16
+/** Largest key bundle: the longest chain, all drafts and heads, and room for what frames them. */
+export const MAX_BUNDLE_BYTES = 17 * 1024 * 1024
+/** Most heads in a key bundle: one for each device key that is in use. */
+export const MAX_BUNDLE_HEADS = 256
 /** Longest life of a delegation, so that a forgotten machine falls silent. */
 export const MAX_DELEGATION_MS = 400 * 24 * 3600 * 1000
 /** Heads and bindings are small signed statements. */

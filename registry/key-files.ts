@@ -12,13 +12,20 @@ import { ZoariumError } from '../protocol/errors.ts'
 import { keySetOf, readIdentity } from '../protocol/identity.ts'
 import type { KeySet } from '../protocol/identity-operation.ts'
 import type { DataFolder } from './data-folder.ts'
-import { prepareFile, readText, writeDurably } from './durable-file.ts'
+import { prepareFile } from './durable-file.ts'
 import type { Ledger, SignedPosition } from './ledger.ts'
 import type { NewIdentity } from './new-identity.ts'
 import { type Seal, type SealKind, sealKindOf } from './seal.ts'
+import {
+  damaged,
+  readJson,
+  readSecret,
+  SEALED_VERSION,
+  toJson,
+  writeJson,
+  writeSecret,
+} from './secret-json.ts'
 
-const VERSION = 1
-const SEALED_VERSION = 2
 const isHex32 = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
@@ -52,8 +59,7 @@ export function writeIdentity(folder: DataFolder, made: NewIdentity): void {
 
 /** @throws ZoariumError DISK_FULL, STORE */
 export function writeIdentityFile(folder: DataFolder, file: IdentityFile): void {
-  const operations = file.operations.map((each) => Buffer.from(each).toString('base64'))
-  writeJson(folder.identity, { publisher: file.publisher, operations })
+  writeJson(folder.identity, textOfIdentity(file))
 }
 
 /** @throws ZoariumError DISK_FULL, STORE */
@@ -79,11 +85,7 @@ export function writeRootSets(
   sets: readonly RootSet[],
   seal: Seal | null,
 ): void {
-  const written = sets.map(({ threshold, keys, seeds }) => ({
-    threshold,
-    keys,
-    seeds: seeds.map((seed) => toHex(seed)),
-  }))
+  const written = sets.map(textOfSet)
   writeSecret(keyFile(folder, 'root'), { purpose: 'root', publisher, sets: written }, seal)
 }
 
@@ -106,7 +108,8 @@ export function readRootSets(folder: DataFolder, seal: Seal | null): readonly Ro
   return sets.map((set) => readRootSet(file, set))
 }
 
-function readRootSet(file: string, value: unknown): RootSet {
+/** @throws ZoariumError STORE */
+export function readRootSet(file: string, value: unknown): RootSet {
   const { threshold, keys, seeds } = (value ?? {}) as Record<string, unknown>
   const known = readSeeds(file, seeds)
   if (!Array.isArray(keys) || !keys.every(isHex32) || !Number.isSafeInteger(threshold)) {
@@ -130,12 +133,17 @@ export function readIdentityFile(folder: DataFolder): IdentityFile {
       hint: 'run: zoarium init --name "YOUR INSTITUTE"',
     })
   }
+  return readIdentityFields(folder.identity, value)
+}
+
+/** @throws ZoariumError STORE where it is not the chain of that publisher */
+export function readIdentityFields(file: string, value: Record<string, unknown>): IdentityFile {
   const publisher = parseCid(String(value.publisher))
   const encoded = Array.isArray(value.operations) ? value.operations : []
   const operations = encoded.map((each) => new Uint8Array(Buffer.from(String(each), 'base64')))
   const identity = readIdentity(operations)
   if (!publisher.ok || !identity.ok || identity.value.publisher !== publisher.value) {
-    throw damaged(folder.identity)
+    throw damaged(file)
   }
   return { publisher: publisher.value, operations }
 }
@@ -202,7 +210,8 @@ export function countSealed(folder: DataFolder): {
   const files = PURPOSES.map((each) => readJson(keyFile(folder, each), SEALED_VERSION))
   const present = files.filter((value) => value !== null)
   const sealed = present.filter(({ version }) => version === SEALED_VERSION)
-  const [by = null] = sealed.map(sealKindOf)
+  const kinds = sealed.map((value) => sealKindOf(value) ?? 'passphrase')
+  const [by = null] = kinds
   return { all: present.length, sealed: sealed.length, by }
 }
 
@@ -219,52 +228,15 @@ export function resealKeys(folder: DataFolder, before: Seal | null, after: Seal 
   }
 }
 
-function writeSecret(file: string, value: object, seal: Seal | null): void {
-  const sealed = seal && { version: SEALED_VERSION, ...seal.close(toJson(value)) }
-  writeJson(file, sealed ?? value)
-}
+/** As it stands in a file. */
+export const textOfSet = ({ threshold, keys, seeds }: RootSet) => ({
+  threshold,
+  keys,
+  seeds: seeds.map((seed) => toHex(seed)),
+})
 
-function readSecret(file: string, seal: Seal | null): Record<string, unknown> | null {
-  const value = readJson(file, SEALED_VERSION)
-  if (value === null || value.version === VERSION) return value
-  if (seal === null) {
-    throw new ZoariumError('KEY_SEALED', 'the private keys are sealed', { field: file })
-  }
-  const text = seal.open(value)
-  if (text === null) throw damaged(file)
-  return parseJson(file, text, VERSION)
-}
-
-const toJson = (value: object): string =>
-  `${JSON.stringify({ version: VERSION, ...value }, null, 2)}\n`
-
-const writeJson = (file: string, value: object): void => writeDurably(file, toJson(value))
-
-function readJson(file: string, newest = VERSION): Record<string, unknown> | null {
-  const text = readText(file)
-  return text === null ? null : parseJson(file, text, newest)
-}
-
-function parseJson(file: string, text: string, newest: number): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw damaged(file)
-  }
-  if (typeof value !== 'object' || value === null) throw damaged(file)
-  // SAFE: a JSON object.
-  const fields = value as Record<string, unknown>
-  const { version } = fields
-  if (version === VERSION || version === newest) return fields
-  throw new ZoariumError('NEWER_STORE', `${path.basename(file)} is of a version not known here`, {
-    got: String(version),
-    limit: newest,
-  })
-}
-
-const damaged = (file: string): ZoariumError =>
-  new ZoariumError('STORE', `${path.basename(file)} is damaged`, {
-    field: file,
-    hint: 'restore it from a backup',
-  })
+/** As it stands in a file. */
+export const textOfIdentity = ({ publisher, operations }: IdentityFile) => ({
+  publisher,
+  operations: operations.map((each) => Buffer.from(each).toString('base64')),
+})

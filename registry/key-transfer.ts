@@ -1,31 +1,31 @@
 /**
- * The own identity as a file that goes from machine to machine, so that the root keys can live on
- * one without a network: it takes the chain in, signs, and gives it back. The file has the chain
- * and the newest heads of the logs, which say where a cut may be; all of it is public.
+ * Key bundles as files: the own identity goes from machine to machine, so that the root keys can
+ * lie on several, or on one without a network. Each takes the chain in and adds its signatures.
  */
-import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
-import { accept, expectOk, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
+import { expectOk, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import { readHead } from '../protocol/head.ts'
-import { type Identity, readIdentity } from '../protocol/identity.ts'
+import type { Identity } from '../protocol/identity.ts'
+import { type Draft, signDraft } from '../protocol/identity-draft.ts'
 import { isSameOperation } from '../protocol/identity-operation.ts'
-import { MAX_IDENTITY_OP_BYTES, MAX_IDENTITY_OPS } from '../protocol/limits.ts'
+import { type CheckedBundle, encodeBundle, readBundle } from '../protocol/key-bundle.ts'
+import { MAX_BUNDLE_BYTES, MAX_BUNDLE_HEADS } from '../protocol/limits.ts'
 import { comparePositions } from '../protocol/record.ts'
 import { storeError, writeDurably } from './durable-file.ts'
 import { writeIdentityFile } from './key-files.ts'
 import type { OpenRegistry } from './open-registry.ts'
+import { RootSets } from './root-sets.ts'
 
-const VERSION = 1
-/** Largest file, in bytes: the longest chain as base64, and as much again for heads. */
-export const MAX_TRANSFER_BYTES = 3 * MAX_IDENTITY_OPS * MAX_IDENTITY_OP_BYTES
-
-interface Transfer {
-  readonly operations: readonly Uint8Array[]
-  readonly heads: readonly Uint8Array[]
-}
-
-/** Writes the identity to a file. @throws ZoariumError DISK_FULL, STORE */
-export function exportIdentity({ registry }: OpenRegistry, file: string): void {
+/**
+ * Writes the identity to a file, with operations that follow it and are to be signed by further
+ * keys, or were signed by enough.
+ * @throws ZoariumError DISK_FULL, STORE
+ */
+export function writeBundle(
+  { registry }: OpenRegistry,
+  file: string,
+  drafts: readonly Draft[] = [],
+): void {
   const { publisher, catalogue } = registry
   // Own ones that are missing or old are signed now.
   registry.heads()
@@ -34,33 +34,138 @@ export function exportIdentity({ registry }: OpenRegistry, file: string): void {
     // One behind the log would have it cut too early.
     return log === null || comparePositions(expectOk(readHead(envelope)).head, log) >= 0
   })
-  const value = {
-    version: VERSION,
+  const signed = wholeOnes(drafts)
+  const bundle = encodeBundle({
     publisher,
-    operations: registry.identityOps(publisher).map(base64),
-    heads: heads.map(({ envelope }) => base64(envelope)),
-  }
-  writeDurably(file, `${JSON.stringify(value, null, 2)}\n`)
+    operations: [...registry.identityOps(publisher), ...signed],
+    drafts: drafts.slice(signed.length).map(({ envelope }) => envelope),
+    heads: heads.slice(0, MAX_BUNDLE_HEADS).map(({ envelope }) => envelope),
+  })
+  writeDurably(file, bundle)
+}
+
+/** So that no signatures get lost, or worse. @throws ZoariumError USAGE where a file is there */
+export function requireAbsent(file: string): void {
+  if (!fs.existsSync(file)) return
+  throw new ZoariumError('USAGE', 'the file is there already', {
+    got: file,
+    hint: 'name a new one, or remove it',
+  })
+}
+
+/**
+ * Reads a bundle of the own identity.
+ * @throws ZoariumError NOT_FOUND, LIMIT, IDENTITY_INVALID where it is another publisher's, STORE,
+ * and like `readBundle`
+ */
+export function readBundleFile({ registry }: OpenRegistry, file: string): CheckedBundle {
+  const bundle = expectOk(readBundle(readBounded(file, MAX_BUNDLE_BYTES)))
+  if (bundle.publisher === registry.publisher) return bundle
+  throw new ZoariumError('IDENTITY_INVALID', 'the keys of another publisher', {
+    field: 'publisher',
+    limit: registry.publisher,
+    got: bundle.publisher,
+  })
 }
 
 /**
  * Takes in the own identity from a file.
  * @returns how many operations are new here
- * @throws ZoariumError IDENTITY_INVALID where it is another publisher's, CONTESTED where both
- * machines have signed on their own, RECORD_INVALID, UNKNOWN_VERSION, LIMIT, NOT_FOUND, STORE, and
- * what is wrong with operations and heads; nothing of a wrong chain is taken in
+ * @throws ZoariumError THRESHOLD_NOT_MET where operations need further signatures, CONTESTED where
+ * both machines have signed on their own, and like {@link readBundleFile}; nothing is taken in then
  */
-export function importIdentity({ registry, folder }: OpenRegistry, file: string): number {
-  const { publisher } = registry
-  const { operations, heads } = expectOk(readTransfer(readBounded(file)))
-  const theirs = expectOk(readIdentity(operations))
-  const ours = registry.identity(publisher)
-  if (theirs.publisher !== publisher) {
-    throw new ZoariumError('IDENTITY_INVALID', 'the keys of another publisher', {
-      limit: publisher,
-      got: theirs.publisher,
+export function importIdentity(opened: OpenRegistry, file: string): number {
+  const bundle = readBundleFile(opened, file)
+  const [draft] = bundle.open
+  if (draft !== undefined) {
+    const needed = draft.signers.length + draft.missing
+    throw new ZoariumError('THRESHOLD_NOT_MET', 'root signatures are missing', {
+      field: 'drafts[0]',
+      limit: needed,
+      got: draft.signers.length,
+      hint: `sign it where one of these keys is: ${draft.open.map((key) => key.slice(0, 16)).join(', ')}`,
     })
   }
+  return takeIn(opened, bundle)
+}
+
+export interface SignedBundle {
+  /** The operations that were open before, in order, with the signatures that they have now. */
+  readonly drafts: readonly Draft[]
+  /** How many signatures were added. */
+  readonly added: number
+}
+
+/**
+ * Adds the signatures of the root keys of this machine to what is open in a file, and takes in the
+ * operations that are whole. The file is replaced.
+ * @throws ZoariumError SCOPE where no root key of this machine may sign, SEQ where the identity has
+ * moved on, CONTESTED, DISK_FULL, STORE, KEY_SEALED, and like {@link readBundleFile}
+ */
+export function signBundle(opened: OpenRegistry, file: string): SignedBundle {
+  const { registry, folder, seal } = opened
+  const bundle = readBundleFile(opened, file)
+  takeIn(opened, bundle)
+  const identity = registry.identity(registry.publisher)
+  if (identity?.tip !== bundle.identity.tip) {
+    throw new ZoariumError('SEQ', 'the identity has moved on since the file was made', {
+      field: 'operations',
+      limit: identity?.length ?? 0,
+      got: bundle.identity.length,
+      hint: 'draft the operation anew',
+    })
+  }
+  const seeds = new RootSets(folder, registry.publisher, seal).seeds()
+  let before: Identity = bundle.identity
+  const drafts = bundle.open.map((open) => {
+    const signed = signDraft(before, open, seeds)
+    before = signed.after
+    return signed
+  })
+  const added = signaturesOf(drafts) - signaturesOf(bundle.open)
+  if (added > 0) {
+    const signed = wholeOnes(drafts)
+    const rest = drafts.slice(signed.length).map(({ envelope }) => envelope)
+    const operations = [...bundle.operations, ...signed]
+    writeDurably(file, encodeBundle({ ...bundle, operations, drafts: rest }))
+  } else if (drafts.length > 0) {
+    throw new ZoariumError('SCOPE', 'no root key of this machine may sign that, or it has signed', {
+      field: 'keys/root.json',
+      hint: `keys that may: ${[...new Set(drafts.flatMap(({ open }) => open))].map((key) => key.slice(0, 16)).join(', ')}`,
+    })
+  }
+  return { drafts, added }
+}
+
+/** The first of them, up to one that needs further signatures. */
+function wholeOnes(drafts: readonly Draft[]): readonly Uint8Array[] {
+  const end = drafts.findIndex(({ missing }) => missing > 0)
+  return drafts.slice(0, end < 0 ? drafts.length : end).map(({ envelope }) => envelope)
+}
+
+const signaturesOf = (drafts: readonly Draft[]): number =>
+  drafts.reduce((sum, { signers }) => sum + signers.length, 0)
+
+/** Takes in the chain and the heads. @returns how many operations are new here */
+function takeIn(opened: OpenRegistry, bundle: CheckedBundle): number {
+  const count = takeInChain(opened, bundle.operations, bundle.identity)
+  for (const head of bundle.heads) takeHead(opened.registry.admitHead(head))
+  return count
+}
+
+/**
+ * Takes in a chain of the own identity.
+ * @param theirs what it adds up to
+ * @returns how many operations are new here
+ * @throws ZoariumError CONTESTED where both machines have signed on their own, DISK_FULL, STORE
+ */
+export function takeInChain(
+  { registry, folder, seal }: OpenRegistry,
+  operations: readonly Uint8Array[],
+  theirs: Identity,
+): number {
+  const { publisher } = registry
+  const ours = registry.identity(publisher)
   const before = registry.identityOps(publisher)
   const isFork = operations.some((operation, index) => {
     const known = before[index]
@@ -69,12 +174,12 @@ export function importIdentity({ registry, folder }: OpenRegistry, file: string)
   if (isFork && !mayWin(theirs, ours)) {
     // Taken in, it would freeze the publisher on all nodes.
     throw new ZoariumError('CONTESTED', 'operations were signed here and there on their own', {
-      hint: 'sign on one machine at a time: import, sign, export',
+      hint: 'sign on one machine at a time: draft, sign, import',
     })
   }
   expectOk(registry.admitIdentity(publisher, operations, 0))
   writeIdentityFile(folder, { publisher, operations: registry.identityOps(publisher) })
-  for (const head of heads) takeHead(registry.admitHead(head))
+  if (mayWin(theirs, ours)) new RootSets(folder, publisher, seal).forget(theirs)
   return Math.max(0, registry.identityOps(publisher).length - before.length)
 }
 
@@ -87,11 +192,12 @@ function takeHead(verdict: Verdict<unknown>): void {
   if (!verdict.ok && verdict.code !== 'KEY_REVOKED' && verdict.code !== 'SEQ') expectOk(verdict)
 }
 
-function readBounded(file: string): string {
+/** @throws ZoariumError NOT_FOUND, LIMIT, STORE */
+export function readBounded(file: string, maxBytes: number): Uint8Array {
   try {
     const { size } = fs.statSync(file)
-    if (size <= MAX_TRANSFER_BYTES) return fs.readFileSync(file, 'utf8')
-    const detail = { limit: MAX_TRANSFER_BYTES, got: size }
+    if (size <= maxBytes) return new Uint8Array(fs.readFileSync(file))
+    const detail = { limit: maxBytes, got: size }
     throw new ZoariumError('LIMIT', 'too large a file of keys', detail)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
@@ -100,30 +206,3 @@ function readBounded(file: string): string {
     throw storeError(`read ${file}`, error)
   }
 }
-
-function readTransfer(text: string): Verdict<Transfer> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return refuse('RECORD_INVALID', 'not a file that keys export has written')
-  }
-  const { version, operations, heads } = (value ?? {}) as Record<string, unknown>
-  if (typeof version === 'number' && version !== VERSION) {
-    return refuse('UNKNOWN_VERSION', 'a file of keys of another version', {
-      limit: VERSION,
-      got: version,
-    })
-  }
-  const [ops, signed] = [bytesOf(operations), bytesOf(heads)]
-  return version === VERSION && ops !== null && signed !== null
-    ? accept({ operations: ops, heads: signed })
-    : refuse('RECORD_INVALID', 'not a file that keys export has written')
-}
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
-
-const bytesOf = (value: unknown): readonly Uint8Array[] | null =>
-  Array.isArray(value) && value.every((each) => typeof each === 'string')
-    ? value.map((each) => new Uint8Array(Buffer.from(each, 'base64')))
-    : null

@@ -7,29 +7,22 @@ import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
 import { type Device, deviceOf, type Reason, type Scope } from '../protocol/device.ts'
 import { assert, expectOk, refuse, ZoariumError } from '../protocol/errors.ts'
-import {
-  commitmentOf,
-  extendIdentity,
-  type Identity,
-  type NewOperation,
-  signOperation,
-} from '../protocol/identity.ts'
+import { commitmentOf, type Identity, type NewOperation } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../protocol/limits.ts'
 import type { Clock } from './clock.ts'
 import { type DeviceKey, deviceKeys } from './device-key.ts'
-import { writeOperations } from './identity-writer.ts'
+import { draftAll, writeDrafts, writeOperations } from './identity-writer.ts'
 import {
   countSealed,
   type RootSet,
-  readRootSets,
   readSeed,
   resealKeys,
   rootSetOf,
-  writeRootSets,
   writeSeed,
 } from './key-files.ts'
 import { type CutAt, lastGood } from './last-good.ts'
 import type { OpenRegistry } from './open-registry.ts'
+import { RootSets } from './root-sets.ts'
 import { SEAL_COST, Seal, type SealSecret } from './seal.ts'
 
 /** Fewest digits by which a key may be named. */
@@ -46,20 +39,26 @@ export interface KeyOverview {
   readonly devices: readonly DeviceKey[]
 }
 
-const ELSEWHERE =
-  'zoarium keys export FILE, then import, sign and export where they are, and import that here'
+export interface OwnKeysOptions {
+  /** 32 bytes at each call; tests pass their own. */
+  readonly randomSeed?: () => Uint8Array
+  /** Where operations are laid by to be signed on other machines too, rather than kept at once. */
+  readonly draftTo?: string | null
+}
 
 export class OwnKeys {
   readonly #opened: OpenRegistry
   readonly #clock: Clock
   readonly #randomSeed: () => Uint8Array
+  readonly #draftTo: string | null
   #seal: Seal | null
 
-  /** @param randomSeed 32 bytes at each call; tests pass their own */
-  constructor(opened: OpenRegistry, clock: Clock, randomSeed = () => randomBytes(32)) {
+  constructor(opened: OpenRegistry, clock: Clock, options: OwnKeysOptions = {}) {
+    const { randomSeed = () => randomBytes(32), draftTo = null } = options
     this.#opened = opened
     this.#clock = clock
     this.#randomSeed = randomSeed
+    this.#draftTo = draftTo
     this.#seal = opened.seal
   }
 
@@ -73,17 +72,20 @@ export class OwnKeys {
     return identity
   }
 
+  get #roots(): RootSets {
+    return new RootSets(this.#opened.folder, this.#publisher, this.#seal)
+  }
+
   /** @throws ZoariumError STORE */
   overview(): KeyOverview {
     const identity = this.#identity
-    const sets = readRootSets(this.#opened.folder, this.#seal)
-    const next = sets.find((set) => commitmentOf(set) === identity.next)
+    const next = this.#roots.committed(identity)
     const { all, sealed } = countSealed(this.#opened.folder)
     return {
       identity,
-      rootsHere: keysOf(sets.find((set) => isInForce(set, identity))?.seeds ?? []),
+      rootsHere: keysOf(this.#roots.inForce(identity)?.seeds ?? []),
       isSealed: all > 0 && all === sealed,
-      isNextHere: next !== undefined && next.seeds.length >= next.threshold,
+      isNextHere: next !== null && next.seeds.length >= next.threshold,
       devices: this.#devices(),
     }
   }
@@ -182,8 +184,8 @@ export class OwnKeys {
    * Delegates a key of another machine, or one that is made for this machine.
    * @param other 64 hex digits; null: make one
    * @returns the key
-   * @throws ZoariumError USAGE where this machine has a key of that scope, SCOPE where the root
-   * keys are elsewhere, THRESHOLD_NOT_MET where too few of them are here, CONTESTED,
+   * @throws ZoariumError USAGE where this machine has a key of that scope, or a draft is there, THRESHOLD_NOT_MET where
+   * too few root keys are here, CONTESTED,
    * IDENTITY_INVALID, KEY_WEAK, KEY_NONCANONICAL, DISK_FULL, STORE
    */
   delegate(scope: Scope, other: string | null = null): string {
@@ -249,7 +251,7 @@ export class OwnKeys {
   /**
    * Replaces the root keys by those that were committed to, and commits to new ones of the same
    * number and threshold. It also ends a fork of the identity that a thief has made.
-   * @throws ZoariumError SCOPE where either set is elsewhere, and like {@link delegate}
+   * @throws ZoariumError SCOPE where the next set is elsewhere, and like {@link delegate}
    */
   rotate(): void {
     const next = this.#nextSet()
@@ -275,17 +277,15 @@ export class OwnKeys {
 
   /** Rotates through sets, the last of which is only committed to. */
   #rotateTo(sets: readonly RootSet[]): void {
-    const { folder } = this.#opened
     const ts = this.#clock.now()
-    const current = this.#currentSet()
-    const known = [current, ...sets]
     const operations = sets.slice(1).map((after, index): NewOperation => {
       // SAFE: `sets` is one longer than what is mapped here.
       const { keys, threshold } = sets[index] as RootSet
       return { op: 'rotate', keys, threshold, next: commitmentOf(after), ts }
     })
-    this.#sign(operations, known, () => writeRootSets(folder, this.#publisher, known, this.#seal))
-    writeRootSets(folder, this.#publisher, sets.slice(-2), this.#seal)
+    const made = sets.slice(1)
+    this.#sign(operations, () => this.#roots.add(made), made)
+    if (this.#draftTo === null) this.#roots.forget(this.#identity)
   }
 
   #newSet(threshold: number, count: number): RootSet {
@@ -293,31 +293,11 @@ export class OwnKeys {
     return rootSetOf(seeds, threshold)
   }
 
-  #currentSet(): RootSet {
-    const identity = this.#identity
-    const sets = readRootSets(this.#opened.folder, this.#seal)
-    const found = sets.find((set) => isInForce(set, identity))
-    if (found !== undefined && found.seeds.length > 0) return found
-    throw new ZoariumError('SCOPE', 'the root keys in force are not on this machine', {
-      field: 'keys/root.json',
-      hint: ELSEWHERE,
-    })
-  }
-
+  /** The keys that were committed to. @throws ZoariumError SCOPE where nothing of them is here */
   #nextSet(): RootSet {
-    const { next } = this.#identity
-    const found = readRootSets(this.#opened.folder, this.#seal).find(
-      (set) => commitmentOf(set) === next,
-    )
-    if (found !== undefined && found.seeds.length > 0) return found
-    throw new ZoariumError(
-      'SCOPE',
-      'the root keys that were committed to are not on this machine',
-      {
-        field: 'keys/root.json',
-        hint: ELSEWHERE,
-      },
-    )
+    const found = this.#roots.committed(this.#identity)
+    if (found !== null) return found
+    throw elsewhere('the root keys that were committed to are not on this machine')
   }
 
   /** Signs operations on devices. */
@@ -327,28 +307,18 @@ export class OwnKeys {
         hint: 'zoarium keys rotate settles it with the keys that were committed to',
       })
     }
-    this.#sign(operations, [this.#currentSet()], before)
+    this.#sign(operations, before)
   }
 
-  /**
-   * Signs operations one after the other and keeps them, in the order of identity-writer.ts.
-   * @param sets whose seeds sign, as far as each operation is theirs
-   * @param before makes new seeds durable; called when all is known to be valid
-   */
-  #sign(operations: readonly NewOperation[], sets: readonly RootSet[], before: () => void): void {
-    const seeds = new Map(
-      sets.flatMap((set) => set.seeds.map((seed) => [toHex(publicKeyOf(seed)), seed] as const)),
-    )
-    let identity = this.#identity
-    const signed = operations.map((operation) => {
-      const own = operation.op === 'rotate' ? operation.keys : []
-      const signers = new Set([...identity.roots, ...own])
-      const chosen = [...signers].flatMap((key) => seeds.get(key) ?? [])
-      const envelope = signOperation(identity, operation, chosen)
-      identity = expectOk(extendIdentity(identity, envelope))
-      return envelope
-    })
-    writeOperations(this.#opened, signed, before)
+  #sign(
+    operations: readonly NewOperation[],
+    before: () => void,
+    sets: readonly RootSet[] = [],
+  ): void {
+    const seeds = [...this.#roots.seeds(), ...sets.flatMap((set) => set.seeds)]
+    const drafts = draftAll(this.#identity, operations, seeds)
+    if (this.#draftTo === null) writeOperations(this.#opened, drafts, before)
+    else writeDrafts(this.#opened, drafts, before, this.#draftTo)
   }
 
   #devices(): readonly DeviceKey[] {
@@ -380,5 +350,8 @@ export class OwnKeys {
 const keysOf = (seeds: readonly Uint8Array[]): readonly string[] =>
   seeds.map((seed) => toHex(publicKeyOf(seed))).sort()
 
-const isInForce = ({ keys, threshold }: RootSet, { roots, threshold: needed }: Identity): boolean =>
-  threshold === needed && keys.join() === roots.join()
+const elsewhere = (message: string): ZoariumError =>
+  new ZoariumError('SCOPE', message, {
+    field: 'keys/root.json',
+    hint: 'do this on a machine that has one of them, with --draft FILE where one is not enough',
+  })

@@ -1,20 +1,30 @@
 /** `zoarium keys`: the root keys and device keys of the data folder, while no daemon uses it. */
 import { type Command, InvalidArgumentError } from 'commander'
-import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
 import { parseCid } from '../../protocol/cid.ts'
 import type { Reason, Scope } from '../../protocol/device.ts'
 import type { CutAt } from '../../registry/last-good.ts'
-import type { AskSecret, OpenRegistry } from '../../registry/open-registry.ts'
-import type { OwnKeys } from '../../registry/own-keys.ts'
+import type { AskSecret } from '../../registry/open-registry.ts'
 import { count } from '../format.ts'
-import type { Output } from '../output.ts'
-import { readNewPassphrase, readSecret } from '../seal-secret.ts'
-import { type Cli, type Session, wordOf } from '../session.ts'
+import { change, printKey, SHORT } from '../own-keys.ts'
+import { readSecret } from '../seal-secret.ts'
+import { type Cli, wordOf } from '../session.ts'
+import { addKeyFiles } from './key-files.ts'
 
 const SCOPES: readonly Scope[] = ['publish', 'serve']
 const REASONS: readonly Reason[] = ['superseded', 'lost', 'stolen', 'staff-left']
-/** As many digits of a key as people compare. */
-const SHORT = 16
+/** For the machine whose root keys alone are not enough. */
+const DRAFT = [
+  '--draft <file>',
+  'write it to a new file instead, to be signed with `keys sign` where other root keys are',
+] as const
+
+interface Drafted {
+  readonly draft?: string
+}
+interface Revocation {
+  readonly reason: Reason
+  readonly at?: CutAt
+}
 
 export function addKeys({ program, session }: Cli): void {
   const keys = program
@@ -27,14 +37,15 @@ The root keys stand for the publisher and sign nothing but what these commands d
 records: one to publish, one to serve. A key is named by its first 8 digits or more.
 What is changed here reaches other nodes when the daemon runs again.
 
-To keep the root keys on a machine without a network, copy identity.json into a data folder there
-and move keys/root.json to its keys/. Then export here, import, sign and export there, import here.`,
+Root keys may lie on several machines, or on one without a network: \`keys export --root 1 --move FILE\`
+here, \`keys import FILE\` there, into an empty data folder. A command with --draft FILE then writes
+what is to be signed; \`keys sign FILE\` where the keys are, \`keys import FILE\` here.`,
     )
   keys
     .command('list', { isDefault: true })
     .description('root keys and device keys')
     .action(async () => {
-      await change(session(), () => null)
+      await change(session(), undefined, () => null)
     })
   keys
     .command('show <key>')
@@ -49,8 +60,7 @@ and move keys/root.json to its keys/. Then export here, import, sign and export 
   addDeviceCommands(keys, session)
   addLogCommands(keys, session)
   addRootCommands(keys, session)
-  addSealCommands(keys, session)
-  addFileCommands(keys, session)
+  addKeyFiles(keys, session)
 }
 
 function addDeviceCommands(keys: Command, session: Cli['session']): void {
@@ -58,8 +68,9 @@ function addDeviceCommands(keys: Command, session: Cli['session']): void {
     .command('renew')
     .description('let device keys sign for another 400 days')
     .argument('[scope or key]', 'publish, serve, or a key (default: all keys of this machine)')
-    .action(async (what?: string) => {
-      await change(session(), (own) => {
+    .option(...DRAFT)
+    .action(async (what: string | undefined, { draft }: Drafted) => {
+      await change(session(), draft, (own) => {
         const scope = SCOPES.find((each) => each === what) ?? null
         const isKey = what !== undefined && scope === null
         const chosen = isKey ? [own.device(what)] : own.renewable(scope)
@@ -76,8 +87,9 @@ function addDeviceCommands(keys: Command, session: Cli['session']): void {
       'its last good record, by place or id, or "none" (default: the newest that is known here)',
       cutOrNone,
     )
-    .action(async (text: string, { reason, at }: { reason: Reason; at?: CutAt }) => {
-      await change(session(), (own) => {
+    .option(...DRAFT)
+    .action(async (text: string, { reason, at, draft }: Drafted & Revocation) => {
+      await change(session(), draft, (own) => {
         const { key, scope, isHere } = own.device(text)
         own.revoke(key, reason, at)
         const advice = isHere ? `; for a new one: zoarium keys delegate ${scope}` : ''
@@ -89,8 +101,9 @@ function addDeviceCommands(keys: Command, session: Cli['session']): void {
     .description('let another device key sign for 400 days')
     .argument('<scope>', SCOPES.join(', '), wordOf(SCOPES))
     .option('--key <hex>', 'a key of another machine (default: one is made for this machine)', hex)
-    .action(async (scope: Scope, { key = null }: { key?: string | null }) => {
-      await change(session(), (own) => `${own.delegate(scope, key)} may ${scope}`)
+    .option(...DRAFT)
+    .action(async (scope: Scope, { key = null, draft }: Drafted & { key?: string | null }) => {
+      await change(session(), draft, (own) => `${own.delegate(scope, key)} may ${scope}`)
     })
 }
 
@@ -100,8 +113,9 @@ function addLogCommands(keys: Command, session: Cli['session']): void {
     .command('epoch <key>')
     .description('void what somebody else signed with a device key of yours, which goes on')
     .requiredOption('--at <epoch.seq>', 'your last record, by place or id, or "none"', cutOrNone)
-    .action(async (text: string, { at }: { at: CutAt }) => {
-      await change(session(), (own) => {
+    .option(...DRAFT)
+    .action(async (text: string, { at, draft }: Drafted & { at: CutAt }) => {
+      await change(session(), draft, (own) => {
         const { key, scope } = own.device(text)
         own.raiseEpoch(key, at)
         return `the log goes on after ${placeText(at)}; where the key is in strange hands: zoarium keys revoke ${key.slice(0, SHORT)} --reason stolen, zoarium keys delegate ${scope}`
@@ -115,8 +129,9 @@ function addLogCommands(keys: Command, session: Cli['session']): void {
       'the last record of the branch that is to stand, by place (of the branch that is here) or id',
       cutOf,
     )
-    .action(async (text: string, { at }: { at: Place }) => {
-      await change(session(), (own) => {
+    .option(...DRAFT)
+    .action(async (text: string, { at, draft }: Drafted & { at: Place }) => {
+      await change(session(), draft, (own) => {
         const { key } = own.device(text)
         own.heal(key, at)
         return `the log goes on after ${placeText(at)}; use the key on one machine only`
@@ -128,8 +143,9 @@ function addRootCommands(keys: Command, session: Cli['session']): void {
   keys
     .command('rotate')
     .description('replace the root keys by those that were committed to, and commit to new ones')
-    .action(async () => {
-      await change(session(), (own) => {
+    .option(...DRAFT)
+    .action(async ({ draft }: Drafted) => {
+      await change(session(), draft, (own) => {
         own.rotate()
         return 'the root keys are rotated: back up the folder again'
       })
@@ -138,128 +154,14 @@ function addRootCommands(keys: Command, session: Cli['session']): void {
     .command('threshold')
     .description('how many root keys there are and how many have to sign; rotates twice')
     .argument('<k-of-n>', 'such as 2-of-3', thresholdOf)
-    .action(async ({ k, n }: Threshold) => {
-      await change(session(), (own) => {
+    .option(...DRAFT)
+    .action(async ({ k, n }: Threshold, { draft }: Drafted) => {
+      await change(session(), draft, (own) => {
         own.threshold(k, n)
         return `${k} of ${n} root keys sign: back up the folder again`
       })
     })
 }
-
-function addSealCommands(keys: Command, session: Cli['session']): void {
-  keys
-    .command('seal')
-    .description('lock the private keys on disk under a passphrase or a key file')
-    .option('--key-file <file>', 'a file of your own or one that is made now, on another disk')
-    .action(async ({ keyFile }: { keyFile?: string }) => {
-      const opened = session()
-      const { makeKeyFile } = await import('../../registry/secret-file.ts')
-      await change(opened, async (own) => {
-        await own.seal(async () =>
-          keyFile === undefined
-            ? readNewPassphrase(opened.io)
-            : makeKeyFile(keyFile, opened.folder),
-        )
-        return keyFile === undefined
-          ? 'sealed: a lost passphrase is lost keys, and older backups are still open'
-          : `sealed: name ${keyFile} in ZOARIUM_KEY_FILE from now on; without it the keys are lost, and older backups are still open`
-      })
-    })
-  keys
-    .command('unseal')
-    .description('leave the private keys open on disk')
-    .action(async () => {
-      await change(session(), (own) => {
-        own.unseal()
-        return 'the private keys are open on disk'
-      })
-    })
-}
-
-function addFileCommands(keys: Command, session: Cli['session']): void {
-  keys
-    .command('export <file>')
-    .description(
-      'write what was signed to a file, for a machine without a network; no private keys',
-    )
-    .action(async (file: string) => {
-      const { exportIdentity } = await import('../../registry/key-transfer.ts')
-      await change(session(), (_, opened) => {
-        exportIdentity(opened, file)
-        return `written to ${file}`
-      })
-    })
-  keys
-    .command('import <file>')
-    .description('take in what another machine has signed')
-    .action(async (file: string) => {
-      const { importIdentity } = await import('../../registry/key-transfer.ts')
-      await change(session(), (_, opened) => {
-        return `${count(importIdentity(opened, file), 'new operation')}`
-      })
-    })
-}
-
-/** Changes the keys and shows what they are then. */
-async function change(
-  { folder, io, output }: Session,
-  work: (keys: OwnKeys, opened: OpenRegistry) => Promise<string | null> | string | null,
-): Promise<void> {
-  const { keysView, withKeys } = await import('../../daemon/keys.ts')
-  const { done, view } = await withKeys(
-    folder,
-    (by) => readSecret(io, by),
-    async (own, opened) => ({ done: await work(own, opened), view: keysView(own.overview()) }),
-  )
-  output.result(view, () => printKeys(output, view))
-  if (done !== null) output.note(done)
-}
-
-function printKeys(output: Output, view: KeysView): void {
-  const { publisher, roots, threshold, next, devices } = view
-  output.line(`${publisher}  ${count(view.length, 'operation')}`)
-  output.fields([
-    ['root keys', `${threshold} of ${roots.length} sign`],
-    ...roots.map(({ key, here }) => ['', `${key.slice(0, SHORT)}  ${placeOf(here)}`] as const),
-    ['next set', `${next.commitment.slice(0, SHORT)}  ${placeOf(next.here)}`],
-    ['on disk', view.sealed ? 'sealed' : 'open'],
-  ])
-  output.table(
-    ['KEY', 'SCOPE', 'STATE', 'FROM', 'UNTIL', 'WHERE'],
-    devices.map(({ key, scope, state, notBefore, notAfter, here }) => [
-      key.slice(0, SHORT),
-      scope,
-      state,
-      notBefore.slice(0, 10),
-      notAfter.slice(0, 10),
-      placeOf(here),
-    ]),
-  )
-}
-
-function printKey(output: Output, view: DeviceKeyView): void {
-  output.line(view.key)
-  output.fields([
-    ['scope', view.scope],
-    ['state', view.revoked === null ? view.state : `revoked: ${view.revoked}`],
-    ['from', view.notBefore],
-    ['until', view.notAfter],
-    ['where', placeOf(view.here)],
-    ['newest record', lastText(view.last)],
-    ...view.cuts.map(
-      ({ last, epoch }) =>
-        [
-          'good up to',
-          `${lastText(last)}${epoch === null ? ', the end' : `, then epoch ${epoch}`}`,
-        ] as const,
-    ),
-  ])
-}
-
-const placeOf = (here: boolean): string => (here ? 'this machine' : 'elsewhere')
-
-const lastText = (last: DeviceKeyView['last']): string =>
-  last === null ? 'none' : `${last.epoch}.${last.seq} ${last.tip}`
 
 /** A record, by its place or its id. */
 type Place = Exclude<CutAt, 'newest' | 'none'>

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import type { DeviceKeyView, KeysView } from '../../daemon/keys.ts'
+import type { DeviceKeyView, DraftView, KeysView } from '../../daemon/keys.ts'
 import { EXIT } from '../../protocol/errors.ts'
 import { systemClock } from '../../registry/clock.ts'
 import { dataFolder } from '../../registry/data-folder.ts'
@@ -130,6 +130,44 @@ describe('cli/keys', () => {
     assert.match(seen.stderr, /2 new operations/)
     assert.match(seen.stdout, /5 operations/)
     assert.equal((await run('import', '/nowhere')).status, EXIT.notFound)
+  })
+
+  it('signs on several machines what the node drafts', async () => {
+    const base = temporaryFolder()
+    const [secret, share, draft] = ['passphrase', 'share', 'draft'].map((name) => join(base, name))
+    writeFileSync(secret ?? '', 'correct horse', { mode: 0o600 })
+    const env = { ZOARIUM_PASSPHRASE_FILE: secret ?? '' }
+    const second = (...argv: string[]) =>
+      zoarium(['keys', ...argv], { ...env, ZOARIUM_DIR: join(base, 'second') })
+    const here = (...argv: string[]) => zoarium(['keys', ...argv], { ...env, ZOARIUM_DIR: folder })
+    await run('threshold', '2-of-2')
+    assert.equal((await here('export', share ?? '', '--root', '3')).status, EXIT.usage)
+    const moved = await here('export', share ?? '', '--root', '2', '--move')
+    assert.match(moved.stdout, /elsewhere/)
+    assert.match(moved.stderr, /root key 2 is in .*backups/)
+    assert.match((await second('import', share ?? '')).stderr, /2 new root keys/)
+
+    const alone = await run('renew', 'serve')
+    assert.equal(alone.status, EXIT.unverified)
+    assert.match(
+      alone.stderr,
+      /too few root keys.*1 \(expected: 2\).*THRESHOLD_NOT_MET[\s\S]*--draft FILE/,
+    )
+    const drafted = await run('renew', 'serve', '--draft', draft ?? '')
+    assert.match(drafted.stderr, /nothing has changed yet.*zoarium keys sign/)
+    assert.match(
+      (await run('import', draft ?? '')).stderr,
+      /^zoarium: drafts\[0\]: root signatures are missing: 1 \(expected: 2\)/,
+    )
+    const shown = await second('sign', draft ?? '')
+    assert.match(shown.stdout, /^5. let key [0-9a-f]{64} sign until .*\(1 of 2 signatures\)\n$/)
+    assert.match(shown.stderr, /--yes/)
+    const signed = await second('sign', draft ?? '', '--yes', '--json')
+    const { drafts, added } = signed.json() as { drafts: DraftView[]; added: number }
+    assert.deepEqual([added, drafts[0]?.missing, drafts[0]?.operation.op], [1, 0, 'renew'])
+    assert.match((await run('import', draft ?? '')).stderr, /1 new operation\n/)
+    assert.match((await second('sign', draft ?? '')).stderr, /nothing in that file/)
+    assert.equal((await list()).length, 6)
   })
 
   it('needs the folder for itself', async () => {

@@ -6,10 +6,12 @@ import path from 'node:path'
 import { toHex } from '../../protocol/bytes.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
 import { systemClock } from '../../registry/clock.ts'
-import { dataFolder } from '../../registry/data-folder.ts'
+import { type DataFolder, dataFolder } from '../../registry/data-folder.ts'
 import { readSeed } from '../../registry/key-files.ts'
-import { initialise, openRegistry } from '../../registry/open-registry.ts'
+import { importIdentity } from '../../registry/key-transfer.ts'
+import { initialise, type OpenRegistry, openRegistry } from '../../registry/open-registry.ts'
 import { OwnKeys } from '../../registry/own-keys.ts'
+import { exportShare, importShare } from '../../registry/root-share.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 
 /** How often each change rotates. */
@@ -57,5 +59,68 @@ describe('crash/keys', () => {
         await opened.close()
       }
     }
+  })
+  describe('keys that travel', () => {
+    let base: string
+    let node: DataFolder
+    let file: string
+    beforeEach(async () => {
+      base = temporaryFolder()
+      node = dataFolder(path.join(base, 'node'))
+      file = path.join(base, 'file')
+      await initialise(node, { displayName: 'Crash test' }, systemClock)
+    })
+    const killed = (place: string, folder: DataFolder, work: string): void => {
+      const child = spawnSync(
+        process.execPath,
+        [path.join(import.meta.dirname, 'keys-child.ts'), folder.path, work, file],
+        { env: { ...process.env, ZOARIUM_FAILPOINT: place } },
+      )
+      assert.equal(child.signal, 'SIGKILL', `${work} ${place} ${child.stderr}`)
+    }
+    const open = async <T>(folder: DataFolder, work: (opened: OpenRegistry, own: OwnKeys) => T) => {
+      const opened = await openRegistry(folder, systemClock, secret)
+      try {
+        return await work(opened, new OwnKeys(opened, systemClock))
+      } finally {
+        await opened.close()
+      }
+    }
+    const secret = async () => ({ by: 'passphrase', text: 'crash' }) as const
+    const share = () =>
+      open(node, (opened) =>
+        exportShare(opened, 1, file, secret, { isMove: true, cost: { n: 16, r: 1, p: 1 } }),
+      )
+
+    it('have the seed of a key that a draft names, written or not', async () => {
+      await open(node, (opened, own) =>
+        own.revoke(opened.registry.signer.device('serve').key, 'lost'),
+      )
+      killed('keys.before-draft', node, 'draft')
+      assert.equal(fs.existsSync(file), false)
+      const made = toHex(publicKeyOf(readSeed(node, 'serve', null) ?? assert.fail()))
+      await open(node, (opened) => {
+        new OwnKeys(opened, systemClock, { draftTo: file }).delegate('serve')
+        assert.equal(importIdentity(opened, file), 1)
+      })
+      await open(node, (_, own) => assert.equal(own.device(made).isHere, true))
+    })
+
+    it('are never gone from one machine before they are in the file', async () => {
+      killed('keys.after-share', node, 'share')
+      await open(node, (_, own) => assert.equal(own.overview().rootsHere.length, 1))
+      const other = dataFolder(path.join(base, 'other'))
+      assert.equal(await importShare(other, file, secret, systemClock), 2)
+    })
+
+    it('make no half of a folder that signs', async () => {
+      await share()
+      const other = dataFolder(path.join(base, 'other'))
+      killed('keys.before-identity', other, 'found')
+      await assert.rejects(openRegistry(other, systemClock, secret), { code: 'NOT_INITIALISED' })
+      assert.equal(await importShare(other, file, secret, systemClock), 2)
+      await open(other, (_, own) => assert.equal(own.overview().rootsHere.length, 1))
+      await open(node, (_, own) => assert.equal(own.overview().rootsHere.length, 0))
+    })
   })
 })

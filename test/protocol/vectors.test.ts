@@ -14,6 +14,7 @@ import { type FolderFile, folderCid } from '../../protocol/folder.ts'
 import { readHead } from '../../protocol/head.ts'
 import { readHeartbeat } from '../../protocol/heartbeat.ts'
 import { readIdentity } from '../../protocol/identity.ts'
+import { readBundle } from '../../protocol/key-bundle.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
 import { checkEquivocation, checkNext } from '../../protocol/log.ts'
 import { type LogPosition, readRecord } from '../../protocol/record.ts'
@@ -53,6 +54,12 @@ const replays: Readonly<Record<string, (input: never) => Verdict<unknown>>> = {
   'equivocation.json': ([first, second]: [string, string]) =>
     checkEquivocation(fromHex(first), fromHex(second)),
   'head.json': (hex: string) => map(readHead(fromHex(hex)), ({ head }) => head),
+  'bundle.json': (hex: string) =>
+    map(readBundle(fromHex(hex)), ({ publisher, identity, open }) => ({
+      publisher,
+      length: identity.length,
+      open: open.map(({ operation, signers, missing }) => ({ operation, signers, missing })),
+    })),
   'binding.json': ({ operations, envelope, now }: Speaker) =>
     readBinding(fromHex(envelope), identityOf(operations), now),
   'heartbeat.json': ({ operations, envelope, now }: Speaker) =>

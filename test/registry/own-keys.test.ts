@@ -25,6 +25,7 @@ const DAY_MS = 24 * 3600 * 1000
 describe('registry/own-keys', () => {
   let folder: DataFolder
   let clock: TestClock
+  let n = 0
   beforeEach(async () => {
     folder = dataFolder(path.join(temporaryFolder(), 'node'))
     clock = new TestClock()
@@ -36,10 +37,9 @@ describe('registry/own-keys', () => {
     work: (own: OwnKeys, opened: Awaited<ReturnType<typeof openRegistry>>) => T,
   ): Promise<T> {
     const opened = await openRegistry(folder, clock)
-    let n = 0
     const randomSeed = () => seedOf(`new ${n++}`)
     try {
-      return work(new OwnKeys(opened, clock, randomSeed), opened)
+      return work(new OwnKeys(opened, clock, { randomSeed }), opened)
     } finally {
       await opened.close()
     }

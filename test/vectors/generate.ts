@@ -19,6 +19,8 @@ import { expectOk } from '../../protocol/errors.ts'
 import { folderCid } from '../../protocol/folder.ts'
 import { type Head, signHead } from '../../protocol/head.ts'
 import { type Heartbeat, signHeartbeat } from '../../protocol/heartbeat.ts'
+import { type Draft, draftOperation } from '../../protocol/identity-draft.ts'
+import { encodeBundle } from '../../protocol/key-bundle.ts'
 import {
   commitmentOf,
   createGenesis,
@@ -656,6 +658,54 @@ function headVectors(): Vector[] {
   ]
 }
 
+function bundleVectors(): Vector[] {
+  const chain = operations
+  const drafted = (operation: NewOperation, signers: readonly Uint8Array[], before = identity) =>
+    draftOperation(before, operation, signers)
+  const none = drafted(revocation, [])
+  const one = drafted(revocation, [root1])
+  const whole = drafted(revocation, roots)
+  const second = drafted({ op: 'rotate', ts: NOW, ...next, next: commitmentOf(third) }, [root2], one.after)
+  const bundle = (drafts: readonly Uint8Array[] = [], operations: readonly Uint8Array[] = chain, heads = [headEnvelope]) =>
+    encodeBundle({ publisher: identity.publisher, operations, drafts, heads })
+  const forgedBundle = (changes: Record<string, CborValue>, of = bundle([one.envelope])) =>
+    dagCbor.encode({ ...(expectOk(decode(of)) as CborMap), ...changes })
+  const good = (description: string, encoded: Uint8Array, ...open: Draft[]): Vector =>
+    valid(description, toHex(encoded), {
+      publisher: identity.publisher,
+      length: chain.length,
+      open: open.map(({ operation, signers, missing }) => ({ operation, signers, missing })),
+    })
+  const other = createGenesis({ roots: [seedOf('other')], threshold: 1, next, ts: NOW })
+  const { t: _, ...untyped } = expectOk(decode(bundle())) as CborMap
+  return [
+    good('a chain and a head', bundle()),
+    good('an operation that nobody has signed', bundle([none.envelope]), none),
+    good('an operation that one of two has signed', bundle([one.envelope]), one),
+    good('two operations, the other one a rotation', bundle([one.envelope, second.envelope]), one, second),
+    good('an operation that is whole among the drafts', bundle([whole.envelope]), whole),
+    good('no head', bundle([], chain, [])),
+    hexed('THRESHOLD_NOT_MET', 'a draft in the chain', bundle([], [...chain, one.envelope])),
+    hexed('GAP', 'a draft whose one before is missing', bundle([second.envelope])),
+    hexed('SEQ', 'a draft twice', bundle([one.envelope, one.envelope])),
+    hexed('IDENTITY_INVALID', 'a draft signed by a stranger', bundle([forgedOperation(one.envelope, {}, [root1, seedOf('stranger')])])),
+    hexed('THRESHOLD_NOT_MET', 'a draft that one key signed twice', bundle([forgedOperation(one.envelope, {}, [root1, root1])])),
+    hexed('SIG_INVALID', 'a draft with a flipped bit in its signature', bundle([flipped(one.envelope, -64)])),
+    hexed('IDENTITY_INVALID', 'no chain', bundle([], [])),
+    hexed('GAP', 'a chain without its genesis', bundle([], chain.slice(1))),
+    hexed('IDENTITY_INVALID', 'the chain of another publisher', bundle([], [other.envelope])),
+    hexed('SIG_INVALID', 'a head with a flipped bit', bundle([], chain, [flipped(headEnvelope, -64)])),
+    hexed('IDENTITY_INVALID', 'a head of another publisher', bundle([], chain, [forged(headEnvelope, { publisher: linkOf(other.identity.publisher) }, 'head')])),
+    hexed('LIMIT', '17 drafts', bundle(Array.from({ length: 17 }, () => one.envelope))),
+    hexed('UNKNOWN_VERSION', 'version 2', forgedBundle({ v: 2 })),
+    hexed('RECORD_INVALID', 'another type', forgedBundle({ t: 'record' })),
+    hexed('RECORD_INVALID', 'no type', dagCbor.encode(untyped)),
+    hexed('UNKNOWN_FIELD', 'a surplus field', forgedBundle({ comment: 'hello' })),
+    hexed('TRAILING', 'a byte too many', Uint8Array.of(...bundle(), 0)),
+    hexed('TRUNCATED', 'a byte too few', bundle().subarray(0, -1)),
+  ]
+}
+
 function speakerVectors(type: 'binding' | 'heartbeat', envelope: Uint8Array, statement: { issued: number; expires: number }): Vector[] {
   const chain = operations.map(toHex)
   const at = (now: number, bytes = envelope) => ({ operations: chain, envelope: toHex(bytes), now })
@@ -744,6 +794,7 @@ export const makeVectors = (): Readonly<Record<string, readonly Vector[]>> => ({
   'log.json': logVectors(),
   'equivocation.json': equivocationVectors(),
   'head.json': headVectors(),
+  'bundle.json': bundleVectors(),
   'binding.json': speakerVectors('binding', bindingEnvelope, binding),
   'heartbeat.json': speakerVectors('heartbeat', heartbeatEnvelope, heartbeat),
   'content.json': contentVectors(),
