@@ -31,6 +31,7 @@ import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
 import { Publishing } from './publishing.ts'
 import { SelfCheck } from './self-check.ts'
 import { Tokens } from './tokens.ts'
+import { watchTrust } from './trust-watch.ts'
 import { Views } from './views.ts'
 
 /** How often own heads are looked at; those older than a day are signed anew. */
@@ -182,6 +183,7 @@ async function start(
     log: log.child({ part: 'handles' }),
   })
   stops.push(() => handles.stop())
+  stops.push(watchTrust({ registry, log: log.child({ part: 'trust' }) }))
   // What fails in a timer, a full disk say, must not end the daemon.
   const regular = (work: () => void) => (): void => {
     try {

@@ -107,7 +107,7 @@ export class Mirror {
     if (model.withdrawn === 'erase') {
       throw new ZoariumError('RECALLED', 'the publisher erased the model')
     }
-    if (!registry.trust.may(model.publisher, 'mirror')) {
+    if (!registry.mayMirror(model)) {
       throw new ZoariumError('TRUST', 'no rule lets this node hold files of that publisher', {
         field: model.publisher,
         hint: `zoarium trust add ${model.publisher} mirror`,

@@ -30,7 +30,7 @@ import { VERSION } from '../protocol/version.ts'
 import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
 import type { Registry } from '../registry/registry.ts'
-import { RIGHTS } from '../registry/trust.ts'
+import { Explanation } from './explanation.ts'
 import type {
   FileAnswer,
   InferAnswer,
@@ -340,22 +340,7 @@ export class Node implements NodeApi {
 
   explainTrust(ref: string): TrustExplanation {
     const { registry, views } = this.#parts
-    const named = registry.resolvePublisher(ref)
-    const publisher = named.ok ? named.value : expectOk(registry.resolve(ref)).publisher
-    const reason = registry.trust.explain(publisher)
-    const because = reason.change === null ? reason.message : `${reason.message}; ${reason.change}`
-    return {
-      ref,
-      publisher: views.publisher(publisher),
-      rights: [
-        ...RIGHTS.map((right) => ({
-          right,
-          granted: registry.trust.may(publisher, right),
-          because,
-        })),
-        { right: 'send' as const, granted: registry.trust.maySend(publisher), because },
-      ],
-    }
+    return new Explanation(registry, views).of(ref)
   }
 
   tokens(): readonly TokenView[] {

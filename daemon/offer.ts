@@ -59,13 +59,11 @@ export class Offer {
   #serves(): readonly Cid[] {
     const { registry } = this.#options
     const serves: Cid[] = []
-    for (const publisher of registry.trust.with('run')) {
-      for (const record of registry.completeModels(publisher)) {
-        if (serves.length === MAX_HEARTBEAT_SERVES) return serves
-        // Heartbeats are for everybody.
-        const isPublic = registry.audiences.ofRecord(record) === null
-        if (isPublic && this.#supports(record)) serves.push(record)
-      }
+    for (const record of registry.runnableModels()) {
+      if (serves.length === MAX_HEARTBEAT_SERVES) return serves
+      // Heartbeats are for everybody.
+      const isPublic = registry.audiences.ofRecord(record) === null
+      if (isPublic && this.#supports(record)) serves.push(record)
     }
     return serves
   }

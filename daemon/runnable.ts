@@ -61,13 +61,8 @@ export function whyForbidden(registry: Registry, model: ModelRow): Failure | nul
       hint: 'its publisher renews the key, or its steward or two institutions that are listed here attest it',
     })
   }
-  if (!registry.trust.may(model.publisher, 'run')) {
-    return refuse('TRUST', 'no rule lets models of that publisher run', {
-      field: model.publisher,
-      hint: `zoarium trust add ${model.publisher} run`,
-    })
-  }
-  return null
+  const right = registry.mayRun(model)
+  return right.ok ? null : right
 }
 
 const onnxOf = (model: ModelRow) => {

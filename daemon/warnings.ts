@@ -27,5 +27,17 @@ export function warningsOf(registry: Registry, silence: Failure | null): readonl
       }
     }),
     ...(silence === null ? [] : [issueOf(silence)]),
+    ...policyFaults(registry.trustFault),
   ]
+}
+
+/** What is wrong with the policy file since it was changed, each with its line. */
+function policyFaults(fault: Failure | null): readonly Issue[] {
+  if (fault === null) return []
+  const hint = 'the rules of before the change stay in force'
+  const issues = fault.issues ?? [issueOf(fault)]
+  return issues.map((issue) => {
+    const line = issue.line === undefined ? '' : ` line ${issue.line}`
+    return { ...issue, message: `trust.yaml${line}: ${issue.message}`, hint }
+  })
 }

@@ -325,15 +325,43 @@ export interface TrustView {
   readonly strangers: readonly PublisherView[]
 }
 
+/** A right, and what decided it. */
+export interface RightView {
+  readonly right: Right | 'send'
+  readonly granted: boolean
+  readonly because: string
+  /** Line of the policy file with the rule that decided; null: none did. */
+  readonly line: number | null
+  /** The command that turns it round; null: no command does. */
+  readonly change: string | null
+}
+
+export interface AttestationView {
+  readonly record: Cid
+  readonly publisher: PublisherView
+  readonly claim: string
+  /** Whether a rule on running counts it, and why. */
+  readonly counts: boolean
+  readonly because: string
+}
+
 /** GET /v1/trust/explain?ref= */
 export interface TrustExplanation {
   readonly ref: string
   readonly publisher: PublisherView
-  readonly rights: readonly {
-    readonly right: Right | 'send'
-    readonly granted: boolean
-    readonly because: string
-  }[]
+  /** Whether the identity of the publisher has forked. */
+  readonly contested: boolean
+  /** Null where the reference names a publisher, or a model that is not listed here. */
+  readonly model: {
+    readonly record: Cid
+    readonly ref: string
+    readonly root: Cid
+    readonly withdrawn: 'yank' | 'recall' | 'erase' | null
+    readonly contested: boolean
+  } | null
+  readonly rights: readonly RightView[]
+  /** What others state of the model's files, by record id. */
+  readonly attestations: readonly AttestationView[]
 }
 
 export interface TokenView {

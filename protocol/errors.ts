@@ -98,6 +98,7 @@ export const CODES = {
   CONTESTED: { status: 409, exit: EXIT.refused, meaning: 'the log or identity has forked' },
   UNCLOSED: refused(409, 'the record came after the end of its key, and nobody has vouched for it'),
   AUDIENCE: refused(403, 'the log is private, and not for this node'),
+  STALE: refused(409, 'older than what may be relied on'),
   VERSION_CONFLICT: {
     status: 409,
     exit: EXIT.refused,
@@ -155,7 +156,7 @@ export const CODES = {
   TRUST: refused(403, 'no trust rule allows that'),
   POLICY: { status: 422, exit: EXIT.usage, meaning: 'the policy file is not valid' },
   CONFIG: { status: 422, exit: EXIT.usage, meaning: 'the configuration is not valid' },
-  RECALLED: refused(451, 'the model was recalled'),
+  RECALLED: refused(451, 'its publisher took it back'),
   QUOTA: refused(429, 'over a quota'),
   NO_PROVIDER: busy(503, 'no reachable node holds that'),
   NO_ROUTE: busy(503, 'no node that may and can run it is reachable'),

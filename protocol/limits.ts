@@ -80,6 +80,20 @@ export const MAX_HANDLE_BYTES = 64 * KIB
 export const HANDLE_LIFE_MS = 7 * 24 * 3600 * 1000
 /** Most records that one tag, profile or roster replaces: branches of a rare race. */
 export const MAX_REPLACES = 16
+/** Most members of a roster: a continent's institutes. */
+export const MAX_ROSTER_MEMBERS = 1000
+/** Most addresses by which a roster lets newcomers in. */
+export const MAX_ROSTER_BOOTSTRAP = 32
+/** Longest libp2p address that a roster names, in characters. */
+export const MAX_MULTIADDR_CHARS = 256
+/** Largest CAR file by which a roster is joined: a roster of 1,000 members has 45 KiB. */
+export const MAX_ROSTER_CAR_BYTES = MIB
+/** Most rosters that one sync answer names. */
+export const MAX_SYNC_ROSTERS = 32
+/** Most fields of an attestation, so that it stays a statement. */
+export const MAX_ATTEST_FIELDS = 32
+/** Largest body of an attestation: measurements by device need 2 KiB. */
+export const MAX_ATTEST_BYTES = 16 * KIB
 /** Most aliases (old ids, DOIs) of a model version. */
 export const MAX_ALIASES = 32
 /** Most model versions that one derives from. */

@@ -19,10 +19,12 @@ import {
   MAX_INFER_BYTES,
   MAX_INFER_TENSORS,
   MAX_RECORD_BYTES,
+  MAX_ROSTER_CAR_BYTES,
   MAX_STATEMENT_BYTES,
   MAX_SYNC_ITEMS,
   MAX_SYNC_RANGES,
   MAX_SYNC_RECORDS,
+  MAX_SYNC_ROSTERS,
   MAX_TREE_NODE_BYTES,
   MAX_TREE_NODES,
 } from './limits.ts'
@@ -187,6 +189,8 @@ const SYNC_REQUESTS = {
     after: nullable(AFTER),
     limit: int(1, MAX_SYNC_RECORDS),
   }),
+  /** Asks for a roster: `of` is its record, or its issuer. */
+  'get-roster': map({ t: word('get-roster'), of: link }),
   done: map({
     t: word('done'),
     /** Whether the asker holds something that the answerer lacks. */
@@ -228,6 +232,13 @@ const SYNC_REPLIES = {
     /** The log's newest signed head, with the last page only. */
     head: nullable(statement),
     more: bool,
+  }),
+  roster: map({
+    t: word('roster'),
+    /** Standing rosters that fit the question. */
+    records: list(link, MAX_SYNC_ROSTERS),
+    /** The file of the only one; null where none or several fit. */
+    car: nullable(bytes(1, MAX_ROSTER_CAR_BYTES)),
   }),
   error: FAILURE,
 } as const

@@ -3,8 +3,9 @@
  * other things, never names.
  */
 import type { CID } from 'multiformats/cid'
+import { type AttestBody, attestation } from './attestation.ts'
 import { compareText, equalBytes } from './bytes.ts'
-import { type CborValue, isMap } from './cbor.ts'
+import type { CborValue } from './cbor.ts'
 import { type Cid, codecOf } from './cid.ts'
 import { accept, refuse, type Verdict } from './errors.ts'
 import { checkPaths } from './file-path.ts'
@@ -32,8 +33,10 @@ import {
   parseTag,
   parseVersion,
 } from './reference.ts'
+import { type RosterBody, roster } from './roster.ts'
 import {
   checked,
+  distinct,
   key as hash,
   int,
   linkTo,
@@ -122,26 +125,12 @@ export type RecordBody =
   | { readonly kind: 'withdraw'; readonly body: WithdrawBody }
   | { readonly kind: 'tag'; readonly body: TagBody }
   | { readonly kind: 'profile'; readonly body: ProfileBody }
-  /** Kinds that this version keeps and shows but does not read. */
-  | { readonly kind: 'attest' | 'roster'; readonly body: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'attest'; readonly body: AttestBody }
+  | { readonly kind: 'roster'; readonly body: RosterBody }
 
 const shown = (max: number) => checked((value) => checkShown(value, max))
 
-/** A list with no two equal items. */
-const distinct = <T>(item: Shape<T>, max: number, keyOf: (item: T) => unknown) => {
-  const shape = list(item, max)
-  return {
-    read(value: unknown, field: string): Verdict<readonly T[]> {
-      const read = shape.read(value, field)
-      if (!read.ok || new Set(read.value.map(keyOf)).size === read.value.length) return read
-      return refuse('RECORD_INVALID', `${field} names something twice`, { field })
-    },
-    write: shape.write,
-  }
-}
-
-const self = <T>(item: T): T => item
-const replaces = distinct(statementLink, MAX_REPLACES, self)
+const replaces = distinct(statementLink, MAX_REPLACES)
 const url = text(MAX_URL_CHARS, /^https:\/\/[\x21-\x7e]+$/)
 
 const fileFields: Shape<ModelFile> = map({
@@ -197,7 +186,7 @@ const model: Shape<ModelBody> = map({
       sha256: hash,
     }),
   ),
-  aliases: distinct(checked(checkAlias), MAX_ALIASES, self),
+  aliases: distinct(checked(checkAlias), MAX_ALIASES),
   tested: word('reproduced', 'untested'),
 })
 
@@ -224,18 +213,7 @@ const profile: Shape<ProfileBody> = map({
   replaces,
 })
 
-/** What is there is kept and shown, not read. */
-const opaque: Shape<Readonly<Record<string, unknown>>> = {
-  read: (value, field) =>
-    // SAFE: a shape reads what cbor.ts decoded.
-    isMap(value as CborValue)
-      ? accept(value as Readonly<Record<string, unknown>>)
-      : refuse('RECORD_INVALID', `${field} is not a map`, { field }),
-  // SAFE: such bodies come from cbor.ts or are written for it.
-  write: (value) => value as CborValue,
-}
-
-const shapes = { model, withdraw, tag, profile, attest: opaque, roster: opaque }
+const shapes = { model, withdraw, tag, profile, attest: attestation, roster }
 
 /** Reads and checks a body. Fields are named from `body`. */
 export function readBody(kind: RecordKind, value: CborValue): Verdict<RecordBody> {

@@ -15,6 +15,7 @@ import { int, key, map, nullable, type ShapeOf, text } from './shape.ts'
 import { verify } from './signature.ts'
 import { assertSeed, decodePayload, encodePayload, statementLink, time } from './statement.ts'
 
+export type { AttestBody } from './attestation.ts'
 export type {
   ModelBody,
   ModelFile,
@@ -26,6 +27,7 @@ export type {
   TagBody,
   WithdrawBody,
 } from './record-body.ts'
+export type { RosterBody } from './roster.ts'
 
 /** A place in a log. Epochs are raised by the root only; seq counts from 0 in each. */
 export interface Position {

@@ -223,3 +223,35 @@ export const dictionary = <T>(
   write: (value) =>
     Object.fromEntries(Object.entries(value).map(([each, entry]) => [each, item.write(entry)])),
 })
+
+/** A list with no two equal items. */
+export const distinct = <T>(
+  item: Shape<T>,
+  max: number,
+  keyOf: (item: T) => unknown = (each) => each,
+): Shape<readonly T[]> => {
+  const shape = list(item, max)
+  return {
+    read(value, field) {
+      const read = shape.read(value, field)
+      if (!read.ok || new Set(read.value.map(keyOf)).size === read.value.length) return read
+      return refuse('RECORD_INVALID', `${field} names something twice`, { field })
+    },
+    write: shape.write,
+  }
+}
+
+/** A list of texts, each greater than the one before. */
+export const ascending = <T extends string>(item: Shape<T>, max: number): Shape<readonly T[]> => {
+  const shape = list(item, max)
+  return {
+    read(value, field) {
+      const read = shape.read(value, field)
+      if (!read.ok) return read
+      const { value: items } = read
+      const at = items.findIndex((each, n) => n > 0 && each <= (items[n - 1] ?? ''))
+      return at < 0 ? read : wrong(`${field}[${at}]`, 'after the one before')
+    },
+    write: shape.write,
+  }
+}

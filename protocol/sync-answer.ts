@@ -1,6 +1,6 @@
 /** The answering side of sync, sans I/O: one request in, one reply out. docs/protocol.md, "Sync". */
 import type { Cid } from './cid.ts'
-import { MAX_FRAME_BYTES, MAX_IDENTITY_PAGE, MAX_SYNC_ITEMS } from './limits.ts'
+import { MAX_FRAME_BYTES, MAX_IDENTITY_PAGE, MAX_SYNC_ITEMS, MAX_SYNC_ROSTERS } from './limits.ts'
 import {
   failureMessage,
   type SyncItem,
@@ -66,6 +66,10 @@ export function answer(
     }
     case 'get-records':
       return answerRecords(source, request)
+    case 'get-roster': {
+      const { records, car } = source.rosters(request.of)
+      return { t: 'roster', records: records.slice(0, MAX_SYNC_ROSTERS), car }
+    }
     case 'done':
       return null
   }

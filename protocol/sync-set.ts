@@ -48,6 +48,8 @@ export interface SyncSource {
   /** Operations from number `from`, at most `limit`. */
   identityOps(publisher: Cid, from: number, limit: number): readonly Uint8Array[]
   profile(publisher: Cid): Uint8Array | null
+  /** Standing rosters of that record id or issuer, and the file of the only one. */
+  rosters(of: Cid): { readonly records: readonly Cid[]; readonly car: Uint8Array | null }
   /** Records of a log after a position (null: from the start), at most `limit`, ascending. */
   recordsAfter(
     publisher: Cid,
@@ -76,6 +78,8 @@ export function restrict(
     identityOps: (publisher, from, limit) => source.identityOps(publisher, from, limit),
     rival: (publisher) => source.rival(publisher),
     profile: (publisher) => source.profile(publisher),
+    // Only those that are for everybody.
+    rosters: (of) => source.rosters(of),
     logs: (publisher) => source.logs(publisher).filter(({ key }) => mayRead(publisher, key)),
     recordsAfter: (publisher, key, after, limit) =>
       mayRead(publisher, key) ? source.recordsAfter(publisher, key, after, limit) : [],

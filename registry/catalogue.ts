@@ -12,7 +12,7 @@
 import type { Cid } from '../protocol/cid.ts'
 import type { Code } from '../protocol/errors.ts'
 import type { ModelDescription } from '../protocol/model-description.ts'
-import type { Position, RecordKind, SignedRecord } from '../protocol/record.ts'
+import type { Position, RecordKind, RosterBody, SignedRecord } from '../protocol/record.ts'
 import type { MentionRow } from './mention.ts'
 
 /** A device key as 64 hex digits. */
@@ -137,6 +137,27 @@ export interface TagRow {
   readonly target: Cid
 }
 
+export interface RosterRow {
+  readonly record: Cid
+  readonly publisher: Cid
+  readonly envelope: Uint8Array
+  readonly body: RosterBody
+}
+
+/** A roster that no other replaces. */
+export interface LastRoster extends RosterRow {
+  readonly isWithdrawn: boolean
+}
+
+export interface AttestationRow {
+  readonly record: Cid
+  readonly publisher: Cid
+  readonly target: Cid
+  readonly root: Cid
+  readonly claim: string
+  readonly isWithdrawn: boolean
+}
+
 export interface PeerRow {
   /** libp2p PeerId, base58 or base36 text. */
   readonly peer: string
@@ -192,7 +213,7 @@ export interface Catalogue {
   // Logs and records
   /**
    * Appends a verified record to its log, sets the log's position, and indexes it by kind:
-   * model rows with full text, withdrawals, tags, profiles.
+   * model rows with full text, withdrawals, tags, profiles, rosters, attestations.
    */
   appendRecord(record: SignedRecord, index: RecordIndex): void
   record(id: Cid): { readonly envelope: Uint8Array; readonly kind: RecordKind } | null
@@ -261,6 +282,18 @@ export interface Catalogue {
   recordsWithFile(cid: Cid): readonly Cid[]
   /** Tags of that name that none replaces; the first stands: the one of the greatest record id. */
   tags(publisher: Cid, name: string, tag: string): readonly TagRow[]
+
+  // Rosters and attestations
+  /** Keeps a roster; its log need not be here. */
+  putRoster(roster: RosterRow): void
+  /** Takes a roster back, and what it replaced stands again. */
+  dropRoster(publisher: Cid, record: Cid): void
+  /** Those that none replaces: by name, then the greatest record id first; it stands. */
+  rosters(publisher: Cid): readonly LastRoster[]
+  /** By record id. */
+  attestations(root: Cid): readonly AttestationRow[]
+  /** Roots of which some publisher's attestations are here, in order. */
+  attestedRoots(publisher: Cid): readonly Cid[]
 
   // Blob trees
   /** Inner nodes of a blob's tree, root first. */

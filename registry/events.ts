@@ -14,8 +14,8 @@ export interface RegistryEvents {
   readonly identity: { readonly publisher: Cid }
   /** A newer head is known. */
   readonly head: { readonly publisher: Cid; readonly key: KeyId; readonly envelope: Uint8Array }
-  /** A trust rule was set or removed. */
-  readonly trust: { readonly publisher: Cid }
+  /** A trust rule was set or removed; null: others may do something else now, too. */
+  readonly trust: { readonly publisher: Cid | null }
 }
 
 type EventName = keyof RegistryEvents

@@ -8,9 +8,11 @@ import {
   type SignedRecord,
 } from '../protocol/record.ts'
 import {
+  type AttestationRow,
   type Catalogue,
   type HeadRow,
   type KeyId,
+  type LastRoster,
   type LogRow,
   type ModelPage,
   type ModelQuery,
@@ -19,6 +21,7 @@ import {
   type ProfileRow,
   type RecordIndex,
   type RivalBranch,
+  type RosterRow,
   type TagRow,
   type TokenRow,
   WITHDRAWALS,
@@ -66,6 +69,7 @@ const emptyState = () => ({
   cards: new Map<Cid, Uint8Array>(),
   profiles: new Map<Cid, ProfileRow>(),
   tags: new Map<Cid, Tag>(),
+  rosters: new Map<Cid, RosterRow>(),
   /** By the record that replaces them: `publisher record` of what it replaces. */
   replaced: new Map<Cid, readonly string[]>(),
   /** By their own record; of `publisher target`. */
@@ -126,12 +130,13 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   dropPublisher(publisher: Cid): void {
-    const { operations, heads, profiles, rivals, evidence } = this.#state
+    const { operations, heads, profiles, rosters, rivals, evidence } = this.#state
     operations.delete(publisher)
     rivals.delete(publisher)
     evidence.delete(publisher)
     for (const [id, row] of heads) if (row.publisher === publisher) heads.delete(id)
     for (const [id, row] of profiles) if (row.publisher === publisher) profiles.delete(id)
+    for (const [id, row] of rosters) if (row.publisher === publisher) rosters.delete(id)
   }
 
   appendRecord(signed: SignedRecord, index: RecordIndex): void {
@@ -170,6 +175,8 @@ export class MemoryCatalogue implements Catalogue {
       this.#replace(publisher, id, replaces)
     } else if (record.kind === 'profile') {
       this.putProfile(profileOf(id, signed.envelope, publisher, record.body))
+    } else if (record.kind === 'roster') {
+      this.putRoster({ record: id, publisher, envelope: signed.envelope, body: record.body })
     }
   }
 
@@ -259,16 +266,18 @@ export class MemoryCatalogue implements Catalogue {
     heads.delete(place)
     const log = logs.get(place)
     if (log === undefined) return
-    const all = this.#recordsOf(publisher, key)
-    const left = all.filter(({ record }) => after !== null && comparePositions(record, after) <= 0)
-    const gone = all.slice(left.length)
+    const before = this.#recordsOf(publisher, key)
+    const left = before.filter(
+      ({ record }) => after !== null && comparePositions(record, after) <= 0,
+    )
+    const gone = before.slice(left.length)
     this.putEvidence(
       publisher,
       key,
       gone.map(({ envelope }) => envelope),
     )
-    const { models, tags, profiles, replaced, withdrawals, late, mentions } = this.#state
-    const derived = [models, tags, profiles, replaced, withdrawals, late, mentions]
+    const { models, tags, profiles, rosters, replaced, withdrawals, late, mentions } = this.#state
+    const derived = [models, tags, profiles, rosters, replaced, withdrawals, late, mentions]
     for (const { id } of gone) {
       for (const map of [records, ...derived]) map.delete(id)
     }
@@ -406,6 +415,44 @@ export class MemoryCatalogue implements Catalogue {
       .map(({ record, target }) => ({ record, target }))
   }
 
+  putRoster(roster: RosterRow): void {
+    this.#state.rosters.set(roster.record, { ...roster, envelope: roster.envelope.slice() })
+    this.#replace(roster.publisher, roster.record, roster.body.replaces)
+  }
+
+  dropRoster(_publisher: Cid, record: Cid): void {
+    this.#state.rosters.delete(record)
+    this.#state.replaced.delete(record)
+  }
+
+  rosters(publisher: Cid): readonly LastRoster[] {
+    return [...this.#state.rosters.values()]
+      .filter((row) => row.publisher === publisher && !this.#isReplaced(row))
+      .map((row) => ({ ...row, isWithdrawn: this.#withdrawalOf(publisher, row.record) !== null }))
+      .sort((a, b) => compare(a.body.name, b.body.name) || compare(b.record, a.record))
+  }
+
+  attestations(root: Cid): readonly AttestationRow[] {
+    return this.#attestations()
+      .filter((row) => row.root === root)
+      .sort((a, b) => compare(a.record, b.record))
+  }
+
+  attestedRoots(publisher: Cid): readonly Cid[] {
+    const own = this.#attestations().filter((row) => row.publisher === publisher)
+    return [...new Set(own.map(({ root }) => root))].sort(compare)
+  }
+
+  #attestations(): readonly AttestationRow[] {
+    return [...this.#state.records.values()].flatMap(({ id: record, record: payload }) => {
+      if (payload.kind !== 'attest') return []
+      const { publisher } = payload
+      const { target, root, claim } = payload.body
+      const isWithdrawn = this.#withdrawalOf(publisher, record) !== null
+      return [{ record, publisher, target, root, claim, isWithdrawn }]
+    })
+  }
+
   putTree(cid: Cid, nodes: readonly Uint8Array[]): void {
     if (nodes.length === 0) return
     this.#state.trees.set(
@@ -477,11 +524,14 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   #withWithdrawal({ row }: Model): ModelRow {
-    const place = `${row.publisher} ${row.record}`
-    const withdrawn = [...this.#state.withdrawals.values()]
+    return { ...row, withdrawn: this.#withdrawalOf(row.publisher, row.record) }
+  }
+
+  #withdrawalOf(publisher: Cid, record: Cid): Withdrawal | null {
+    const place = `${publisher} ${record}`
+    return [...this.#state.withdrawals.values()]
       .filter((each) => each.place === place)
       .reduce<Withdrawal | null>((before, { verb }) => stronger(before, verb), null)
-    return { ...row, withdrawn }
   }
 
   #modelsWhere(test: (row: Model['row']) => boolean): readonly ModelRow[] {

@@ -1,7 +1,6 @@
 /** Mentions: records of one publisher that name records of another. */
 import type { Cid } from '../protocol/cid.ts'
 import type { LogRecord, Position } from '../protocol/record.ts'
-import { statementLink } from '../protocol/statement.ts'
 
 /** A record of a log that another publisher's record names. */
 export interface MentionRow extends Position {
@@ -14,7 +13,5 @@ export interface MentionRow extends Position {
 /** The records that a record names as its own grounds: parents of a model, the target of an attestation. */
 export function mentionsOf(record: LogRecord): readonly Cid[] {
   if (record.kind === 'model') return record.body.parents.map((parent) => parent.record)
-  if (record.kind !== 'attest') return []
-  const target = statementLink.read(record.body.target, 'target')
-  return target.ok ? [target.value] : []
+  return record.kind === 'attest' ? [record.body.target] : []
 }

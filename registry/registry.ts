@@ -39,6 +39,7 @@ import { Events, type RegistryEvents } from './events.ts'
 import { isForked } from './fork.ts'
 import { Handles } from './handles.ts'
 import { type AdmittedIdentity, Identities } from './identities.ts'
+import { type JoinPlan, planJoin } from './joining.ts'
 import { type LogStatus, type LogStatusParts, logStatuses } from './log-status.ts'
 import { Lookup } from './lookup.ts'
 import { MaxSeen, memoryJournal } from './max-seen.ts'
@@ -47,8 +48,10 @@ import type { Package } from './package.ts'
 import type { PackageSource } from './package-source.ts'
 import { Publication, type PublicationOptions, type PublicationPlan } from './publication.ts'
 import { renewals } from './renewal.ts'
+import { Rosters } from './rosters.ts'
+import { type JudgedAttestation, type RunGrant, RunRight } from './run-right.ts'
 import type { Signer } from './signer.ts'
-import type { TrustPolicy } from './trust.ts'
+import type { RunRule, TrustPolicy } from './trust.ts'
 import type { TrustBook, TrustChange } from './trust-file.ts'
 
 export interface RegistryParts {
@@ -74,6 +77,7 @@ export class Registry {
   readonly signer: Signer
   readonly handles: Handles
   readonly audiences: Audiences
+  readonly rosters: Rosters
   readonly #book: TrustBook
   readonly #clock: Clock
   readonly #maxSeen: MaxSeen
@@ -84,6 +88,9 @@ export class Registry {
   readonly #own: OwnLog
   readonly #closure: Closure
   readonly #publication: Publication
+  readonly #runRight: RunRight
+  /** The rules of the book, with the rosters as they stand now. */
+  #policy: TrustPolicy
   /** Publishers with records here that may no longer be listed. */
   #hidden: readonly Cid[] = []
   /** What was found of each model's files: complete until a blob goes, lacking until one comes. */
@@ -91,19 +98,24 @@ export class Registry {
 
   private constructor(parts: RegistryParts) {
     const { catalogue, blobs, trust, signer, clock } = parts
-    const policy = (): TrustPolicy => trust.policy
+    const policy = (): TrustPolicy => this.#policy
     const { publisher } = signer
     this.publisher = publisher
     this.catalogue = catalogue
     this.blobs = blobs
     this.signer = signer
     this.#book = trust
+    this.#policy = trust.policy
     this.#clock = clock
     this.#maxSeen = parts.maxSeen ?? new MaxSeen(memoryJournal())
     this.#identities = new Identities(catalogue, policy)
     const identities = this.#identities
-    const membersOf = (): readonly Cid[] => []
-    this.audiences = new Audiences({ catalogue, identities, own: publisher, membersOf })
+    this.audiences = new Audiences({
+      catalogue,
+      identities,
+      own: publisher,
+      membersOf: (roster) => this.rosterMembers(roster.publisher, roster.name),
+    })
     const { audiences } = this
     this.#admission = new Admission({ catalogue, identities, policy, clock, audiences })
     this.#closure = new Closure({ catalogue, identities, policy, clock })
@@ -111,6 +123,23 @@ export class Registry {
     this.#lookup = new Lookup(catalogue, this.handles, policy)
     this.#own = new OwnLog({ catalogue, identities: this.#identities, signer, clock })
     this.#publication = new Publication({ catalogue, blobs, log: this.#own, publisher })
+    const isContested = (record: Cid): boolean => this.isContested(record)
+    this.rosters = new Rosters({
+      publisher,
+      catalogue,
+      identities,
+      audiences,
+      policy,
+      clock,
+      isContested,
+      append: (statement) => this.append(statement),
+    })
+    this.#runRight = new RunRight({
+      catalogue,
+      policy,
+      isContested,
+      isUnclosed: (record) => this.isUnclosed(record),
+    })
   }
 
   /**
@@ -121,7 +150,7 @@ export class Registry {
     const registry = new Registry(parts)
     parts.signer.begin(parts.catalogue)
     await registry.#publication.recover()
-    registry.#hide()
+    registry.#judge()
     return registry
   }
 
@@ -183,7 +212,19 @@ export class Registry {
 
   /** The rules in force. */
   get trust(): TrustPolicy {
-    return this.#book.policy
+    return this.#policy
+  }
+
+  /** What is wrong with the policy file; the rules before it are in force then. */
+  get trustFault(): Failure | null {
+    return this.#book.fault
+  }
+
+  /** Takes in the policy file where it was changed by hand. @returns whether it was */
+  reloadTrust(): boolean {
+    const isChanged = this.#book.reload()
+    if (isChanged && this.trustFault === null) this.#trustChanged(null)
+    return isChanged
   }
 
   /** @throws ZoariumError USAGE, POLICY, DISK_FULL, STORE */
@@ -199,15 +240,77 @@ export class Registry {
     return isRemoved
   }
 
-  #trustChanged(publisher: Cid): void {
-    this.#hide()
+  #trustChanged(publisher: Cid | null): void {
+    this.#judge()
     this.#events.emit('trust', { publisher })
   }
 
-  #hide(): void {
+  #judge(): void {
+    this.#policy = this.#book.policy.narrowed((publisher, name) =>
+      this.rosters.members(publisher, name),
+    )
     this.#hidden = this.publishers().filter(
       (each) => !this.trust.may(each, 'list') && this.catalogue.logs(each).length > 0,
     )
+  }
+
+  /** A roster that is followed may have other members now. */
+  #rosterChanged(publisher: Cid): void {
+    const isFollowed = this.trust.rosters.some((each) => each.publisher === publisher)
+    if (isFollowed) this.#trustChanged(null)
+  }
+
+  /** Whether a model may run; the one rule for every road. Like {@link RunRight.of}. */
+  mayRun(model: ModelRow): Verdict<RunGrant> {
+    return this.#runRight.of(model)
+  }
+
+  /** Whether files of a model may be held: those of what runs, too. */
+  mayMirror(model: ModelRow): boolean {
+    return this.trust.may(model.publisher, 'mirror') || this.mayRun(model).ok
+  }
+
+  /** Like {@link RunRight.attestations}. */
+  attestations(model: ModelRow): readonly JudgedAttestation[] {
+    return this.#runRight.attestations(model)
+  }
+
+  /** Like {@link RunRight.rulesFor}. */
+  runRulesFor(model: ModelRow): readonly RunRule[] {
+    return this.#runRight.rulesFor(model)
+  }
+
+  // Rosters
+
+  /** Members of a roster as its issuer names them now; none where it is withdrawn or not here. */
+  rosterMembers(publisher: Cid, name: string): readonly Cid[] {
+    return this.rosters.members(publisher, name)
+  }
+
+  /** What following the roster of a file would change. Fails like {@link Rosters.check}, PARAMETER. */
+  planJoin(car: Uint8Array, grantRun: boolean): Verdict<JoinPlan> {
+    const roster = this.rosters.check(car)
+    return roster.ok ? planJoin(this.trust, roster.value, grantRun) : roster
+  }
+
+  /** Keeps a roster and follows it from now on. @throws ZoariumError POLICY, DISK_FULL, STORE */
+  join({ roster, right }: JoinPlan): void {
+    const { identity, operations, signed, body, head } = roster
+    const { publisher } = identity
+    const { name, members, bootstrap } = body
+    expectOk(this.admitIdentity(publisher, operations, 0))
+    const { id: record, envelope } = signed
+    this.catalogue.putRoster({ record, publisher, envelope, body })
+    expectOk(this.admitHead(head))
+    this.#book.follow({ publisher, name, right, members, bootstrap })
+    this.#trustChanged(null)
+  }
+
+  /** Follows a roster no more. @returns whether it did; @throws ZoariumError POLICY, DISK_FULL, STORE */
+  leave(publisher: Cid, name: string): boolean {
+    const isLeft = this.#book.unfollow(publisher, name)
+    if (isLeft) this.#trustChanged(null)
+    return isLeft
   }
 
   // Taking in what others signed
@@ -226,6 +329,7 @@ export class Registry {
       // Records may have been taken back.
       this.#found.complete.clear()
       if (verdict.ok && verdict.value.isReplaced) this.#admitEvidence(publisher)
+      this.#rosterChanged(publisher)
       this.#events.emit('identity', { publisher })
     }
     return verdict
@@ -270,7 +374,7 @@ export class Registry {
     )
     const isOwn = admitted.some(({ record }) => record.publisher === this.publisher)
     if (isOwn) this.signer.catchUp(this.catalogue)
-    for (const signed of admitted) this.#events.emit('record', signed)
+    for (const signed of admitted) this.#kept(signed)
     const forked = verdicts.findIndex((verdict) => !verdict.ok && verdict.code === 'EQUIVOCATION')
     const twin = records[forked]
     if (twin !== undefined) this.#events.emit('fork', expectOk(peekRecord(twin.envelope)))
@@ -356,8 +460,15 @@ export class Registry {
     return signed
   }
 
-  #signed(signed: SignedRecord): void {
+  /** A record was admitted or signed. */
+  #kept(signed: SignedRecord): void {
+    const { kind, publisher } = signed.record
+    if (kind === 'roster' || kind === 'withdraw') this.#rosterChanged(publisher)
     this.#events.emit('record', signed)
+  }
+
+  #signed(signed: SignedRecord): void {
+    this.#kept(signed)
     this.heads()
   }
 
@@ -463,17 +574,35 @@ export class Registry {
     return !this.#found.lacking.has(record) && this.holding(record).complete
   }
 
-  /** Models that this node may mirror and does not hold in full; recalled ones are left out. */
-  incompleteModels(): readonly Cid[] {
-    return this.trust
+  /** Models whose files this node may hold, own ones first; recalled ones are left out. */
+  mirroredModels(): readonly Cid[] {
+    const followed = this.trust
       .with('mirror')
       .flatMap((publisher) => this.catalogue.modelIds(publisher))
-      .filter((record) => !this.#isComplete(record))
+    return [...new Set([...followed, ...this.#attestedModels()])]
   }
 
-  /** Models of a publisher that are whole here; recalled ones are left out. */
-  completeModels(publisher: Cid): readonly Cid[] {
-    return this.catalogue.modelIds(publisher).filter((record) => this.#isComplete(record))
+  /** Models that run because others vouch for them. */
+  #attestedModels(): readonly Cid[] {
+    return this.#runRight
+      .attestedModels()
+      .filter(({ withdrawn }) => withdrawn === null || withdrawn === 'yank')
+      .map(({ record }) => record)
+  }
+
+  /** Models that this node may mirror and does not hold in full. */
+  incompleteModels(): readonly Cid[] {
+    return this.mirroredModels().filter((record) => !this.#isComplete(record))
+  }
+
+  /** Models that may run here and are whole, own ones first; recalled ones are left out. */
+  *runnableModels(): Generator<Cid> {
+    for (const publisher of this.trust.with('run')) {
+      for (const record of this.catalogue.modelIds(publisher)) {
+        if (this.#isComplete(record)) yield record
+      }
+    }
+    for (const record of this.#attestedModels()) if (this.#isComplete(record)) yield record
   }
 
   /**
@@ -506,7 +635,7 @@ export class Registry {
       return (
         model !== null &&
         model.withdrawn !== 'erase' &&
-        this.trust.may(model.publisher, 'mirror') &&
+        this.mayMirror(model) &&
         this.audiences.mayReadRecord(record, reader)
       )
     })

@@ -14,7 +14,7 @@ import {
   peekRecord,
   type RecordHeader,
 } from '../protocol/record.ts'
-import type { Catalogue, LogRow } from './catalogue.ts'
+import type { Catalogue, LogRow, RosterRow } from './catalogue.ts'
 import { forkOf } from './fork.ts'
 
 /** Applies what a publisher's root says to all its logs here. */
@@ -32,6 +32,7 @@ export function applyCuts(catalogue: Catalogue, identity: Identity): void {
     }
   }
   dropHeads(catalogue, identity)
+  dropRosters(catalogue, identity)
 }
 
 /**
@@ -90,6 +91,22 @@ function dropHeads(catalogue: Catalogue, identity: Identity): void {
     if (device.ok && checkPosition(device.value, expectOk(readHead(envelope)).head).ok) continue
     // Nothing stands after its newest record: only the head goes.
     catalogue.retract(publisher, key, catalogue.log(publisher, key))
+  }
+}
+
+/** Rosters by which somebody joined need not stand in a log that is here. */
+function dropRosters(catalogue: Catalogue, identity: Identity): void {
+  const { publisher } = identity
+  const isVoidRoster = ({ envelope }: RosterRow): boolean => {
+    const header = headerOf(envelope)
+    const device = deviceOf(identity, header.key)
+    return !device.ok || !checkPosition(device.value, header).ok
+  }
+  for (;;) {
+    // Those that a void one replaced show only once it is gone.
+    const gone = catalogue.rosters(publisher).filter(isVoidRoster)
+    if (gone.length === 0) return
+    for (const { record } of gone) catalogue.dropRoster(publisher, record)
   }
 }
 

@@ -2,9 +2,11 @@
 import type { Cid } from '../protocol/cid.ts'
 import type { LogRecord, Position, RecordKind, SignedRecord } from '../protocol/record.ts'
 import {
+  type AttestationRow,
   type Catalogue,
   type HeadRow,
   type KeyId,
+  type LastRoster,
   type LogRow,
   type ModelPage,
   type ModelQuery,
@@ -13,12 +15,14 @@ import {
   type ProfileRow,
   type RecordIndex,
   type RivalBranch,
+  type RosterRow,
   type TagRow,
   type TokenRow,
   WITHDRAWALS,
 } from './catalogue.ts'
 import { type MentionRow, mentionsOf } from './mention.ts'
 import { profileOf } from './profile.ts'
+import { SqliteAttestations } from './sqlite-attestations.ts'
 import { plain, SqliteDatabase } from './sqlite-database.ts'
 import { SqliteEvidence } from './sqlite-evidence.ts'
 import { SqliteModels } from './sqlite-models.ts'
@@ -38,6 +42,7 @@ const TABLES_OF_STRANGERS = [
   'identity_rivals',
   'heads',
   'profiles',
+  'rosters',
   'replaced',
   'evidence',
 ]
@@ -48,6 +53,7 @@ export class SqliteCatalogue implements Catalogue {
   readonly #db: SqliteDatabase
   readonly #models: SqliteModels
   readonly #names: SqliteNames
+  readonly #attestations: SqliteAttestations
   readonly #evidence: SqliteEvidence
 
   /** @param file path, or `:memory:`; @throws ZoariumError NEWER_STORE, STORE, DISK_FULL */
@@ -55,7 +61,8 @@ export class SqliteCatalogue implements Catalogue {
     this.#db = new SqliteDatabase(file)
     this.#names = new SqliteNames(this.#db)
     this.#models = new SqliteModels(this.#db, (publisher) => this.profile(publisher))
-    this.#evidence = new SqliteEvidence(this.#db, this.#models, this.#names)
+    this.#attestations = new SqliteAttestations(this.#db)
+    this.#evidence = new SqliteEvidence(this.#db, this.#models, this.#names, this.#attestations)
   }
 
   transaction<T>(work: () => T): T {
@@ -173,6 +180,11 @@ export class SqliteCatalogue implements Catalogue {
       this.#names.putTag(signed.id, publisher, record.body)
     } else if (record.kind === 'profile') {
       this.putProfile(profileOf(signed.id, signed.envelope, publisher, record.body))
+    } else if (record.kind === 'roster') {
+      const { id, envelope } = signed
+      this.#names.putRoster({ record: id, publisher, envelope, body: record.body })
+    } else if (record.kind === 'attest') {
+      this.#attestations.put(signed.id, publisher, record.body)
     }
   }
 
@@ -352,6 +364,28 @@ export class SqliteCatalogue implements Catalogue {
 
   tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {
     return this.#names.tags(publisher, name, tag)
+  }
+
+  // Rosters and attestations
+
+  putRoster(roster: RosterRow): void {
+    this.transaction(() => this.#names.putRoster(roster))
+  }
+
+  dropRoster(publisher: Cid, record: Cid): void {
+    this.transaction(() => this.#names.remove(publisher, record))
+  }
+
+  rosters(publisher: Cid): readonly LastRoster[] {
+    return this.#names.rosters(publisher)
+  }
+
+  attestations(root: Cid): readonly AttestationRow[] {
+    return this.#attestations.of(root)
+  }
+
+  attestedRoots(publisher: Cid): readonly Cid[] {
+    return this.#attestations.roots(publisher)
   }
 
   // Blob trees

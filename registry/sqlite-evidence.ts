@@ -6,6 +6,7 @@ import type { Cid } from '../protocol/cid.ts'
 import { expectOk } from '../protocol/errors.ts'
 import { type Position, peekRecord } from '../protocol/record.ts'
 import type { KeyId, RivalBranch } from './catalogue.ts'
+import type { SqliteAttestations } from './sqlite-attestations.ts'
 import { plain, type SqliteDatabase } from './sqlite-database.ts'
 import type { SqliteModels } from './sqlite-models.ts'
 import type { SqliteNames } from './sqlite-names.ts'
@@ -14,11 +15,18 @@ export class SqliteEvidence {
   readonly #db: SqliteDatabase
   readonly #models: SqliteModels
   readonly #names: SqliteNames
+  readonly #attestations: SqliteAttestations
 
-  constructor(db: SqliteDatabase, models: SqliteModels, names: SqliteNames) {
+  constructor(
+    db: SqliteDatabase,
+    models: SqliteModels,
+    names: SqliteNames,
+    attestations: SqliteAttestations,
+  ) {
     this.#db = db
     this.#models = models
     this.#names = names
+    this.#attestations = attestations
   }
 
   /** Envelopes in the order of their coming. */
@@ -86,6 +94,7 @@ export class SqliteEvidence {
       this.put(publisher, key, [envelope])
       this.#models.remove(publisher, id)
       this.#withdrawn(publisher, record)
+      this.#attestations.remove(record)
       if (this.#names.remove(publisher, record)) this.#models.renamePublisher(publisher)
       this.#db.run('DELETE FROM late WHERE record = ?', record)
       this.#db.run('DELETE FROM mentions WHERE record = ?', record)

@@ -1,15 +1,20 @@
 /**
- * Profiles and tags of the SQLite catalogue: statements of which a later one replaces an earlier,
+ * Profiles, tags and rosters of the SQLite catalogue: statements of which a later one replaces an earlier,
  * in whatever order they come. Of those that none replaces, the greatest record id stands.
  */
 import type { Cid } from '../protocol/cid.ts'
-import type { TagBody } from '../protocol/record.ts'
-import type { ProfileRow, TagRow } from './catalogue.ts'
+import type { RosterBody, TagBody } from '../protocol/record.ts'
+import type { LastRoster, ProfileRow, RosterRow, TagRow } from './catalogue.ts'
 import { plain, type SqliteDatabase } from './sqlite-database.ts'
 
 interface ProfileColumns extends Omit<ProfileRow, 'displayName' | 'replaces'> {
   readonly display_name: string
   readonly replaces: string
+}
+
+interface RosterColumns extends Omit<LastRoster, 'body' | 'isWithdrawn'> {
+  readonly body: string
+  readonly withdrawn: 0 | 1
 }
 
 export class SqliteNames {
@@ -75,11 +80,44 @@ export class SqliteNames {
     )
   }
 
-  /** Takes back a profile or tag. @returns whether the publisher goes by another label or name now */
+  putRoster({ record, publisher, envelope, body }: RosterRow): void {
+    this.#db.run(
+      'INSERT OR IGNORE INTO rosters VALUES (?, ?, ?, ?, ?)',
+      record,
+      publisher,
+      body.name,
+      envelope,
+      JSON.stringify(body),
+    )
+    this.#replace(publisher, record, body.replaces)
+  }
+
+  rosters(publisher: Cid): readonly LastRoster[] {
+    return this.#db
+      .all<RosterColumns>(
+        `SELECT record, publisher, envelope, body, EXISTS
+           (SELECT 1 FROM withdrawals w WHERE w.publisher = t.publisher AND w.target = t.record)
+           AS withdrawn
+         FROM rosters t WHERE publisher = ? AND NOT EXISTS
+           (SELECT 1 FROM replaced r WHERE r.publisher = t.publisher AND r.record = t.record)
+         ORDER BY name, record DESC`,
+        publisher,
+      )
+      .map(({ withdrawn, envelope, body, ...row }) => ({
+        ...row,
+        envelope: plain(envelope),
+        // SAFE: `putRoster` wrote the column.
+        body: JSON.parse(body) as RosterBody,
+        isWithdrawn: withdrawn === 1,
+      }))
+  }
+
+  /** Takes back a profile, tag or roster. @returns whether the publisher goes by another label or name now */
   remove(publisher: Cid, record: Cid): boolean {
     const before = this.profile(publisher)
     this.#db.run('DELETE FROM profiles WHERE record = ?', record)
     this.#db.run('DELETE FROM tags WHERE record = ?', record)
+    this.#db.run('DELETE FROM rosters WHERE record = ?', record)
     this.#db.run('DELETE FROM replaced WHERE publisher = ? AND replacement = ?', publisher, record)
     return isRenamed(before, this.profile(publisher))
   }

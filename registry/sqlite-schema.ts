@@ -210,4 +210,24 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX mentions_by_record ON mentions (record);
   `,
+  `
+  -- body: JSON.
+  CREATE TABLE rosters (
+    record TEXT PRIMARY KEY,
+    publisher TEXT NOT NULL,
+    name TEXT NOT NULL,
+    envelope BLOB NOT NULL,
+    body TEXT NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX rosters_by_publisher ON rosters (publisher, name);
+  CREATE TABLE attestations (
+    record TEXT PRIMARY KEY,
+    publisher TEXT NOT NULL,
+    target TEXT NOT NULL,
+    root TEXT NOT NULL,
+    claim TEXT NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX attestations_by_root ON attestations (root);
+  CREATE INDEX attestations_by_publisher ON attestations (publisher, root);
+  `,
 ]

@@ -1,8 +1,10 @@
 /**
  * Trust: which publisher may what on this node. The own publisher may everything; a stranger is
- * seen, no more; in between stand the rules of the operator's policy file (trust-file.ts).
+ * seen, no more; in between stand the rules of the operator's policy file (trust-file.ts). A rule
+ * that names a publisher wins over the rosters that it is a member of.
  */
 import type { Cid } from '../protocol/cid.ts'
+import type { RosterRight } from '../protocol/roster.ts'
 
 /**
  * Each right includes those before it.
@@ -14,6 +16,9 @@ import type { Cid } from '../protocol/cid.ts'
 export const RIGHTS = ['see', 'list', 'mirror', 'run'] as const
 export type Right = (typeof RIGHTS)[number]
 
+/** Line of the policy file where a rule begins; null for rules that come from none. */
+type Line = number | null
+
 export interface TrustRule {
   readonly publisher: Cid
   readonly right: Right
@@ -21,47 +26,134 @@ export interface TrustRule {
   readonly petname: string | null
   /** Whether input may be sent to nodes of that publisher. */
   readonly send: boolean
+  readonly line: Line
 }
 
-/** Why a publisher has the right that it has. */
-export interface TrustReason {
+/** A roster that this node follows. */
+export interface RosterRule {
+  /** Its issuer, who is listed because of it. */
   readonly publisher: Cid
-  readonly right: Right
-  readonly send: boolean
-  /** `own`: this node's publisher; `rule`: named in the policy file; `default`: a stranger. */
-  readonly because: 'own' | 'rule' | 'default'
-  readonly rule: TrustRule | null
-  /** The reason in words. */
-  readonly message: string
-  /** The command that changes it, or null where nothing can. */
-  readonly change: string | null
+  readonly name: string
+  /** What its members get. */
+  readonly right: RosterRight
+  /** Those whom the operator accepted. The roster as it stands may have fewer, and then they count. */
+  readonly members: readonly Cid[]
+  /** Addresses that the operator accepted. */
+  readonly bootstrap: readonly string[]
+  readonly line: Line
 }
 
-const STRANGER: Right = 'see'
+/** Models that enough others vouch for may run. */
+export interface RunRule {
+  /** How many at least. */
+  readonly attested: number
+  /** Publishers whose word counts. */
+  readonly of: readonly Cid[]
+  /** Only models of these publishers; null: of all that are listed here. */
+  readonly publishers: readonly Cid[] | null
+  readonly line: Line
+}
+
+/** The right of a publisher, and what gives it. */
+export interface Grant {
+  readonly right: Right
+  /** `issuer`: of a roster that this node follows; `default`: a stranger. */
+  readonly because: 'own' | 'rule' | 'roster' | 'issuer' | 'default'
+  readonly rule: TrustRule | null
+  readonly roster: RosterRule | null
+}
+
+const OWN: Grant = { right: 'run', because: 'own', rule: null, roster: null }
+const STRANGER: Grant = { right: 'see', because: 'default', rule: null, roster: null }
+
+/** The members of a roster as it stands. */
+export type Membership = (publisher: Cid, name: string) => readonly Cid[]
+
+export interface TrustRules {
+  readonly rules: readonly TrustRule[]
+  readonly rosters?: readonly RosterRule[]
+  readonly run?: readonly RunRule[]
+}
 
 /** The rules in force. Immutable. */
 export class TrustPolicy {
   readonly own: Cid | null
   readonly rules: readonly TrustRule[]
+  readonly rosters: readonly RosterRule[]
+  readonly run: readonly RunRule[]
   readonly #byPublisher: ReadonlyMap<Cid, TrustRule>
+  readonly #grants: ReadonlyMap<Cid, Grant>
+  readonly #membership: Membership
 
-  constructor(own: Cid | null, rules: readonly TrustRule[]) {
+  /** @param membership by default nobody is a member: no roster is known */
+  constructor(
+    own: Cid | null,
+    { rules, rosters = [], run = [] }: TrustRules,
+    membership: Membership = () => [],
+  ) {
     this.own = own
     this.rules = rules
+    this.rosters = rosters
+    this.run = run
+    this.#membership = membership
     this.#byPublisher = new Map(rules.map((rule) => [rule.publisher, rule]))
+    this.#grants = this.#collect()
+  }
+
+  /** The same rules, with rosters as they stand now. */
+  narrowed(membership: Membership): TrustPolicy {
+    return new TrustPolicy(this.own, this, membership)
+  }
+
+  #collect(): ReadonlyMap<Cid, Grant> {
+    const grants = new Map<Cid, Grant>()
+    const give = (publisher: Cid, grant: Grant): void => {
+      const before = grants.get(publisher)
+      if (before === undefined || rank(grant.right) > rank(before.right)) {
+        grants.set(publisher, grant)
+      }
+    }
+    for (const rule of this.rules) {
+      give(rule.publisher, { right: rule.right, because: 'rule', rule, roster: null })
+    }
+    for (const roster of this.rosters) {
+      for (const member of this.membersOf(roster)) {
+        const { right } = roster
+        if (!this.#byPublisher.has(member)) {
+          give(member, { right, because: 'roster', rule: null, roster })
+        }
+      }
+      // Whatever else it may: without its log the roster would not be followed.
+      give(roster.publisher, { right: 'list', because: 'issuer', rule: null, roster })
+    }
+    return grants
+  }
+
+  /** Whom a roster gives its right: the accepted ones among those that it names now. */
+  membersOf(roster: RosterRule): readonly Cid[] {
+    const standing = new Set(this.#membership(roster.publisher, roster.name))
+    return roster.members.filter((member) => standing.has(member))
   }
 
   rule(publisher: Cid): TrustRule | null {
     return this.#byPublisher.get(publisher) ?? null
   }
 
+  roster(publisher: Cid, name: string): RosterRule | null {
+    const found = this.rosters.find((each) => each.publisher === publisher && each.name === name)
+    return found ?? null
+  }
+
+  grant(publisher: Cid): Grant {
+    return publisher === this.own ? OWN : (this.#grants.get(publisher) ?? STRANGER)
+  }
+
   right(publisher: Cid): Right {
-    if (publisher === this.own) return 'run'
-    return this.rule(publisher)?.right ?? STRANGER
+    return this.grant(publisher).right
   }
 
   may(publisher: Cid, right: Right): boolean {
-    return RIGHTS.indexOf(this.right(publisher)) >= RIGHTS.indexOf(right)
+    return rank(this.right(publisher)) >= rank(right)
   }
 
   /** Whether input may be sent to a node of that publisher. */
@@ -72,7 +164,7 @@ export class TrustPolicy {
   /** Publishers with at least a right, the own one first. */
   with(right: Right): readonly Cid[] {
     const own = this.own === null ? [] : [this.own]
-    const others = this.rules.map((rule) => rule.publisher).filter((id) => id !== this.own)
+    const others = [...this.#grants.keys()].filter((id) => id !== this.own)
     return [...own, ...others.filter((id) => this.may(id, right))]
   }
 
@@ -84,26 +176,6 @@ export class TrustPolicy {
   byPetname(petname: string): Cid | null {
     return this.rules.find((rule) => rule.petname === petname)?.publisher ?? null
   }
-
-  explain(publisher: Cid): TrustReason {
-    const rule = this.rule(publisher)
-    const right = this.right(publisher)
-    const send = this.maySend(publisher)
-    const base = { publisher, right, send, rule }
-    if (publisher === this.own) {
-      const message = 'this is your own publisher: it may everything here'
-      return { ...base, because: 'own', message, change: null }
-    }
-    const change = `zoarium trust add ${publisher} ${right === 'run' ? 'list' : 'run'}`
-    if (rule !== null) {
-      const sent = send ? 'images may be sent to its nodes' : 'images are not sent to its nodes'
-      const message = `a rule in trust.yaml grants "${right}"; ${sent}`
-      return { ...base, because: 'rule', message, change }
-    }
-    const message = `no rule in trust.yaml names it, and strangers are only seen: its models are neither listed nor fetched nor run`
-    return { ...base, because: 'default', message, change }
-  }
 }
 
-/** The policy of a node that has no rules yet. */
-export const emptyTrust = (own: Cid | null): TrustPolicy => new TrustPolicy(own, [])
+const rank = (right: Right): number => RIGHTS.indexOf(right)

@@ -1,5 +1,5 @@
 /** `zoarium trust`: what the operator lets each publisher do here. */
-import type { PublisherView, Right, TrustView } from '../../protocol/api.ts'
+import type { PublisherView, Right, TrustExplanation, TrustView } from '../../protocol/api.ts'
 import { formatHandle } from '../format.ts'
 import type { Output } from '../output.ts'
 import { type Cli, wordOf } from '../session.ts'
@@ -52,18 +52,37 @@ export function addTrust({ program, session }: Cli): void {
     .action(async (ref: string) => {
       const { client, output } = session()
       const view = await client.explainTrust(ref)
-      output.result(view, () => {
-        output.line(`${view.ref}  ${nameOf(view.publisher)}  ${view.publisher.id}`)
-        output.table(
-          ['RIGHT', 'GRANTED', 'BECAUSE'],
-          view.rights.map(({ right, granted, because }) => [
-            right,
-            granted ? 'yes' : 'no',
-            because,
-          ]),
-        )
-      })
+      output.result(view, () => printExplanation(output, view))
     })
+}
+
+function printExplanation(output: Output, view: TrustExplanation): void {
+  const { publisher, model, rights, attestations } = view
+  output.line(`${model?.ref ?? view.ref}  ${nameOf(publisher)}  ${publisher.id}`)
+  if (model !== null) output.line(`  record ${model.record}`)
+  if (view.contested) output.line('  CONTESTED: the identity of the publisher has forked')
+  else if (model?.contested) output.line('  CONTESTED: the log of the record has forked')
+  if (model !== null && model.withdrawn !== null) output.line(`  withdrawn: ${model.withdrawn}`)
+  output.table(
+    ['RIGHT', 'GRANTED', 'BECAUSE', 'TO CHANGE'],
+    rights.map(({ right, granted, because, change }) => [
+      right,
+      granted ? 'yes' : 'no',
+      because,
+      change ?? '-',
+    ]),
+  )
+  if (attestations.length === 0) return
+  output.line()
+  output.table(
+    ['ATTESTED BY', 'CLAIM', 'COUNTS', 'BECAUSE'],
+    attestations.map((each) => [
+      nameOf(each.publisher),
+      each.claim,
+      each.counts ? 'yes' : 'no',
+      each.because,
+    ]),
+  )
 }
 
 function printTrust(output: Output, { items, strangers }: TrustView): void {

@@ -252,10 +252,31 @@ export const schemas: Readonly<Record<string, Schema>> = {
   TrustExplanation: object({
     ref: text,
     publisher: ref('Publisher'),
+    contested: truth,
+    model: orNull(
+      object({
+        record: cid,
+        ref: text,
+        root: cid,
+        withdrawn: orNull(choice('yank', 'recall', 'erase')),
+        contested: truth,
+      }),
+    ),
     rights: list(
       object({
         right: choice('see', 'list', 'mirror', 'run', 'send'),
         granted: truth,
+        because: text,
+        line: orNull(count),
+        change: orNull(text),
+      }),
+    ),
+    attestations: list(
+      object({
+        record: cid,
+        publisher: ref('Publisher'),
+        claim: text,
+        counts: truth,
         because: text,
       }),
     ),

@@ -336,9 +336,10 @@ const paths: Readonly<Record<string, Json>> = {
   },
   '/v1/trust/explain': {
     get: operation({
-      summary: 'Which rights a model has here, and which rule gives each',
+      summary:
+        'Which rights a model or publisher has here, which rule decided each, and who attests it',
       scope: 'read',
-      parameters: [query('ref', text, 'A model, or a publisher.', true)],
+      parameters: [query('ref', text, 'A model, a publisher, or the id of a record.', true)],
       responses: ok('The rights.', json('TrustExplanation')),
     }),
   },

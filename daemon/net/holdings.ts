@@ -80,6 +80,7 @@ export function holdingsOf(registry: Registry): Holdings {
       catalogue.logs(publisher).map((log) => ({ ...log, isForked: log.proof !== null })),
     identityOps: (publisher, from, limit) => registry.identityOps(publisher, from).slice(0, limit),
     profile: (publisher) => registry.profile(publisher)?.envelope ?? null,
+    rosters: (of) => registry.rosters.find(of),
     *recordsAfter(publisher, key, after, limit) {
       if (publisher === registry.publisher) registry.signer.share()
       for (const each of catalogue.recordsAfter(publisher, key, after, limit)) yield plain(each)
@@ -110,9 +111,8 @@ export function holdingsOf(registry: Registry): Holdings {
     keepTree: (cid, nodes) => registry.keepTree(cid, nodes),
     blobKept: (cid, size) => registry.blobKept(cid, size),
     provided: (limit) =>
-      registry.trust
-        .with('mirror')
-        .flatMap((publisher) => catalogue.modelIds(publisher))
+      registry
+        .mirroredModels()
         .filter((record) => registry.audiences.ofRecord(record) === null)
         .filter((record) => registry.holding(record).complete)
         .slice(0, limit),

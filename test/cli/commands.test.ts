@@ -42,7 +42,7 @@ describe('cli/commands', () => {
     )
     assert.match(
       (await run('trust', 'explain', 'institute-a')).stdout,
-      /run +yes +it is this node itself/,
+      /CONTESTED.*\n.*yank\n[\s\S]*run +yes +a rule gives it "run" +zoarium trust add institute-a mirror\n[\s\S]*reviewed +no +withdrawn/,
     )
     assert.match((await run('trust', 'remove', 'institute-a')).stdout, /run \(own\)/)
   })

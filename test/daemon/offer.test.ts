@@ -92,7 +92,9 @@ describe('daemon/offer', () => {
     const all = Array.from({ length: MAX_HEARTBEAT_SERVES + 1 }, (_, n) =>
       cidOf('dag-cbor', Uint8Array.of(n >> 8, n & 255)),
     )
-    parts.registry.completeModels = () => all
+    parts.registry.runnableModels = function* () {
+      yield* all
+    }
     parts.registry.catalogue.model = () => model
     const records = all.slice(0, MAX_HEARTBEAT_WARM + 1)
     // A tiny input and an endless one: what is measured need not fit.

@@ -256,7 +256,26 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     explainTrust: (ref) => ({
       ref,
       publisher: owner,
-      rights: [{ right: 'run', granted: true, because: 'it is this node itself' }],
+      contested: false,
+      model: {
+        record: id,
+        ref: model.ref,
+        root: model.root,
+        withdrawn: 'yank',
+        contested: true,
+      },
+      rights: [
+        {
+          right: 'run',
+          granted: true,
+          because: 'a rule gives it "run"',
+          line: 4,
+          change: 'zoarium trust add institute-a mirror',
+        },
+      ],
+      attestations: [
+        { record: id, publisher: owner, claim: 'reviewed', counts: false, because: 'withdrawn' },
+      ],
     }),
     tokens: () => [{ id: 't1', label: 'viewer', scopes: ['read'], created: AT, expires: null }],
     addToken: (label, scopes, expiresMs) => ({

@@ -1,7 +1,7 @@
 /** A publisher with its keys, for tests: makes identities, records and heads that repeat. */
 import type { Audience } from '../../protocol/audience.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
+import { type Cid, cidOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
 import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
 import type { Scope } from '../../protocol/device.ts'
@@ -26,6 +26,7 @@ import {
   type LogRecord,
   type ModelFile,
   type RecordBody,
+  type RosterBody,
   type SignedRecord,
   signRecord,
 } from '../../protocol/record.ts'
@@ -216,14 +217,35 @@ export class TestPublisher {
     })
   }
 
-  /** An attestation by the key to serve. */
-  attest(target: Cid, claim = 'reproduced', header: Partial<LogRecord> = {}): SignedRecord {
-    const body = { target: linkOf(target), claim }
-    return this.record({ kind: 'attest', body }, header, this.seeds.serve)
+  /** An attestation of a record, by the key that its claim needs. */
+  attest(
+    target: Cid,
+    claim = 'reproduced',
+    header: Partial<LogRecord> = {},
+    root = cidOf('dag-pb', utf8('files')),
+  ): SignedRecord {
+    const seed = ['reviewed', 'advisory'].includes(claim) ? this.seeds.publish : this.seeds.serve
+    return this.record({ kind: 'attest', body: { target, root, claim } }, header, seed)
+  }
+
+  /** An attestation of a model and its files. */
+  vouch({ id, record }: SignedRecord, claim = 'reproduced'): SignedRecord {
+    if (record.kind !== 'model') throw new TypeError('only models have files')
+    return this.attest(id, claim, {}, record.body.root)
   }
 
   tag(name: string, tag: string, target: Cid, replaces: readonly Cid[] = []): SignedRecord {
     return this.record({ kind: 'tag', body: { name, tag, target, replaces } })
+  }
+
+  /** A roster of members in any order. */
+  roster(
+    name: string,
+    members: readonly Cid[],
+    changes: Partial<Omit<RosterBody, 'name' | 'members'>> = {},
+  ): SignedRecord {
+    const body = { name, members: [...members].sort(), right: 'mirror', bootstrap: [] } as const
+    return this.record({ kind: 'roster', body: { ...body, replaces: [], ...changes } })
   }
 
   head(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { fromHex } from '../../protocol/bytes.ts'
-import type { CborValue } from '../../protocol/cbor.ts'
+import { type CborValue, encode } from '../../protocol/cbor.ts'
 import { cidFromDigest, cidOf, linkOf } from '../../protocol/cid.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import type { Verdict } from '../../protocol/errors.ts'
@@ -8,12 +8,17 @@ import { folderCid } from '../../protocol/folder.ts'
 import {
   LEAF_BYTES,
   MAX_ALIASES,
+  MAX_ATTEST_BYTES,
+  MAX_ATTEST_FIELDS,
   MAX_BLOB_BYTES,
   MAX_CARD_BYTES,
   MAX_FILES,
+  MAX_MULTIADDR_CHARS,
   MAX_NOTE_CHARS,
   MAX_PARENTS,
   MAX_REPLACES,
+  MAX_ROSTER_BOOTSTRAP,
+  MAX_ROSTER_MEMBERS,
 } from '../../protocol/limits.ts'
 import {
   type ModelFile,
@@ -60,6 +65,8 @@ const many = (count: number): ModelFile[] => {
   return [...Array.from({ length: count - model.files.length }, (_, n) => text(n)), ...model.files]
 }
 
+const PEER = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
+
 describe('protocol/record-body', () => {
   it('reads what it writes', () => {
     const bodies: RecordBody[] = [
@@ -94,8 +101,21 @@ describe('protocol/record-body', () => {
           replaces: [],
         },
       },
-      { kind: 'attest', body: { claim: 'reproduced' } },
-      { kind: 'roster', body: {} },
+      { kind: 'attest', body: { target: record, root: model.root, claim: 'reproduced' } },
+      {
+        kind: 'attest',
+        body: { target: record, root: model.root, claim: 'to-come', worst: [1, -3], note: 'x' },
+      },
+      {
+        kind: 'roster',
+        body: {
+          name: 'imaging',
+          members: [record],
+          right: 'run',
+          bootstrap: [`/dns4/zoo.example.org/tcp/7071/p2p/${PEER}`],
+          replaces: [record],
+        },
+      },
     ]
     for (const body of bodies) {
       assert.deepEqual(readBody(body.kind, writeBody(body)), { ok: true, value: body })
@@ -313,6 +333,109 @@ describe('protocol/record-body', () => {
       'ok',
       ...new Array(2).fill('RECORD_INVALID body.ror'),
     ])
+  })
+
+  it('keeps attestations to their common fields, and the others to their bounds', () => {
+    const body = { target: record, root: model.root, claim: 'reproduced' }
+    const valid = writeBody({ kind: 'attest', body }) as Fields
+    const bad = (field: string, ...values: CborValue[]) => codes('attest', valid, field, ...values)
+    assert.deepEqual(bad('target', linkOf(record), linkOf(model.card), record), [
+      'ok',
+      'CID_PROFILE body.target',
+      'RECORD_INVALID body.target',
+    ])
+    assert.deepEqual(bad('root', linkOf(model.root), linkOf(record), null), [
+      'ok',
+      'CID_PROFILE body.root',
+      'RECORD_INVALID body.root',
+    ])
+    assert.deepEqual(bad('claim', 'to-come', 'x'.repeat(40), 'x'.repeat(41), 'Poll', 7), [
+      'ok',
+      'ok',
+      ...new Array(3).fill('RECORD_INVALID body.claim'),
+    ])
+    for (const field of ['target', 'root', 'claim']) {
+      const { [field]: _, ...rest } = valid
+      assert.deepEqual(outcome('attest', rest), ['RECORD_INVALID', `body.${field}`])
+    }
+    assert.deepEqual(outcome('attest', { ...valid, 'a b': 1 }), ['RECORD_INVALID', 'body.a b'])
+    const fields = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`field${n}`, n]))
+    assert.deepEqual(outcome('attest', { ...valid, ...fields(MAX_ATTEST_FIELDS - 3) }), ['ok'])
+    assert.deepEqual(outcome('attest', { ...valid, ...fields(MAX_ATTEST_FIELDS - 2) }), [
+      'LIMIT',
+      'body',
+    ])
+    const size = (length: number) => encode({ ...valid, note: 'x'.repeat(length) }).length
+    const room = MAX_ATTEST_BYTES - (size(10_000) - 10_000)
+    assert.deepEqual(bad('note', 'x'.repeat(room), 'x'.repeat(room + 1)), ['ok', 'LIMIT body'])
+  })
+
+  it('keeps rosters to their fields', () => {
+    const body = { name: 'imaging', members: [], right: 'list', bootstrap: [], replaces: [] }
+    const valid: Fields = body
+    const bad = (field: string, ...values: CborValue[]) => codes('roster', valid, field, ...values)
+    assert.deepEqual(bad('name', 'imaging-2026', 'Imaging', 'x'.repeat(41)), [
+      'ok',
+      'NAME body.name',
+      'NAME body.name',
+    ])
+    assert.deepEqual(bad('right', 'list', 'mirror', 'run', 'see', 'admin'), [
+      ...new Array(3).fill('ok'),
+      ...new Array(2).fill('RECORD_INVALID body.right'),
+    ])
+    const members = (count: number) =>
+      Array.from({ length: count }, (_, n) => cidOf('dag-cbor', utf8(`${n}`)))
+        .sort()
+        .map(linkOf)
+    const [first = null, second = null] = members(2)
+    assert.deepEqual(
+      bad(
+        'members',
+        members(MAX_ROSTER_MEMBERS),
+        members(MAX_ROSTER_MEMBERS + 1),
+        [second, first],
+        [first, first],
+        [linkOf(model.card)],
+      ),
+      [
+        'ok',
+        'LIMIT body.members',
+        'RECORD_INVALID body.members[1]',
+        'RECORD_INVALID body.members[1]',
+        'CID_PROFILE body.members[0]',
+      ],
+    )
+    const at = (host: string) => `/dns4/${host}/tcp/7071/p2p/${PEER}`
+    const hosts = (count: number) => Array.from({ length: count }, (_, n) => at(`h${n}`))
+    const long = (length: number) => at('x'.repeat(length - at('').length))
+    assert.deepEqual(
+      bad(
+        'bootstrap',
+        hosts(MAX_ROSTER_BOOTSTRAP),
+        hosts(MAX_ROSTER_BOOTSTRAP + 1),
+        [at('a'), at('a')],
+        [long(MAX_MULTIADDR_CHARS)],
+        [long(MAX_MULTIADDR_CHARS + 1)],
+        ['/ip4/192.0.2.1/tcp/7071'],
+        [`/p2p/${PEER}`],
+        [`//p2p/${PEER}`],
+        [`/ip4/192.0.2.1 /p2p/${PEER}`],
+        [`https://zoo.example.org/p2p/${PEER}`],
+      ),
+      [
+        'ok',
+        'LIMIT body.bootstrap',
+        'RECORD_INVALID body.bootstrap',
+        'ok',
+        ...new Array(6).fill('RECORD_INVALID body.bootstrap[0]'),
+      ],
+    )
+    assert.deepEqual(bad('replaces', links(MAX_REPLACES), links(MAX_REPLACES + 1)), [
+      'ok',
+      'LIMIT body.replaces',
+    ])
+    assert.deepEqual(outcome('roster', { ...valid, note: '' }), ['UNKNOWN_FIELD', 'body.note'])
   })
 
   it('refuses values of other types', () => {

@@ -19,6 +19,7 @@ import { LEAF_BYTES } from '../../protocol/limits.ts'
 import { checkEquivocation, checkNext } from '../../protocol/log.ts'
 import { type LogPosition, readRecord } from '../../protocol/record.ts'
 import { parseReference } from '../../protocol/reference.ts'
+import { readRosterCar } from '../../protocol/roster-car.ts'
 import { contentOf, makeVectors, type Vector } from '../vectors/generate.ts'
 
 interface Speaker {
@@ -77,6 +78,13 @@ const replays: Readonly<Record<string, (input: never) => Verdict<unknown>>> = {
     ),
   'folder.json': (files: FolderFile[]): Verdict<Cid> => folderCid(files),
   'reference.json': (text: string) => parseReference(text),
+  'roster-car.json': (hex: string) =>
+    map(readRosterCar(fromHex(hex)), ({ identity, signed, body, newest }) => ({
+      publisher: identity.publisher,
+      record: signed.id,
+      name: body.name,
+      expires: newest.expires,
+    })),
 }
 
 const folder = path.join(import.meta.dirname, '..', 'vectors')

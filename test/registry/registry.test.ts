@@ -157,7 +157,7 @@ describe('registry/registry', () => {
     })
 
     it('tells of each change, so that synchronising starts', () => {
-      const seen: string[] = []
+      const seen: (string | null)[] = []
       const stop = registry.on('trust', ({ publisher }) => seen.push(publisher))
       registry.setTrust({ publisher: embl.publisher, right: 'list' })
       registry.removeTrust(embl.publisher)
@@ -315,10 +315,11 @@ describe('registry/registry', () => {
         ['rdf.yaml', 'weights.onnx'],
       )
       assert.deepEqual(registry.incompleteModels(), [id])
-      assert.deepEqual(registry.completeModels(embl.publisher), [])
+      registry.setTrust({ publisher: embl.publisher, right: 'run' })
+      assert.deepEqual([...registry.runnableModels()], [])
       await keepFiles(registry, model)
       assert.deepEqual(registry.incompleteModels(), [])
-      assert.deepEqual(registry.completeModels(embl.publisher), [id])
+      assert.deepEqual([...registry.runnableModels()], [id])
       assert.deepEqual(registry.holding(id), { complete: true, missing: [] })
       const lost = registry.catalogue.model(id)?.files[1]?.cid ?? assert.fail()
       await registry.blobs.remove(lost)

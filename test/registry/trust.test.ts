@@ -1,30 +1,48 @@
 import assert from 'node:assert/strict'
-import { expectOk } from '../../protocol/errors.ts'
-import { RIGHTS, type Right, TrustPolicy, type TrustRule } from '../../registry/trust.ts'
+import { type Cid, cidOf } from '../../protocol/cid.ts'
+import { expectOk, ZoariumError } from '../../protocol/errors.ts'
+import { MAX_ROSTER_MEMBERS } from '../../protocol/limits.ts'
 import {
-  memoryTrust,
-  parseTrust,
-  TrustBook,
-  withoutRule,
-  withRule,
-} from '../../registry/trust-file.ts'
-import { TestPublisher } from '../helpers/publisher.ts'
+  RIGHTS,
+  type Right,
+  type RosterRule,
+  TrustPolicy,
+  type TrustRule,
+} from '../../registry/trust.ts'
+import { withoutRule, withRoster, withRule } from '../../registry/trust-editing.ts'
+import { memoryTrust, TrustBook, type TrustFile } from '../../registry/trust-file.ts'
+import { parseTrust } from '../../registry/trust-reading.ts'
+import { TestPublisher, utf8 } from '../helpers/publisher.ts'
 
 const own = new TestPublisher('own').publisher
 const embl = new TestPublisher('embl').publisher
 const crick = new TestPublisher('crick').publisher
+const issuer = new TestPublisher('issuer').publisher
 
 const rule = (publisher: TrustRule['publisher'], right: Right, more: Partial<TrustRule> = {}) => ({
   publisher,
   right,
   petname: null,
   send: false,
+  line: null,
   ...more,
 })
+const roster = (members: readonly Cid[], more: Partial<RosterRule> = {}): RosterRule => ({
+  publisher: issuer,
+  name: 'imaging',
+  right: 'mirror',
+  members,
+  bootstrap: [],
+  line: null,
+  ...more,
+})
+/** A policy of these rules and rosters. */
+const policyOf = (rules: readonly TrustRule[], rosters: readonly RosterRule[] = []) =>
+  new TrustPolicy(own, { rules, rosters })
 
 describe('registry/trust', () => {
   it('lets a stranger be seen, no more', () => {
-    const policy = new TrustPolicy(own, [])
+    const policy = policyOf([])
     assert.equal(policy.right(embl), 'see')
     assert(policy.may(embl, 'see'))
     for (const right of ['list', 'mirror', 'run'] as const) assert(!policy.may(embl, right))
@@ -32,42 +50,96 @@ describe('registry/trust', () => {
   })
 
   it('lets the own publisher do everything, whatever the rules say', () => {
-    const policy = new TrustPolicy(own, [rule(own, 'see')])
+    const policy = policyOf([rule(own, 'see')])
     assert(policy.may(own, 'run'))
     assert(policy.maySend(own))
   })
 
   it('includes in each right those before it', () => {
     for (const [n, right] of RIGHTS.entries()) {
-      const policy = new TrustPolicy(own, [rule(embl, right)])
+      const policy = policyOf([rule(embl, right)])
       const granted = RIGHTS.filter((each) => policy.may(embl, each))
       assert.deepEqual(granted, RIGHTS.slice(0, n + 1))
     }
   })
 
   it('sends input only where a rule says so, whatever the right', () => {
-    assert(!new TrustPolicy(own, [rule(embl, 'run')]).maySend(embl))
-    assert(new TrustPolicy(own, [rule(embl, 'list', { send: true })]).maySend(embl))
+    assert(!policyOf([rule(embl, 'run')]).maySend(embl))
+    assert(policyOf([rule(embl, 'list', { send: true })]).maySend(embl))
   })
 
   it('names the publishers with a right, the own one first', () => {
-    const policy = new TrustPolicy(own, [rule(embl, 'list'), rule(crick, 'run')])
+    const policy = policyOf([rule(embl, 'list'), rule(crick, 'run')])
     assert.deepEqual(policy.with('see'), [own, embl, crick])
     assert.deepEqual(policy.with('mirror'), [own, crick])
   })
 
-  it('explains itself: the rule that decides and the command that changes it', () => {
-    const policy = new TrustPolicy(own, [rule(embl, 'list', { send: true })])
-    assert.equal(policy.explain(own).because, 'own')
-    assert.equal(policy.explain(own).change, null)
-    const listed = policy.explain(embl)
-    assert.deepEqual([listed.because, listed.right, listed.send], ['rule', 'list', true])
-    assert.match(listed.message, /trust\.yaml grants "list"/)
-    assert.equal(listed.change, `zoarium trust add ${embl} run`)
-    const stranger = policy.explain(crick)
-    assert.equal(stranger.because, 'default')
-    assert.match(stranger.message, /neither listed nor fetched nor run/)
-    assert.equal(stranger.rule, null)
+  it('says what gives a right', () => {
+    const listed = rule(embl, 'list', { send: true })
+    const policy = policyOf([listed])
+    assert.deepEqual(policy.grant(own).because, 'own')
+    assert.deepEqual(policy.grant(embl), {
+      right: 'list',
+      because: 'rule',
+      rule: listed,
+      roster: null,
+    })
+    assert.deepEqual(policy.grant(crick).because, 'default')
+  })
+
+  describe('rosters', () => {
+    const here =
+      (...members: Cid[]) =>
+      () =>
+        members
+
+    it('give their right to accepted members that they still name, and list their issuer', () => {
+      const followed = roster([embl, crick])
+      const policy = policyOf([], [followed]).narrowed(here(crick, own))
+      assert.deepEqual(
+        [policy.right(crick), policy.right(embl), policy.right(issuer)],
+        ['mirror', 'see', 'list'],
+      )
+      assert.deepEqual(policy.grant(crick), {
+        right: 'mirror',
+        because: 'roster',
+        rule: null,
+        roster: followed,
+      })
+      assert.equal(policy.grant(issuer).because, 'issuer')
+      assert.deepEqual(policy.with('list'), [own, crick, issuer])
+      assert(!policy.maySend(crick))
+    })
+
+    it('give nothing while no roster of that name is known', () => {
+      const policy = policyOf([], [roster([embl])])
+      assert.deepEqual([policy.right(embl), policy.right(issuer)], ['see', 'list'])
+    })
+
+    it('give nothing that the operator has not accepted', () => {
+      const policy = policyOf([], [roster([embl])]).narrowed(here(embl, crick))
+      assert.equal(policy.right(crick), 'see')
+    })
+
+    it('give way to a rule that names the publisher, more or less as it may be', () => {
+      const rosters = [roster([embl, crick], { right: 'mirror' })]
+      const rules = [rule(embl, 'see'), rule(crick, 'run')]
+      const policy = policyOf(rules, rosters).narrowed(here(embl, crick))
+      assert.deepEqual([policy.right(embl), policy.right(crick)], ['see', 'run'])
+      // The issuer is followed for as long as its roster is.
+      assert.equal(policyOf([rule(issuer, 'see')], rosters).right(issuer), 'list')
+      assert.equal(policyOf([rule(issuer, 'run')], rosters).right(issuer), 'run')
+    })
+
+    it('give the greatest of their rights', () => {
+      const rosters = [
+        roster([embl, issuer], { name: 'a', right: 'list' }),
+        roster([embl, issuer], { name: 'b', right: 'run' }),
+      ]
+      const policy = policyOf([], rosters).narrowed(here(embl, issuer))
+      assert.equal(policy.grant(embl).roster?.name, 'b')
+      assert.equal(policy.right(issuer), 'run')
+    })
   })
 })
 
@@ -92,8 +164,8 @@ rules:
   it('reads rules', () => {
     const policy = expectOk(parseTrust(valid, own))
     assert.deepEqual(policy.rules, [
-      rule(embl, 'run', { petname: 'embl', send: true }),
-      rule(crick, 'list'),
+      rule(embl, 'run', { petname: 'embl', send: true, line: 4 }),
+      rule(crick, 'list', { line: 8 }),
     ])
     assert.equal(policy.byPetname('embl'), embl)
     assert.equal(policy.petname(embl), 'embl')
@@ -147,6 +219,104 @@ rules:
     refusal(`version: 1\nrules:\n${named(embl)}${named(crick)}`)
   })
 
+  const address =
+    '/dns4/zoo.example.org/tcp/7071/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
+
+  it('reads rosters and rules of running, and the petnames in them', () => {
+    const policy = expectOk(
+      parseTrust(
+        `${valid}rosters:
+  - publisher: ${issuer}
+    name: imaging
+    right: list
+    members: [${embl}, ${crick}]
+    bootstrap: [${address}]
+  - publisher: ${issuer}
+    name: other
+    right: run
+    members: []
+run:
+  - attested: 2
+    of: [embl, ${crick}]
+  - attested: 1
+    of: [${crick}]
+    publishers: [embl]
+`,
+        own,
+      ),
+    )
+    assert.deepEqual(policy.rosters, [
+      roster([embl, crick], { right: 'list', bootstrap: [address], line: 11 }),
+      roster([], { name: 'other', right: 'run', line: 16 }),
+    ])
+    assert.deepEqual(policy.run, [
+      { attested: 2, of: [embl, crick], publishers: null, line: 21 },
+      { attested: 1, of: [crick], publishers: [embl], line: 23 },
+    ])
+  })
+
+  it('names each fault of a roster or a rule of running with its field and line', () => {
+    const rosterText = (field: string, value: string) => {
+      const fields = { publisher: issuer, name: 'imaging', right: 'list', members: `[${embl}]` }
+      const lines = Object.entries({ ...fields, [field]: value })
+      return `version: 1\nrules: []\nrosters:\n  -\n${lines.map(([key, each]) => `    ${key}: ${each}\n`).join('')}`
+    }
+    const run = (text: string) => `version: 1\nrules: []\nrun:\n  - ${text}\n`
+    const cases: [string, string, number][] = [
+      ['version: 1\nrules: []\nrosters: {}\n', 'rosters', 3],
+      ['version: 1\nrules: []\nrosters:\n  - imaging\n', 'rosters[0]', 4],
+      [rosterText('publisher', 'issuer'), 'rosters[0].publisher', 5],
+      [rosterText('name', 'Imaging'), 'rosters[0].name', 6],
+      [rosterText('right', 'see'), 'rosters[0].right', 7],
+      [rosterText('members', 'all'), 'rosters[0].members', 8],
+      [rosterText('members', `[${embl}, crick]`), 'rosters[0].members[1]', 8],
+      [rosterText('members', `[${embl}, ${embl}]`), 'rosters[0].members', 8],
+      [rosterText('bootstrap', '[/ip4/192.0.2.1/tcp/1]'), 'rosters[0].bootstrap[0]', 9],
+      [rosterText('until', '2027'), 'rosters[0].until', 9],
+      [run(`of: [${embl}]`), 'run[0].attested', 4],
+      [run('attested: 1'), 'run[0].of', 4],
+      [run(`{attested: 2, of: [${embl}]}`), 'run[0].attested', 4],
+      [run(`{attested: 0, of: [${embl}]}`), 'run[0].attested', 4],
+      [run(`{attested: 1.5, of: [${embl}, ${crick}]}`), 'run[0].attested', 4],
+      [run('{attested: 1, of: [embl]}'), 'run[0].of[0]', 4],
+      [run(`{attested: 1, of: [${embl}], publishers: x}`), 'run[0].publishers', 4],
+      [run(`{attested: 1, of: [${embl}], by: x}`), 'run[0].by', 4],
+    ]
+    for (const [text, field, line] of cases) {
+      const { issues = [] } = refusal(text)
+      assert.deepEqual([issues[0]?.field, issues[0]?.line], [field, line], text)
+    }
+    const twice = `  - {publisher: ${issuer}, name: imaging, right: list, members: []}\n`
+    const { issues = [] } = refusal(`version: 1\nrules: []\nrosters:\n${twice}${twice}`)
+    assert.deepEqual([issues[0]?.field, issues[0]?.line], ['rosters[1].name', 5])
+  })
+
+  it('bounds the members of a roster', () => {
+    const members = (count: number) =>
+      Array.from({ length: count }, (_, n) => cidOf('dag-cbor', utf8(`${n}`))).join(', ')
+    const text = (count: number) =>
+      `version: 1\nrules: []\nrosters:\n  - {publisher: ${issuer}, name: a, right: list, members: [${members(count)}]}\n`
+    expectOk(parseTrust(text(MAX_ROSTER_MEMBERS), own))
+    assert.equal(refusal(text(MAX_ROSTER_MEMBERS + 1)).field, 'rosters[0].members')
+  })
+
+  it('writes a roster beside what is there, and over itself', () => {
+    const first = withRoster(valid, roster([embl], { bootstrap: [address] }))
+    assert.match(first, /# our friends/)
+    assert.deepEqual(
+      expectOk(parseTrust(first, own)).rosters.map(({ line: _, ...each }) => each),
+      [{ ...roster([embl], { bootstrap: [address] }), line: undefined }].map(
+        ({ line: _, ...each }) => each,
+      ),
+    )
+    const second = withRoster(first, roster([crick], { right: 'run' }))
+    const { rosters } = expectOk(parseTrust(second, own))
+    assert.deepEqual(
+      rosters.map(({ right, members, bootstrap }) => [right, members, bootstrap]),
+      [['run', [crick], []]],
+    )
+  })
+
   it('refuses what is no such file', () => {
     for (const text of [
       '',
@@ -167,18 +337,19 @@ rules:
     assert.match(text, /# our friends/)
     assert.match(text, /# Heidelberg/)
     const changed = expectOk(parseTrust(text, own))
-    assert.deepEqual(changed.rule(embl), rule(embl, 'mirror', { petname: 'embl', send: true }))
-    assert.deepEqual(changed.rule(crick), rule(crick, 'list'))
+    const expected = rule(embl, 'mirror', { petname: 'embl', send: true, line: 4 })
+    assert.deepEqual(changed.rule(embl), expected)
+    assert.deepEqual(changed.rule(crick), rule(crick, 'list', { line: 8 }))
   })
 
   it('takes petname and sending away again', () => {
     const text = withRule(valid, { publisher: embl, right: 'run', petname: null, send: false })
-    assert.deepEqual(expectOk(parseTrust(text, own)).rule(embl), rule(embl, 'run'))
+    assert.deepEqual(expectOk(parseTrust(text, own)).rule(embl), rule(embl, 'run', { line: 4 }))
   })
 
   it('removes a rule', () => {
     const policy = expectOk(parseTrust(withoutRule(valid, embl), own))
-    assert.deepEqual(policy.rules, [rule(crick, 'list')])
+    assert.deepEqual(policy.rules, [rule(crick, 'list', { line: 4 })])
   })
 
   describe('the book', () => {
@@ -186,9 +357,10 @@ rules:
       const file = memoryTrust()
       const book = new TrustBook(file, own)
       assert.deepEqual(book.policy.rules, [])
-      assert.deepEqual(book.set({ publisher: embl, right: 'list' }), rule(embl, 'list'))
+      const set = rule(embl, 'list', { line: 4 })
+      assert.deepEqual(book.set({ publisher: embl, right: 'list' }), set)
       assert(book.policy.may(embl, 'list'))
-      assert.deepEqual(new TrustBook(file, own).policy.rules, [rule(embl, 'list')])
+      assert.deepEqual(new TrustBook(file, own).policy.rules, [set])
       assert.match(file.read() ?? '', /^version: 1$/m)
     })
 
@@ -226,6 +398,62 @@ rules:
       assert.equal(book.remove(embl), true)
       assert.equal(book.remove(embl), false)
       assert.equal(book.policy.right(embl), 'see')
+    })
+
+    it('follows a roster, and follows it no more', () => {
+      const book = new TrustBook(memoryTrust(valid), own)
+      book.follow(roster([embl]))
+      assert.equal(book.policy.right(issuer), 'list')
+      assert.equal(book.unfollow(issuer, 'other'), false)
+      assert.equal(book.unfollow(issuer, 'imaging'), true)
+      assert.deepEqual(book.policy.rosters, [])
+      assert.equal(book.policy.right(embl), 'run')
+    })
+
+    it('takes in a changed file, and keeps the rules where it is wrong', () => {
+      const file = memoryTrust(valid)
+      const book = new TrustBook(file, own)
+      assert.equal(book.reload(), false)
+      file.write(`version: 1\nrules:\n  - publisher: ${embl}\n    right: admin\n`)
+      assert.equal(book.reload(), true)
+      assert.equal(book.reload(), false)
+      assert.deepEqual([book.fault?.field, book.fault?.issues?.[0]?.line], ['rules[0].right', 4])
+      assert.equal(book.policy.right(embl), 'run')
+      file.write(`version: 1\nrules:\n  - publisher: ${embl}\n    right: list\n`)
+      assert.equal(book.reload(), true)
+      assert.equal(book.fault, null)
+      assert.equal(book.policy.right(embl), 'list')
+    })
+
+    it('keeps the rules where the file cannot be read', () => {
+      let isBroken = false
+      const kept = memoryTrust(valid)
+      const file: TrustFile = {
+        read: () => {
+          if (isBroken) throw new ZoariumError('STORE', 'cannot be read')
+          return kept.read()
+        },
+        write: kept.write,
+      }
+      const book = new TrustBook(file, own)
+      isBroken = true
+      assert.equal(book.reload(), true)
+      assert.equal(book.reload(), false)
+      assert.equal(book.fault?.code, 'STORE')
+      assert.equal(book.policy.right(embl), 'run')
+      isBroken = false
+      assert.equal(book.reload(), true)
+      assert.equal(book.fault, null)
+    })
+
+    it('keeps the rules where the file is gone', () => {
+      let text: string | null = valid
+      const book = new TrustBook({ read: () => text, write: () => {} }, own)
+      text = null
+      assert.equal(book.reload(), true)
+      assert.match(book.fault?.message ?? '', /gone/)
+      assert.equal(book.policy.right(embl), 'run')
+      assert.throws(() => book.set({ publisher: crick, right: 'run' }), { code: 'POLICY' })
     })
 
     it('refuses to begin with a wrong file', () => {

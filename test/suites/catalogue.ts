@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { Cid } from '../../protocol/cid.ts'
 import { cidOf } from '../../protocol/cid.ts'
 import type { ModelDescription } from '../../protocol/model-description.ts'
+import type { SignedRecord } from '../../protocol/record.ts'
 import type { Catalogue, ModelQuery, ProfileRow } from '../../registry/catalogue.ts'
 import { profileOf } from '../../registry/profile.ts'
 import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
@@ -429,6 +430,112 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         const [first, second] = tags.map(({ id }) => id)
         const winner = (first ?? '') > (second ?? '') ? targets[0] : targets[1]
         assert.equal(catalogue.tags(embl.publisher, 'a', 'stable')[0]?.target, winner)
+      })
+    })
+
+    describe('rosters', () => {
+      const shown = () =>
+        catalogue
+          .rosters(embl.publisher)
+          .map(({ body, record, isWithdrawn }) => [body.name, record, isWithdrawn])
+      const rosterOf = ({ id: record, envelope, record: payload }: SignedRecord) => {
+        assert(payload.kind === 'roster')
+        return { record, publisher: payload.publisher, envelope, body: payload.body }
+      }
+
+      it('are kept as they were signed, with or without their log', () => {
+        const signed = embl.roster('imaging', [crick.publisher, embl.publisher], { right: 'run' })
+        const row = rosterOf(signed)
+        catalogue.putRoster(row)
+        catalogue.putRoster(row)
+        assert.deepEqual(catalogue.rosters(embl.publisher), [{ ...row, isWithdrawn: false }])
+        catalogue.appendRecord(signed, {})
+        assert.deepEqual(catalogue.rosters(embl.publisher), [{ ...row, isWithdrawn: false }])
+        assert.deepEqual(catalogue.rosters(crick.publisher), [])
+      })
+
+      it('stand by name where none replaces them, the greatest id first', () => {
+        const first = embl.roster('b', [])
+        const second = embl.roster('b', [crick.publisher])
+        const other = embl.roster('a', [])
+        const third = embl.roster('b', [embl.publisher], { replaces: [first.id] })
+        for (const each of [third, second, first, other]) catalogue.appendRecord(each, {})
+        const [low, high] = [second.id, third.id].sort()
+        assert.deepEqual(shown(), [
+          ['a', other.id, false],
+          ['b', high, false],
+          ['b', low, false],
+        ])
+      })
+
+      it('are withdrawn by their publisher, whichever comes first', () => {
+        const signed = embl.roster('imaging', [])
+        const withdrawal = embl.withdraw(signed.id)
+        catalogue.putRoster(rosterOf(signed))
+        catalogue.appendRecord(crick.withdraw(signed.id), {})
+        assert.deepEqual(shown(), [['imaging', signed.id, false]])
+        catalogue.appendRecord(signed, {})
+        catalogue.appendRecord(withdrawal, {})
+        assert.deepEqual(shown(), [['imaging', signed.id, true]])
+        catalogue.retract(embl.publisher, embl.key(), signed.record)
+        assert.deepEqual(shown(), [['imaging', signed.id, false]])
+      })
+
+      it('go with their log, and with their publisher', () => {
+        const first = embl.roster('a', [])
+        const second = embl.roster('a', [crick.publisher], { replaces: [first.id] })
+        for (const each of [first, second]) catalogue.appendRecord(each, {})
+        catalogue.retract(embl.publisher, embl.key(), first.record)
+        assert.deepEqual(shown(), [['a', first.id, false]])
+        catalogue.dropPublisher(embl.publisher)
+        assert.deepEqual(shown(), [])
+      })
+    })
+
+    describe('attestations', () => {
+      it('are found by root, also where the model is not here', () => {
+        const model = embl.model({ name: 'a' }).signed
+        assert(model.record.kind === 'model')
+        const { root } = model.record.body
+        const other = embl.model({ name: 'b' }).signed
+        const rows = [
+          crick.vouch(model),
+          crick.vouch(model, 'measured'),
+          embl.vouch(model, 'reviewed'),
+          crick.vouch(other),
+        ]
+        for (const each of rows) catalogue.appendRecord(each, {})
+        const expected = rows.slice(0, 3).map(({ id: record, record: payload }) => {
+          assert(payload.kind === 'attest')
+          const { publisher, body } = payload
+          return { record, publisher, ...body, isWithdrawn: false }
+        })
+        const byRecord = expected.sort((a, b) => (a.record < b.record ? -1 : 1))
+        assert.deepEqual(catalogue.attestations(root), byRecord)
+        assert.deepEqual(catalogue.attestations(cidOf('dag-pb', utf8('none'))), [])
+        const roots = [model, other].map(
+          ({ record }) => record.kind === 'model' && record.body.root,
+        )
+        assert.deepEqual(catalogue.attestedRoots(crick.publisher), roots.sort())
+        assert.deepEqual(catalogue.attestedRoots(embl.publisher), [root])
+      })
+
+      it('are withdrawn by who signed them, and go with their log', () => {
+        const model = embl.model({ name: 'a' }).signed
+        assert(model.record.kind === 'model')
+        const { root } = model.record.body
+        const states = () => catalogue.attestations(root).map(({ isWithdrawn }) => isWithdrawn)
+        const reviewed = crick.vouch(model, 'reviewed')
+        catalogue.appendRecord(reviewed, {})
+        catalogue.appendRecord(embl.withdraw(reviewed.id), {})
+        assert.deepEqual(states(), [false])
+        catalogue.appendRecord(crick.withdraw(reviewed.id), {})
+        assert.deepEqual(states(), [true])
+        catalogue.retract(crick.publisher, crick.key(), reviewed.record)
+        assert.deepEqual(states(), [false])
+        catalogue.retract(crick.publisher, crick.key(), null)
+        assert.deepEqual(states(), [])
+        assert.deepEqual(catalogue.attestedRoots(crick.publisher), [])
       })
     })
 

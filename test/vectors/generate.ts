@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import * as dagCbor from '@ipld/dag-cbor'
 import { signBinding } from '../../protocol/binding.ts'
 import { compareBytes, concat, fromHex, toHex } from '../../protocol/bytes.ts'
+import { readCar, writeCar } from '../../protocol/car.ts'
 import { type CborMap, type CborValue, decode } from '../../protocol/cbor.ts'
 import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
@@ -33,7 +34,8 @@ import {
 } from '../../protocol/identity.ts'
 import { LEAF_BYTES, MAX_DELEGATION_MS } from '../../protocol/limits.ts'
 import type { LogPosition, LogRecord, ModelFile, RecordBody, SignedRecord } from '../../protocol/record.ts'
-import { signRecord } from '../../protocol/record.ts'
+import { readRecord, signRecord } from '../../protocol/record.ts'
+import { type RosterParts, writeRosterCar } from '../../protocol/roster-car.ts'
 import { sign } from '../../protocol/signature.ts'
 
 /** One case: what goes in, and either what comes out or the code of the refusal. */
@@ -167,6 +169,28 @@ const withdraw = record(
 const fork = record(
   { kind: 'tag', body: { name: 'nuclei', tag: 'stable', target: profile.id, replaces: [] } },
   { seq: 2, prev: profile.id },
+)
+
+const peer = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
+const attest = record(
+  {
+    kind: 'attest',
+    body: { target: model.id, root: modelBody.body.root, claim: 'reviewed', note: 'Sound.' },
+  },
+  { seq: 4, prev: withdraw.id },
+)
+const roster = record(
+  {
+    kind: 'roster',
+    body: {
+      name: 'imaging',
+      members: [model.id, profile.id, tag.id].sort(),
+      right: 'mirror',
+      bootstrap: [`/dns4/zoo.example.org/tcp/7071/p2p/${peer}`],
+      replaces: [],
+    },
+  },
+  { seq: 5, prev: attest.id },
 )
 
 /** A payload with other fields, sealed by a seed without any check. */
@@ -372,6 +396,76 @@ function recordVectors(): Vector[] {
     hexed('RECORD_INVALID', 'a hash that is not that of the leaf', forgedFile({ sha256: new Uint8Array(32) })),
     hexed('CID_PROFILE', 'a file that is an encoded value', forgedFile({ cid: linkOf(model.id) })),
     hexed('CONTENT_MISMATCH', 'a root that is another folder', forgedBody(model, { root: linkOf(expectOk(folderCid([cardFile]))) })),
+    ...statementVectors(shown),
+  ]
+}
+
+/** Records of the kinds that name others: attestations and rosters. */
+function statementVectors(shown: (signed: SignedRecord) => unknown): Vector[] {
+  const members = (bodyOf(roster)['members'] as readonly CborValue[]).toReversed()
+  const claim = forgedBody(attest, { claim: 'to-come' })
+  const unknown = expectOk(readRecord(claim))
+  return [
+    valid('an attestation', toHex(attest.envelope), shown(attest)),
+    valid('an attestation whose claim nobody knows', toHex(claim), shown(unknown)),
+    valid('a roster', toHex(roster.envelope), shown(roster)),
+    hexed('RECORD_INVALID', 'an attestation without a root', forgedBody(attest, { root: null })),
+    hexed('CID_PROFILE', 'an attestation of a file', forgedBody(attest, { target: linkOf(cardFile.cid) })),
+    hexed('RECORD_INVALID', 'an attestation with a claim in capitals', forgedBody(attest, { claim: 'Reviewed' })),
+    hexed('LIMIT', 'an attestation of more than 16 KiB', forgedBody(attest, { note: 'x'.repeat(16 * 1024) })),
+    hexed('RECORD_INVALID', 'a roster with members out of order', forgedBody(roster, { members })),
+    hexed('RECORD_INVALID', 'a roster with a member twice', forgedBody(roster, { members: [members[0] as CborValue, members[0] as CborValue] })),
+    hexed('RECORD_INVALID', 'a roster that recommends a right of nobody', forgedBody(roster, { right: 'see' })),
+    hexed('RECORD_INVALID', 'a roster with an address that names no peer', forgedBody(roster, { bootstrap: ['/dns4/zoo.example.org/tcp/7071'] })),
+    hexed('NAME', 'a roster with a name in capitals', forgedBody(roster, { name: 'Imaging' })),
+    hexed('UNKNOWN_FIELD', 'a roster with a surplus field', forgedBody(roster, { comment: 'hello' })),
+  ]
+}
+
+function rosterCarVectors(): Vector[] {
+  const newest = (signed: SignedRecord): Head => ({ ...head, ...lastOf(signed) })
+  const envelope = signHead(newest(roster), seeds.publish)
+  const parts = { operations, head: envelope, roster: roster.envelope }
+  const file = expectOk(writeRosterCar(parts))
+  const { root, blocks } = expectOk(readCar(file, file.length))
+  const bad = (code: string, description: string, changes: Partial<RosterParts>) =>
+    hexed(code, description, expectOk(writeRosterCar({ ...parts, ...changes })))
+  const carOf = (entries: readonly (readonly [Cid, Uint8Array])[]) =>
+    writeCar({ root, blocks: new Map(entries) })
+  const entries = [...blocks]
+  const stray = utf8('stray')
+  const first = entries[0] as readonly [Cid, Uint8Array]
+  const withHeader = (header: CborValue) => {
+    const bytes = dagCbor.encode(header)
+    return concat([Uint8Array.of(bytes.length), bytes, file.subarray(1 + (file[0] ?? 0))])
+  }
+  const others = createGenesis({ roots: [seedOf('other')], threshold: 1, next, ts: NOW })
+  return [
+    valid('a roster', toHex(file), { publisher: identity.publisher, record: roster.id, name: 'imaging', expires: head.expires }),
+    hexed('TRUNCATED', 'nothing', new Uint8Array()),
+    hexed('TRUNCATED', 'the last byte is missing', file.subarray(0, -1)),
+    hexed('TRUNCATED', 'a length and no more', Uint8Array.of(0x80)),
+    hexed('CBOR_NONCANONICAL', 'a length that is longer than it need be', concat([Uint8Array.of((file[0] ?? 0) | 0x80, 0), file.subarray(1)])),
+    hexed('RECORD_INVALID', 'an empty section', concat([file, Uint8Array.of(0)])),
+    hexed('UNKNOWN_VERSION', 'a CAR file of version 2', withHeader({ version: 2 })),
+    hexed('RECORD_INVALID', 'no root', withHeader({ version: 1, roots: [] })),
+    hexed('LIMIT', 'two roots', withHeader({ version: 1, roots: [linkOf(root), linkOf(root)] })),
+    hexed('RECORD_INVALID', 'a root that is not there', carOf(entries.slice(1))),
+    hexed('CONTENT_MISMATCH', 'a flipped bit', flipped(file, -1)),
+    hexed('CONTENT_MISMATCH', 'a block under the id of another', carOf([first, ...entries.slice(1).map(([cid], n) => [cid, (entries[n] as typeof first)[1]] as const)])),
+    hexed('CID_PROFILE', 'a content id of version 0', concat([file, Uint8Array.of(36), utf8('x'.repeat(36))])),
+    hexed('RECORD_INVALID', 'a block twice', concat([file, file.subarray(1 + (file[0] ?? 0))])),
+    hexed('RECORD_INVALID', 'a block that nothing names', carOf([...entries, [cidOf('raw', stray), stray]])),
+    hexed('RECORD_INVALID', 'a block is missing', carOf(entries.slice(0, -1))),
+    bad('RECORD_INVALID', 'a tag for a roster', { roster: tag.envelope }),
+    bad('IDENTITY_INVALID', 'no chain', { operations: [] }),
+    bad('GAP', 'the end of the chain is missing', { operations: operations.slice(0, 2) }),
+    bad('IDENTITY_INVALID', 'the chain of another publisher', { operations: [others.envelope] }),
+    bad('SIG_INVALID', 'a roster signed by another key', { roster: forged(roster.envelope, {}, 'record', seeds.serve) }),
+    bad('KEY_REVOKED', 'a roster by a key that was revoked before', { operations: [...operations, revoke] }),
+    bad('RECORD_INVALID', 'a head from before the roster', { head: headEnvelope }),
+    bad('RECORD_INVALID', 'a head of another log', { head: signHead({ ...newest(roster), key: keyOf(seeds.serve) }, seeds.serve) }),
+    bad('EQUIVOCATION', "a head with another record at the roster's place", { head: signHead({ ...newest(roster), tip: tag.id }, seeds.publish) }),
   ]
 }
 
@@ -801,6 +895,7 @@ export const makeVectors = (): Readonly<Record<string, readonly Vector[]>> => ({
   'tree.json': treeVectors(),
   'folder.json': folderVectors(),
   'reference.json': referenceVectors(),
+  'roster-car.json': rosterCarVectors(),
 })
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
