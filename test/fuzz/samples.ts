@@ -42,8 +42,25 @@ const bodies: readonly RecordBody[] = [
       replaces: [model.signed.id],
     },
   },
-  { kind: 'attest', body: { target: 'x', claim: 'measured', list: [1, null, { deep: true }] } },
-  { kind: 'roster', body: { name: 'colony', members: [] } },
+  {
+    kind: 'attest',
+    body: {
+      target: model.signed.id,
+      root: cidOf('dag-pb', utf8('files')),
+      claim: 'measured',
+      list: [1, null, { deep: true }],
+    },
+  },
+  {
+    kind: 'roster',
+    body: {
+      name: 'colony',
+      members: [model.signed.id, cidOf('dag-cbor', utf8('another'))].sort(),
+      right: 'mirror',
+      bootstrap: [`/dns4/zoo.example.org/tcp/7071/p2p/${peer}`],
+      replaces: [model.signed.id],
+    },
+  },
 ]
 const signed = [model.signed, ...bodies.map((body) => publisher.record(body))]
 /** Envelopes of a record of each kind. */

@@ -12,6 +12,7 @@ import { imageTargets } from './targets/images.ts'
 import { logTarget } from './targets/log.ts'
 import { messageTargets } from './targets/messages.ts'
 import { onnxTarget } from './targets/onnx.ts'
+import { rosterTarget } from './targets/rosters.ts'
 import { signatureTarget } from './targets/signature.ts'
 import { statementTargets } from './targets/statements.ts'
 import { textTargets } from './targets/text.ts'
@@ -25,6 +26,7 @@ export const targets: readonly Target[] = [
   deliveryTarget,
   ...contentTargets,
   ...messageTargets,
+  rosterTarget,
   ...textTargets,
   cardTarget,
   onnxTarget,

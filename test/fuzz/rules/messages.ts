@@ -79,6 +79,7 @@ const FAMILIES = {
       after: is.nullable(is.fields({ epoch: is.time, seq: is.time, tip: link })),
       limit: is.int(1, 500),
     }),
+    'get-roster': is.fields({ t, of: link }),
     done: is.fields({ t, behind: is.bool }),
   },
   'sync-reply': {
@@ -94,6 +95,11 @@ const FAMILIES = {
       ),
       head: is.nullable(statement),
       more: is.bool,
+    }),
+    roster: is.fields({
+      t,
+      records: is.list(link, 32),
+      car: is.nullable(is.bytes(1, 2 ** 20)),
     }),
     error,
   },

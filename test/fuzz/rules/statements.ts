@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import type { SignedType } from '../../../protocol/signature.ts'
+import { encodeValue, type Value } from '../loose-cbor.ts'
 import { isSignedBy } from '../signers.ts'
 import { folderOf } from './content.ts'
 import { type Fault, readEncoded } from './encoding.ts'
@@ -18,6 +19,8 @@ const TAG = /^(?!latest$)[a-z][a-z0-9._-]{0,39}$/
 const HANDLE =
   /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/
 const MEDIA = /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*$/
+
+const BOOTSTRAP = /^(\/[\x21-\x2e\x30-\x7e]+)+\/p2p\/[1-9A-HJ-NP-Za-km-z]{46,64}$/
 
 const key = is.bytes(32)
 const place = { publisher: is.payload, key, epoch: is.int(0, 1024) }
@@ -69,7 +72,36 @@ function modelFault(body: unknown): Fault {
   return folderOf(files)?.equals(root) ? null : 'root is another folder'
 }
 
-const opaque: is.Rule = (value) => (is.isMap(value) ? null : 'not a map')
+const attest: is.Rule = (value) => {
+  if (!is.isMap(value)) return 'not a map'
+  const { target = null, root = null, claim = null, ...more } = value
+  const common = is.fields({
+    target: is.payload,
+    root: is.link(0x70),
+    claim: is.text(40, /^[a-z][a-z0-9-]*$/),
+  })
+  const fault = common({ target, root, claim })
+  if (fault !== null) return fault
+  const strange = Object.keys(more).find((name) => !/^[a-zA-Z][a-zA-Z0-9]{0,39}$/.test(name))
+  if (strange !== undefined) return `a field ${strange}`
+  if (Object.keys(value).length > 32) return 'too many fields'
+  return encodeValue(value as Value).length > 16 * 1024 ? 'too large' : null
+}
+
+const roster = is.also(
+  is.fields({
+    name: is.text(40, /^[a-z0-9-]+$/),
+    members: is.list(is.payload, 1000),
+    right: is.word('list', 'mirror', 'run'),
+    bootstrap: is.distinct(is.text(256, BOOTSTRAP), 32),
+    replaces,
+  }),
+  (value) => {
+    const members = (value as { members: unknown[] }).members.map(String)
+    const isSorted = members.every((each, n) => n === 0 || each > (members[n - 1] ?? ''))
+    return isSorted ? null : 'members are not ascending'
+  },
+)
 
 const bodies: Readonly<Record<string, is.Rule>> = {
   model: is.also(
@@ -121,8 +153,8 @@ const bodies: Readonly<Record<string, is.Rule>> = {
     ror: is.nullable(is.text(9, /^0[0-9a-hjkmnp-tv-z]{6}[0-9]{2}$/)),
     replaces,
   }),
-  attest: opaque,
-  roster: opaque,
+  attest,
+  roster,
 }
 
 const header = {

@@ -5,14 +5,14 @@ import path from 'node:path'
 import { readConfig } from '../../../daemon/config.ts'
 import { type Cid, cidOf } from '../../../protocol/cid.ts'
 import { handleDocument, readHandleDocument } from '../../../protocol/handle.ts'
-import { parseTrust } from '../../../registry/trust-file.ts'
+import { parseTrust } from '../../../registry/trust-reading.ts'
 import { mutateBytes } from '../byte-mutants.ts'
 import { Breach, type Outcome, settle, type Target, verdictOf } from '../fuzzer.ts'
 import { cidFault } from '../rules/text.ts'
 import { mutateText } from '../text-mutants.ts'
 
-const ids: readonly Cid[] = ['a', 'b', 'c'].map((each) => cidOf('dag-cbor', Buffer.from(each)))
-const [own, listed, stranger] = ids as [Cid, Cid, Cid]
+const ids: readonly Cid[] = ['a', 'b', 'c', 'd'].map((each) => cidOf('dag-cbor', Buffer.from(each)))
+const [own, listed, stranger, issuer] = ids as [Cid, Cid, Cid, Cid]
 
 function textTarget(
   name: string,
@@ -38,6 +38,13 @@ rules:
     right: run
     petname: embl
     send: true
+rosters:
+  - publisher: ${issuer}
+    name: imaging
+    right: mirror
+    members: [${listed}]
+run:
+  - {attested: 1, of: [embl, ${issuer}], publishers: [embl]}
 `
 const CONFIG = `http: {listen: ['127.0.0.1:7070'], hosts: [a.example], behindProxy: false}
 network:

@@ -52,6 +52,7 @@ const examples = {
       after: { epoch: 0, seq: 1, tip: id },
       limit: 500,
     }),
+    syncRequests.encode({ t: 'get-roster', of: id }),
     syncRequests.encode({ t: 'done', behind: true }),
   ],
   replies: [
@@ -69,6 +70,7 @@ const examples = {
       head: heads[0] ?? null,
       more: true,
     }),
+    syncReplies.encode({ t: 'roster', records: [id], car: digest }),
     syncReplies.encode(error),
   ],
   blobs: [
