@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { whyForbidden } from '../../daemon/runnable.ts'
+import { expectOk } from '../../protocol/errors.ts'
 import { HEAD_LIFE_MS } from '../../protocol/limits.ts'
 import { MaxSeen, memoryJournal } from '../../registry/max-seen.ts'
 import { lastOf, TestPublisher } from '../helpers/publisher.ts'
-import { introduce, type TestRegistry, testRegistry } from '../helpers/test-registry.ts'
+import { admit, introduce, type TestRegistry, testRegistry } from '../helpers/test-registry.ts'
 
 describe('registry/log-status', () => {
   let here: TestRegistry
@@ -68,6 +70,15 @@ describe('registry/log-status', () => {
     assert.deepEqual(statuses(), [['OK', 0, 0]])
     here.clock.time++
     assert.deepEqual(statuses(), [['STALE', 0, 0]])
+  })
+
+  it('stops nothing by being stale: models of a publisher that is offline stay usable', () => {
+    here.registry.setTrust({ publisher: embl.publisher, right: 'run' })
+    const record = admit(here.registry, embl.model({ name: 'nuclei' }))
+    here.clock.time += 30 * 24 * 3600 * 1000
+    assert.deepEqual(statuses(), [['STALE', 0, 0]])
+    const model = expectOk(here.registry.resolve(record))
+    assert.equal(whyForbidden(here.registry, model), null)
   })
 
   it('misses one record where a head names another at the same place', () => {
