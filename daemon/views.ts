@@ -68,9 +68,19 @@ export class Views {
       inputs: description.inputs.map(axesOf),
       tested: model.tested,
       withdrawn: model.withdrawn,
+      audience: this.#audience(model.record),
       held: this.#registry.holding(model.record).complete,
       runnable: { here: reason === null, reason: reason?.message ?? null },
     }
+  }
+
+  #audience(record: Cid): readonly string[] | null {
+    const audience = this.#registry.audiences.ofRecord(record)
+    if (audience === null) return null
+    const rosters = audience.rosters.map(
+      ({ publisher, name }) => `roster ${name} of ${this.nameOf(publisher)}`,
+    )
+    return [...audience.publishers.map((each) => this.nameOf(each)), ...rosters]
   }
 
   model(model: ModelRow): ModelView {

@@ -170,6 +170,8 @@ export interface ModelSummary {
   readonly inputs: readonly string[]
   readonly tested: string
   readonly withdrawn: 'yank' | 'recall' | 'erase' | null
+  /** Whose nodes may have it: publishers and rosters; null: everybody's. Its own publisher's always may. */
+  readonly audience: readonly string[] | null
   /** Whether every file is on this node. */
   readonly held: boolean
   /** Whether this node may and can run it now, and if not why. */

@@ -51,7 +51,7 @@ function printPage({ output }: Session, page: ModelPageView): void {
   output.table(
     ['REF', 'TITLE', 'LICENSE', 'HERE', ...(hasHandle ? ['HANDLE'] : [])],
     page.items.map((model) => [
-      model.ref,
+      model.audience === null ? model.ref : `${model.ref} (private)`,
       shorten(model.title),
       model.license ?? '-',
       hereOf(model),

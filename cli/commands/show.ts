@@ -37,6 +37,7 @@ function printModel(output: Output, model: ModelView): void {
     ['here', hereText(model)],
     ['runs here', runnable.here ? 'yes' : `no: ${runnable.reason ?? 'unknown'}`],
     ...(model.withdrawn === null ? [] : [['withdrawn', model.withdrawn] as const]),
+    ...(model.audience === null ? [] : [['private to', audienceText(model.audience)] as const]),
     ...(model.aliases.length === 0 ? [] : [['aliases', model.aliases.join(', ')] as const]),
     ['versions', model.versions.map(({ version }) => version).join(', ')],
   ])
@@ -54,6 +55,9 @@ function printModel(output: Output, model: ModelView): void {
   for (const { text, doi, url } of card.cite)
     output.line(`cite: ${[text, doi ?? url].filter(Boolean).join(' ')}`)
 }
+
+const audienceText = (audience: readonly string[]): string =>
+  ['its own publisher', ...audience].join(', ')
 
 function hereText({ files, bytes }: ModelView): string {
   const missing = files.filter((file) => !file.held)

@@ -49,6 +49,7 @@ const summary = {
   inputs: list(text),
   tested: text,
   withdrawn: orNull(choice('yank', 'recall', 'erase')),
+  audience: orNull(list(text)),
   held: truth,
   runnable: object({ here: truth, reason: orNull(text) }),
 }

@@ -95,6 +95,7 @@ describe('daemon/views', () => {
       inputs: ['batch,channel:3,y,x'],
       tested: 'untested',
       withdrawn: null,
+      audience: null,
       held: true,
       runnable: { here: true, reason: null },
     })

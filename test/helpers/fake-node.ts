@@ -81,6 +81,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     inputs: ['batch,channel:1,y,x'],
     tested: body.tested,
     withdrawn: null,
+    audience: null,
     held: true,
     runnable: { here: true, reason: null },
   }
