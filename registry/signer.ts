@@ -86,12 +86,27 @@ export class Signer {
   begin(catalogue: Catalogue): void {
     this.catchUp(catalogue)
     const positions = this.#state.isShared ? this.#state.positions : this.#known(catalogue)
-    this.#write({ ...this.#state, positions, isClean: false })
+    const state = { ...this.#state, positions, isClean: false }
+    try {
+      this.#write(state)
+    } catch (error) {
+      // A node with a full disk still reads and serves; what it signs later says so first.
+      if (!(error instanceof ZoariumError) || error.code !== 'DISK_FULL') throw error
+      this.#state = state
+    }
   }
 
-  /** The node is stopped in order; what was in doubt stays so. */
+  /**
+   * The node is stopped in order; what was in doubt stays so. Where the disk is full, it will be.
+   * @throws ZoariumError STORE
+   */
   end(): void {
-    if (!this.#isInDoubt) this.#write({ ...this.#state, isClean: true })
+    if (this.#isInDoubt) return
+    try {
+      this.#write({ ...this.#state, isClean: true })
+    } catch (error) {
+      if (!(error instanceof ZoariumError) || error.code !== 'DISK_FULL') throw error
+    }
   }
 
   /** Peers are about to be given records of the own logs. Costs a write the first time. */

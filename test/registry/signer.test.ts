@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { cidOf } from '../../protocol/cid.ts'
+import { ZoariumError } from '../../protocol/errors.ts'
 import { fileLedger } from '../../registry/key-files.ts'
 import {
   EMPTY_LEDGER,
+  type Ledger,
   type LedgerState,
   memoryLedger,
   type SignedPosition,
@@ -181,6 +183,25 @@ describe('registry/signer', () => {
       signer.insist(catalogue)
       assert.equal(why(signer), null)
       assert.equal(ledger.read().positions.size, 0)
+    })
+
+    it('begins and ends with a full disk, and signs as a node that was not stopped', () => {
+      let isFull = true
+      const kept = memoryLedger(shared)
+      const ledger: Ledger = {
+        read: () => kept.read(),
+        prepare: (state) => {
+          if (isFull) throw new ZoariumError('DISK_FULL', 'no space is left')
+          return kept.prepare(state)
+        },
+      }
+      const signer = signerOf(ledger)
+      signer.begin(catalogue)
+      signer.end()
+      assert.equal(kept.read().isClean, true)
+      isFull = false
+      signer.prepare(embl.key(), append('a')).commit()
+      assert.equal(kept.read().isClean, false)
     })
 
     it('takes a ledger that is missing for one that was lost', () => {
