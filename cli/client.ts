@@ -1,6 +1,8 @@
 /** The daemon's routes as functions. Errors of the daemon come out as they went in. */
 import type { IncomingMessage } from 'node:http'
 import type {
+  CollectedView,
+  ErasureView,
   EventView,
   IdentityView,
   InferView,
@@ -24,6 +26,7 @@ import type {
 } from '../protocol/api.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { CODES, type Code, type Detail, ZoariumError } from '../protocol/errors.ts'
+import type { WithdrawVerb } from '../protocol/record-body.ts'
 import { exchange } from './exchange.ts'
 
 /** Largest JSON answer that is read: a page of 100 models has well under 1 MiB. */
@@ -77,8 +80,13 @@ export class Client {
   resolve = (ref: string) => this.#get<ResolveView>('/v1/resolve', { ref })
   record = (cid: Cid) => this.#get<ModelView | RecordView>(`/v1/records/${cid}`)
   identity = (publisher: Cid) => this.#get<IdentityView>(`/v1/identities/${publisher}`)
-  withdraw = (statement: { ref: string; verb: string; reason: string; note?: string }) =>
+  withdraw = (statement: { ref: string; verb: WithdrawVerb; reason: string; note?: string }) =>
     this.#post<StatementView>('/v1/withdraw', statement)
+  erasures = async () => (await this.#get<{ items: readonly ErasureView[] }>('/v1/erasures')).items
+  eraseHere = (ref: string) => this.#post<CollectedView>('/v1/erasures', { ref })
+  restoreHere = (ref: string) =>
+    this.#delete<{ items: readonly ErasureView[] }>(`/v1/erasures/${encodeURIComponent(ref)}`)
+  collectGarbage = () => this.#post<CollectedView>('/v1/gc', {})
   tag = (ref: string, tag: string) => this.#post<StatementView>('/v1/tags', { ref, tag })
   pull = (ref: string) => this.#post<PullView>('/v1/pull', { ref })
 

@@ -26,3 +26,5 @@ export const formatHandle = ({
   handleVerified,
 }: Pick<PublisherView, 'handle' | 'handleVerified'>): string =>
   handle === null ? '-' : `${handle} (${handleVerified ? 'verified' : 'not verified'})`
+
+export const WITHDRAWN = { yank: 'yanked', recall: 'recalled', erase: 'erased' } as const

@@ -4,6 +4,7 @@ import { CODES, EXIT, ZoariumError } from '../protocol/errors.ts'
 import { VERSION } from '../protocol/version.ts'
 import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
+import { addGc } from './commands/gc.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addPeers } from './commands/peers.ts'
@@ -42,6 +43,7 @@ const COMMANDS = [
   addTrust,
   addTokens,
   addKeys,
+  addGc,
   addDemo,
 ]
 

@@ -12,6 +12,7 @@ import { type AskSecret, openRegistry } from '../registry/open-registry.ts'
 import { OwnKeys } from '../registry/own-keys.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
+import { Erasing } from './erasing.ts'
 import { HandleChecks } from './handle-checks.ts'
 import { createHttpServer } from './http/server.ts'
 import { HttpsWeb } from './https-web.ts'
@@ -29,6 +30,7 @@ import { Node } from './node.ts'
 import { Offer } from './offer.ts'
 import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
 import { Publishing } from './publishing.ts'
+import { whyForbidden } from './runnable.ts'
 import { SelfCheck } from './self-check.ts'
 import { Tokens } from './tokens.ts'
 import { watchTrust } from './trust-watch.ts'
@@ -40,6 +42,8 @@ const HEAD_CHECK_MS = 3600_000
 const KEY_CHECK_MS = 3600_000
 /** How often it is looked which handles are due; each is checked once a day. */
 const HANDLE_CHECK_MS = 3600_000
+/** How often it is looked which erased files are due: the last hour of 72 matters little. */
+const COLLECT_MS = 3600_000
 /** Changes within so long are told in one heartbeat. */
 const BEAT_DELAY_MS = 250
 
@@ -165,6 +169,7 @@ async function start(
     engine,
     inferring,
     nearest,
+    erasing: new Erasing({ registry, views }),
     publishing: new Publishing({ registry, inference, views, self }),
     self,
     mirror,
@@ -192,6 +197,19 @@ async function start(
       if (!(error instanceof ZoariumError)) throw error
       log.error({ err: error }, 'a regular task failed')
     }
+  }
+  // What may not run any more is not left running.
+  const endForbidden = (): void => {
+    const mayRun = (record: Cid): boolean => {
+      const model = registry.catalogue.model(record)
+      // A package that is being tested has no record yet.
+      if (model === null) return registry.catalogue.record(record) === null
+      return whyForbidden(registry, model) === null
+    }
+    inference.retain(mayRun).catch((error) => log.error({ err: error }, "couldn't end a session"))
+  }
+  const collect = (): void => {
+    registry.collect().catch((error) => log.error({ err: error }, "couldn't delete erased files"))
   }
   const renewHeads = regular(() => registry.heads())
   const renewKeys = regular(() => renewals.check())
@@ -221,9 +239,19 @@ async function start(
     }
     node.emit('head', { publisher })
   })
-  registry.on('fork', ({ publisher, key }) => network.spread(publisher, key))
+  registry.on('fork', ({ publisher, key }) => {
+    endForbidden()
+    network.spread(publisher, key)
+  })
+  registry.on('standing', () => {
+    endForbidden()
+    mirror.leaveErased()
+    mirror.kick()
+    beatSoon()
+  })
   registry.on('identity', ({ publisher }) => node.emit('identity', { publisher }))
   registry.on('trust', () => {
+    endForbidden()
     mirror.retry()
     handles.kick()
     beatSoon()
@@ -249,11 +277,13 @@ async function start(
   registry.heads()
   mirror.kick()
   handles.kick()
+  collect()
   const timers = [
     setInterval(beat, HEARTBEAT_INTERVAL_MS),
     setInterval(renewHeads, HEAD_CHECK_MS),
     setInterval(renewKeys, KEY_CHECK_MS),
     setInterval(() => handles.kick(), HANDLE_CHECK_MS),
+    setInterval(collect, COLLECT_MS),
   ]
   stops.push(() => {
     for (const timer of timers) clearInterval(timer)

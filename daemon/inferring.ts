@@ -24,6 +24,7 @@ import type { Views } from './views.ts'
 
 /** Longest that a request may take where it does not say. */
 export const DEFAULT_DEADLINE_MS = 120_000
+export const YANKED = 'its publisher yanked this version: look for another one'
 /** Nodes tried for one `on=nearest` request. */
 export const MAX_ATTEMPTS = 3
 /** Failures of the node rather than of the request: the next node may do better. */
@@ -154,12 +155,20 @@ export class Inferring {
   async #local({ model, inputs, options, signal }: Request): Promise<InferAnswer> {
     const { registry, inference } = this.#options
     const { output, accept } = options
-    const result = await inference.run(
-      runnableOf(registry, model),
-      new Map(inputs.map(({ name, bytes, mediaType }) => [name, { bytes, mediaType }])),
-      { output, accept, deadlineMs: deadlineOf(options), signal },
-    )
-    return { ...result, timings: { ...result.timings }, node: LOCAL, tried: [LOCAL] }
+    try {
+      const result = await inference.run(
+        runnableOf(registry, model),
+        new Map(inputs.map(({ name, bytes, mediaType }) => [name, { bytes, mediaType }])),
+        { output, accept, deadlineMs: deadlineOf(options), signal },
+      )
+      const notes = [...noticesOf(model), ...result.notes]
+      return { ...result, notes, timings: { ...result.timings }, node: LOCAL, tried: [LOCAL] }
+    } catch (error) {
+      // It may have been taken back while it ran.
+      const now = registry.catalogue.model(model.record)
+      const forbidden = now === null || signal.aborted ? null : whyForbidden(registry, now)
+      throw forbidden === null ? error : ZoariumError.of(forbidden)
+    }
   }
 
   async #remote(peer: string, { model, inputs, options, signal }: Request): Promise<InferAnswer> {
@@ -172,7 +181,9 @@ export class Inferring {
       signal,
     )
     nearest.measured(peer, sizeOf(inputs), uploadMs)
-    return { body, mediaType, outputs, timings, notes, node: peer, tried: [peer] }
+    // The other node may not have learned of the withdrawal yet.
+    const all = [...new Set([...noticesOf(model), ...notes])]
+    return { body, mediaType, outputs, timings, notes: all, node: peer, tried: [peer] }
   }
 
   /** `run` without `--on` is here or nowhere; the error says where else. */
@@ -207,6 +218,10 @@ export class Inferring {
     return ({ publisher }) => publisher === named
   }
 }
+
+/** What a user should know of a model that runs all the same. */
+const noticesOf = ({ withdrawn }: ModelRow): readonly string[] =>
+  withdrawn === 'yank' ? [YANKED] : []
 
 const sizeOf = (inputs: readonly InferInput[]): number =>
   inputs.reduce((sum, { bytes }) => sum + bytes.length, 0)

@@ -1,8 +1,9 @@
 /** The own keys as `zoarium keys` changes and shows them, while no daemon runs. */
-import type { Reason, Scope } from '../protocol/device.ts'
+import type { Reason } from '../protocol/device.ts'
 import type { Draft } from '../protocol/identity-draft.ts'
 import type { Operation } from '../protocol/identity-operation.ts'
 import type { LogPosition } from '../protocol/record.ts'
+import type { Scope } from '../protocol/scope.ts'
 import { systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
 import type { DeviceKey, KeyState } from '../registry/device-key.ts'

@@ -53,6 +53,7 @@ export class Mirror {
   readonly #downloads = new SharedWork<Cid>()
   /** Bytes of the blobs that are being fetched. */
   readonly #coming = new Map<Cid, number>()
+  readonly #fetching = new Set<{ readonly record: Cid; readonly leave: AbortController }>()
   readonly #setbacks = new Map<Cid, Setback>()
   #running: Promise<void> | null = null
   #isAgain = false
@@ -89,6 +90,15 @@ export class Mirror {
     this.kick()
   }
 
+  /** Ends the fetching of models that were erased meanwhile; what others want too goes on. */
+  leaveErased(): void {
+    const { catalogue } = this.#options.registry
+    for (const { record, leave } of this.#fetching) {
+      if (catalogue.model(record)?.withdrawn !== 'erase') continue
+      leave.abort(new ZoariumError('ERASED', 'the model was erased'))
+    }
+  }
+
   /** Cancels what is under way; the bytes that are here are kept for the next start. */
   async stop(): Promise<void> {
     this.#stop.abort(new ZoariumError('CANCELLED', 'the daemon is stopping'))
@@ -99,13 +109,13 @@ export class Mirror {
   /**
    * Fetches every file of a model that is not here.
    * @returns bytes of the model, and bytes that were missing
-   * @throws ZoariumError TRUST without the right to mirror, RECALLED for an erased model, QUOTA,
+   * @throws ZoariumError TRUST without the right to mirror, ERASED, QUOTA,
    * NO_PROVIDER, CONTENT_MISMATCH, DISK_FULL, STORE, CANCELLED
    */
   async fetch(model: ModelRow, signal: AbortSignal): Promise<{ bytes: number; fetched: number }> {
     const { registry, onComplete } = this.#options
     if (model.withdrawn === 'erase') {
-      throw new ZoariumError('RECALLED', 'the publisher erased the model')
+      throw new ZoariumError('ERASED', 'the model was erased')
     }
     if (!registry.mayMirror(model)) {
       throw new ZoariumError('TRUST', 'no rule lets this node hold files of that publisher', {
@@ -118,10 +128,18 @@ export class Mirror {
       ...new Map(registry.holding(model.record).missing.map((file) => [file.cid, file])).values(),
     ]
     this.#requireRoom(missing.filter(({ cid }) => !this.#coming.has(cid)))
-    const any = AbortSignal.any([signal, this.#stop.signal])
-    for (const file of missing) {
-      await this.#downloads.join(file.cid, any, (until) => this.#download(model, file, until))
+    const leave = new AbortController()
+    const fetching = { record: model.record, leave }
+    this.#fetching.add(fetching)
+    const any = AbortSignal.any([signal, this.#stop.signal, leave.signal])
+    try {
+      for (const file of missing) {
+        await this.#downloads.join(file.cid, any, (until) => this.#download(model, file, until))
+      }
+    } finally {
+      this.#fetching.delete(fetching)
     }
+    await registry.mendCard(model)
     if (missing.length > 0) onComplete(model)
     return { bytes: sizeOf(model.files), fetched: sizeOf(missing) }
   }

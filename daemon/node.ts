@@ -3,6 +3,8 @@
  * rule is decided here; each call names the part that decides.
  */
 import type {
+  CollectedView,
+  ErasureView,
   EventView,
   IdentityView,
   ModelPageView,
@@ -30,6 +32,7 @@ import { VERSION } from '../protocol/version.ts'
 import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { Erasing } from './erasing.ts'
 import { Explanation } from './explanation.ts'
 import type {
   FileAnswer,
@@ -65,6 +68,7 @@ export interface NodeParts {
   readonly inferring: Inferring
   readonly nearest: Nearest
   readonly publishing: Publishing
+  readonly erasing: Erasing
   readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
   readonly mirror: Mirror
   readonly renewals: Pick<KeyRenewals, 'views'>
@@ -244,8 +248,26 @@ export class Node implements NodeApi {
 
   async withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): Promise<StatementView> {
     await this.#parts.self.settled()
-    const model = expectOk(this.#parts.registry.resolve(ref))
-    return this.#stated(model, this.#parts.registry.withdraw(model, how).id)
+    const { registry } = this.#parts
+    const found = how.verb === 'restore' ? registry.resolveWithErased(ref) : registry.resolve(ref)
+    const model = expectOk(found)
+    return this.#stated(model, registry.withdraw(model, how).id)
+  }
+
+  erasures(): readonly ErasureView[] {
+    return this.#parts.erasing.list()
+  }
+
+  eraseHere(ref: string): Promise<CollectedView> {
+    return this.#parts.erasing.eraseHere(ref)
+  }
+
+  restoreHere(ref: string): readonly ErasureView[] {
+    return this.#parts.erasing.restoreHere(ref)
+  }
+
+  collectGarbage(): Promise<CollectedView> {
+    return this.#parts.erasing.collectGarbage()
   }
 
   async tag(ref: string, tag: string): Promise<StatementView> {

@@ -73,7 +73,8 @@ export class Offer {
     if (known === undefined) {
       const model = this.#options.registry.catalogue.model(record)
       known = model !== null && whyUnsupported(model) === null
-      this.#isSupported.set(record, known)
+      // A card that is missing may come.
+      if (model?.unreadable?.code !== 'BLOB_MISSING') this.#isSupported.set(record, known)
     }
     return known
   }

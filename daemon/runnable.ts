@@ -42,9 +42,10 @@ export function whyUnsupported(model: ModelRow): Failure | null {
 
 /** The rule of trust, the withdrawal or the fork against running it, here or for this node elsewhere. */
 export function whyForbidden(registry: Registry, model: ModelRow): Failure | null {
-  if (model.withdrawn === 'recall' || model.withdrawn === 'erase') {
+  if (model.withdrawn === 'recall') {
     return refuse('RECALLED', 'the publisher took the model back')
   }
+  if (model.withdrawn === 'erase') return refuse('ERASED', 'the model was erased')
   if (registry.isContested(model.record)) {
     return refuse(
       'CONTESTED',

@@ -1,5 +1,5 @@
 /** Rows of the registry as the JSON of `/v1` (protocol/api.ts). */
-import type { ModelSummary, ModelView, PublisherView } from '../protocol/api.ts'
+import type { ModelSummary, ModelView, PublisherView, WithdrawalView } from '../protocol/api.ts'
 import type { Cid } from '../protocol/cid.ts'
 import {
   type TensorDescription,
@@ -96,9 +96,32 @@ export class Views {
       aliases: model.aliases,
       versions: registry
         .versions(model.publisher, model.name)
+        .filter(({ withdrawn }) => withdrawn !== 'erase')
         .map(({ version, record }) => ({ version, record })),
+      withdrawals: this.#withdrawals(model),
+      sameFiles: this.#sameFiles(model),
       card: model.description,
     }
+  }
+
+  #withdrawals({ publisher, record }: ModelRow): readonly WithdrawalView[] {
+    const { catalogue } = this.#registry
+    return catalogue.withdrawals(publisher, record).flatMap(({ record: id, verb, isRestored }) => {
+      const statement = this.#registry.record(id).record
+      if (statement.kind !== 'withdraw') return []
+      const { reason, note } = statement.body
+      const published = new Date(statement.ts).toISOString()
+      return [{ record: id, verb, reason, note, published, restored: isRestored }]
+    })
+  }
+
+  /** What others published of the same root: a withdrawal is of one record, and users should know. */
+  #sameFiles({ root, record }: ModelRow): ModelView['sameFiles'] {
+    const { catalogue, trust } = this.#registry
+    return catalogue
+      .modelsByRoot(root)
+      .filter((each) => each.record !== record && trust.may(each.publisher, 'list'))
+      .map((each) => ({ ref: this.ref(each), record: each.record, withdrawn: each.withdrawn }))
   }
 }
 

@@ -8,6 +8,7 @@ import type { Cid } from './cid.ts'
 import type { Issue } from './errors.ts'
 import type { FileRole, ModelDescription, WeightFormat } from './model-description.ts'
 import type { RecordKind } from './record.ts'
+import type { Scope as DeviceScope } from './scope.ts'
 
 export type Right = 'see' | 'list' | 'mirror' | 'run'
 export type Scope = 'read' | 'infer' | 'publish' | 'admin'
@@ -72,7 +73,7 @@ export interface NodeView {
 
 export interface RenewalView {
   readonly key: string
-  readonly scope: 'publish' | 'serve'
+  readonly scope: DeviceScope
   readonly notAfter: string
   /** When this node renews it by itself; null where people have to. */
   readonly renews: string | null
@@ -194,7 +195,45 @@ export interface ModelView extends ModelSummary {
   readonly bytes: number
   readonly aliases: readonly string[]
   readonly versions: readonly { readonly version: string; readonly record: Cid }[]
+  readonly withdrawals: readonly WithdrawalView[]
+  /** Models of other publishers that have the very same files; a withdrawal of one is not of all. */
+  readonly sameFiles: readonly {
+    readonly ref: string
+    readonly record: Cid
+    readonly withdrawn: ModelSummary['withdrawn']
+  }[]
   readonly card: ModelDescription
+}
+
+/** What the publisher said to take a model back. */
+export interface WithdrawalView {
+  readonly record: Cid
+  readonly verb: 'yank' | 'recall' | 'erase'
+  readonly reason: string
+  readonly note: string
+  readonly published: string
+  /** Whether it was taken back and counts for nothing. */
+  readonly restored: boolean
+}
+
+/** GET /v1/erasures -> {items}: a model that is erased here. */
+export interface ErasureView {
+  readonly record: Cid
+  readonly publisher: PublisherView
+  readonly name: string
+  readonly version: string
+  readonly by: 'publisher' | 'operator'
+  /** When this node learned of it. */
+  readonly since: string
+  /** When its bytes go, or went. */
+  readonly due: string
+  readonly gone: boolean
+}
+
+/** POST /v1/erasures, POST /v1/gc: files that were deleted. */
+export interface CollectedView {
+  readonly count: number
+  readonly bytes: number
 }
 
 /** GET /v1/resolve?ref= */
@@ -226,7 +265,7 @@ export interface IdentityView {
   readonly operations: readonly string[]
   readonly devices: readonly {
     readonly key: string
-    readonly scope: 'publish' | 'serve'
+    readonly scope: DeviceScope
     readonly notBefore: string
     readonly notAfter: string
   }[]

@@ -5,7 +5,8 @@
 import { checkPosition, type Device, deviceOf, isVouched } from './device.ts'
 import { assert, type Failure, refuse, type Verdict } from './errors.ts'
 import type { Identity } from './identity.ts'
-import type { LogRecord, RecordKind } from './record.ts'
+import type { LogRecord } from './record.ts'
+import { isInScope } from './scope.ts'
 
 /**
  * The delegation under which a record was signed. No clock is asked: the record's own `ts` must lie
@@ -38,7 +39,7 @@ export function findDevice(identity: Identity, record: LogRecord): Verdict<Devic
   if (!placed.ok) return placed
   const isInTime = record.ts >= device.notBefore && record.ts <= device.notAfter
   if (!isInTime && !isVouched(device, record)) return expired(device, record.ts)
-  if (!isInScope(device, record)) {
+  if (!isInScope(device.scope, device.audience !== undefined, record)) {
     return refuse('SCOPE', `a ${device.scope} key may not sign that kind of record`, {
       field: 'kind',
       limit: device.scope,
@@ -81,15 +82,3 @@ const expired = (device: Device, at: number): Failure =>
     limit: `${device.notBefore} to ${device.notAfter}`,
     got: at,
   })
-
-/** Claims of an attest record that speak for the institution, not for one machine. */
-const PUBLISH_CLAIMS: ReadonlySet<unknown> = new Set(['reviewed', 'advisory'])
-
-/** What everybody may ask for has no place in a private log. */
-const PUBLIC_KINDS: ReadonlySet<RecordKind> = new Set(['profile', 'roster'])
-
-function isInScope({ scope, audience }: Device, record: LogRecord): boolean {
-  if (audience !== undefined && PUBLIC_KINDS.has(record.kind)) return false
-  if (scope === 'serve') return record.kind === 'attest' && !PUBLISH_CLAIMS.has(record.body.claim)
-  return !(record.kind === 'withdraw' && record.body.verb === 'erase')
-}

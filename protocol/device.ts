@@ -11,8 +11,7 @@ import { accept, type Failure, refuse, type Verdict } from './errors.ts'
 import type { DeviceOperation } from './identity-operation.ts'
 import { MAX_DELEGATION_MS } from './limits.ts'
 import { comparePositions, type LogPosition, type Position } from './record.ts'
-
-export type Scope = 'publish' | 'serve'
+import type { Scope } from './scope.ts'
 
 /** Why a key was revoked. */
 export type Reason = 'superseded' | 'lost' | 'stolen' | 'staff-left'

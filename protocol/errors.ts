@@ -157,6 +157,7 @@ export const CODES = {
   POLICY: { status: 422, exit: EXIT.usage, meaning: 'the policy file is not valid' },
   CONFIG: { status: 422, exit: EXIT.usage, meaning: 'the configuration is not valid' },
   RECALLED: refused(451, 'its publisher took it back'),
+  ERASED: refused(410, 'the model was erased'),
   QUOTA: refused(429, 'over a quota'),
   NO_PROVIDER: busy(503, 'no reachable node holds that'),
   NO_ROUTE: busy(503, 'no node that may and can run it is reachable'),

@@ -10,6 +10,7 @@ import { publicKeyOf } from './crypto.ts'
 import { accept, refuse, type Verdict } from './errors.ts'
 import { MAX_IDENTITY_OP_BYTES, MAX_IDENTITY_OPS, MAX_ROOT_KEYS, MAX_SEQ } from './limits.ts'
 import type { LogPosition } from './record.ts'
+import { SCOPES } from './scope.ts'
 import { bytes, int, key, list, map, nullable, type Shape, type ShapeOf, word } from './shape.ts'
 import { checkKey, sign, verify } from './signature.ts'
 import { decodePayload, encodePayload, statementLink, time } from './statement.ts'
@@ -42,7 +43,7 @@ const shapes = {
     ...common,
     op: word('delegate'),
     key,
-    scope: word('publish', 'serve'),
+    scope: word(...SCOPES),
     notBefore: time,
     notAfter: time,
   }),

@@ -93,9 +93,13 @@ export interface ModelBody {
   readonly tested: 'reproduced' | 'untested'
 }
 
+/** `restore` names a withdrawal, which then counts for nothing; the others name a model. */
+export const WITHDRAW_VERBS = ['yank', 'recall', 'erase', 'restore'] as const
+export type WithdrawVerb = (typeof WITHDRAW_VERBS)[number]
+
 export interface WithdrawBody {
   readonly target: Cid
-  readonly verb: 'yank' | 'recall' | 'erase'
+  readonly verb: WithdrawVerb
   /** A code: `wrong-output`, `licence`, ... */
   readonly reason: string
   readonly note: string
@@ -192,7 +196,7 @@ const model: Shape<ModelBody> = map({
 
 const withdraw: Shape<WithdrawBody> = map({
   target: statementLink,
-  verb: word('yank', 'recall', 'erase'),
+  verb: word(...WITHDRAW_VERBS),
   reason: text(40, /^[a-z][a-z0-9-]*$/),
   note: shown(MAX_NOTE_CHARS),
 })

@@ -30,9 +30,11 @@ export interface SyncMemory {
   theirs: readonly Cid[] | null
   /** Digest of our publishers as we last named them there. */
   told: string | null
+  /** Records for whose cards it was asked. */
+  readonly asked: Set<Cid>
 }
 
-export const createSyncMemory = (): SyncMemory => ({ theirs: null, told: null })
+export const createSyncMemory = (): SyncMemory => ({ theirs: null, told: null, asked: new Set() })
 
 /**
  * Answers one request. `done` has no answer.

@@ -6,7 +6,7 @@ import { compareText } from './bytes.ts'
 import type { Cid } from './cid.ts'
 import { sha256 } from './crypto.ts'
 import type { SyncItem, SyncRange } from './message.ts'
-import type { Position } from './record.ts'
+import type { Position, RecordHeader } from './record.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 
@@ -63,6 +63,8 @@ export interface SyncSource {
     key: string,
     position: Position,
   ): (PlainRecord & { readonly id: Cid }) | null
+  /** Model records that are here without their cards, though they are not erased. */
+  cardless(): readonly RecordHeader[]
   head(publisher: Cid, key: string): Uint8Array | null
   proof(publisher: Cid, key: string): readonly [Uint8Array, Uint8Array] | null
 }
@@ -85,6 +87,7 @@ export function restrict(
       mayRead(publisher, key) ? source.recordsAfter(publisher, key, after, limit) : [],
     recordAt: (publisher, key, position) =>
       mayRead(publisher, key) ? source.recordAt(publisher, key, position) : null,
+    cardless: () => source.cardless().filter(({ publisher, key }) => mayRead(publisher, key)),
     head: (publisher, key) => (mayRead(publisher, key) ? source.head(publisher, key) : null),
     proof: (publisher, key) => (mayRead(publisher, key) ? source.proof(publisher, key) : null),
   }

@@ -9,7 +9,7 @@
 import type { Cid } from './cid.ts'
 import type { Code, Failure, Verdict } from './errors.ts'
 import { operationId } from './identity-operation.ts'
-import { MAX_SYNC_ITEMS, MAX_SYNC_RECORDS } from './limits.ts'
+import { MAX_SEQ, MAX_SYNC_ITEMS, MAX_SYNC_RECORDS } from './limits.ts'
 import { checkEquivocation } from './log.ts'
 import {
   expectReply,
@@ -37,6 +37,8 @@ import {
 
 /** Requests of one pull; a million records need 2,000. What is left over comes next time. */
 const MAX_ROUNDS = 10_000
+/** Cards asked for again in one pull. */
+const MAX_CARDS = 100
 
 /** Something that a pull wants done. The result goes into `next()`. */
 export type SyncEffect =
@@ -185,7 +187,31 @@ function* pullSet(outcome: SyncOutcome, source: SyncSource, memory: SyncMemory):
     // Only forward, or a peer could keep this going.
     from = next !== null && next > from && !outcome.more ? next : null
   }
+  yield* pullCards(outcome, source, commonOf(own, memory), memory)
   yield { do: 'tell', request: { t: 'done', behind: outcome.behind } }
+}
+
+/** Asks for cards that are missing here, as after an erasure that was taken back; each once. */
+function* pullCards(
+  outcome: SyncOutcome,
+  source: SyncSource,
+  common: readonly Cid[],
+  memory: SyncMemory,
+): Step<void> {
+  const wanted = source
+    .cardless()
+    .filter(({ id, publisher }) => common.includes(publisher) && !memory.asked.has(id))
+  for (const { id, publisher, key, epoch, seq, prev } of wanted.slice(0, MAX_CARDS)) {
+    memory.asked.add(id)
+    const before = seq > 0 ? { epoch, seq: seq - 1 } : { epoch: epoch - 1, seq: MAX_SEQ }
+    const after = prev === null ? null : { ...before, tip: prev }
+    const request = { t: 'get-records', publisher, key, after, limit: 1 } as const
+    const { records } = yield* ask(outcome, request, 'records')
+    const [record] = records
+    const peeked = record?.card ? peekRecord(record.envelope) : null
+    if (record === undefined || !peeked?.ok || peeked.value.id !== id) continue
+    yield { do: 'admit-records', records: [record] }
+  }
 }
 
 const commonOf = (own: readonly Cid[], memory: SyncMemory): readonly Cid[] =>
@@ -220,10 +246,11 @@ function* pullRange(
   common: readonly Cid[],
   range: SyncRange,
 ): Step<void> {
-  const mine = new Map(
-    within(itemsOf(source, common), range).map((item) => [placeOf(item), item] as const),
-  )
+  const ownItems = () =>
+    new Map(within(itemsOf(source, common), range).map((item) => [placeOf(item), item] as const))
+  const mine = ownItems()
   const wanted = new Set(common)
+  const stalled: SyncItem[] = []
   const theirs = (range.items ?? [])
     .filter((item) => wanted.has(item.publisher) && isWithin(placeOf(item), range))
     .sort((a, b) => urgency(a) - urgency(b))
@@ -233,7 +260,20 @@ function* pullRange(
     mine.delete(place)
     if (outcome.rounds >= MAX_ROUNDS) return
     if (item.key === null) yield* pullIdentity(outcome, source, item, own)
-    else yield* pullLog(outcome, source, item, item.key, own)
+    else {
+      const before = outcome.refused.length
+      yield* pullLog(outcome, source, item, item.key, own)
+      if (outcome.refused[before]?.code === 'BLOB_MISSING') stalled.push(item)
+    }
+  }
+  // A model came without its card. What erased it stands in another log, and may be here by now.
+  if (stalled.length > 0) {
+    const left = outcome.refused.filter(({ code }) => code !== 'BLOB_MISSING')
+    outcome.refused.splice(0, outcome.refused.length, ...left)
+  }
+  for (const item of stalled) {
+    // SAFE: only logs are stalled.
+    yield* pullLog(outcome, source, item, item.key as string, ownItems().get(placeOf(item)))
   }
   if (mine.size > 0) outcome.behind = true
 }

@@ -15,7 +15,7 @@ import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
 import { checkEquivocation, checkNext, type Fork } from '../protocol/log.ts'
 import { comparePositions, peekRecord, readRecord, type SignedRecord } from '../protocol/record.ts'
 import type { Audiences } from './audiences.ts'
-import { indexCard } from './card-index.ts'
+import { indexCard, withoutCard } from './card-index.ts'
 import type { Catalogue, ProfileRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { contested, isForked } from './fork.ts'
@@ -76,13 +76,17 @@ export class Admission {
    * KEY_REVOKED, KEY_EXPIRED, SCOPE, HELD (dated ahead of the clock: offer it again later), QUOTA, CONTESTED,
    * EQUIVOCATION (the proof is kept), PREV_UNKNOWN, SEQ, and like `readRecord` and `indexCard`.
    *
-   * @param card the card's bytes of a model record; null where it has none or the card is here
+   * @param card the card's bytes of a model record; null where it has none, the card is here, or the
+   * model is known to be erased
    */
   record(envelope: Uint8Array, card: Uint8Array | null): Verdict<Admitted> {
     const peeked = peekRecord(envelope)
     if (!peeked.ok) return peeked
     const { id, publisher, key } = peeked.value
-    if (this.#catalogue.record(id) !== null) return accept({ status: 'known', id })
+    if (this.#catalogue.record(id) !== null) {
+      if (card !== null) return this.#mend(id, envelope, card)
+      return accept({ status: 'known', id })
+    }
     if (!this.#policy().may(publisher, 'list')) return untrusted(publisher)
     const known = this.#device(publisher, key)
     if (!known.ok) return known
@@ -224,9 +228,25 @@ export class Admission {
     counts.set(record.publisher, (counts.get(record.publisher) ?? 0) + 1)
   }
 
-  #index({ record }: SignedRecord, card: Uint8Array | null): Verdict<RecordIndex> {
+  #index({ id, record }: SignedRecord, card: Uint8Array | null): Verdict<RecordIndex> {
     if (record.kind !== 'model') return accept({})
-    return indexCard(record.body, card ?? this.#catalogue.card(record.body.card))
+    const bytes = card ?? this.#catalogue.card(record.body.card)
+    const isErased = this.#catalogue.withdrawal(record.publisher, id) === 'erase'
+    return bytes === null && isErased
+      ? accept(withoutCard(record.body))
+      : indexCard(record.body, bytes)
+  }
+
+  /** A record that was here without its card, which is what came now. */
+  #mend(id: Cid, envelope: Uint8Array, card: Uint8Array): Verdict<Admitted> {
+    if (this.#catalogue.modelsWithoutCard().includes(id)) {
+      const read = readRecord(envelope)
+      if (!read.ok) return read
+      const index = this.#index(read.value, card)
+      if (!index.ok) return index
+      this.#catalogue.reindex(id, index.value)
+    }
+    return accept({ status: 'known', id })
   }
 
   /** Two records at one position: the proof is kept, and the log ends before them. */

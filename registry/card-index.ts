@@ -42,8 +42,17 @@ export function indexCard(body: ModelBody, card: Uint8Array | null): Verdict<Rec
   return accept({ card, description: nameOnly(body), unreadable: { code, message } })
 }
 
+/** What is kept of a model whose card is not here: it was erased, once at least. */
+export const withoutCard = (
+  model: Pick<ModelBody, 'name' | 'version'>,
+): Required<Pick<RecordIndex, 'description' | 'unreadable' | 'isCardless'>> => ({
+  description: nameOnly(model),
+  unreadable: { code: 'BLOB_MISSING', message: 'it is not on this node' },
+  isCardless: true,
+})
+
 /** A description of a model of which only the record is known. */
-const nameOnly = ({ name, version }: ModelBody): ModelDescription => ({
+const nameOnly = ({ name, version }: Pick<ModelBody, 'name' | 'version'>): ModelDescription => ({
   formatVersion: '',
   name,
   description: '',

@@ -62,7 +62,7 @@ export interface ModelRow {
   readonly files: readonly ModelFileRow[]
   readonly aliases: readonly string[]
   readonly tested: string
-  /** The strongest withdrawal that its publisher signed, or null. */
+  /** The strongest withdrawal that its publisher signed and did not restore, or null. */
   readonly withdrawn: Withdrawal | null
   /** Why the card could not be read here, or null; the description then only has the name. */
   readonly unreadable: { readonly code: Code; readonly message: string } | null
@@ -189,6 +189,24 @@ export interface RecordIndex {
   readonly description?: ModelDescription
   /** Set where the card could not be read; model records only. */
   readonly unreadable?: ModelRow['unreadable']
+  /** The card is not here; model records only. */
+  readonly isCardless?: boolean
+}
+
+/** A model that is erased. */
+export interface ErasureRow {
+  readonly record: Cid
+  /** When this node learned of it, milliseconds. */
+  readonly since: number
+  /** Whether its operator erased it on this node. */
+  readonly isHere: boolean
+}
+
+/** A withdrawal of a record, which may itself have been taken back by a `restore`. */
+export interface WithdrawalRow {
+  readonly record: Cid
+  readonly verb: Withdrawal
+  readonly isRestored: boolean
 }
 
 export interface Catalogue {
@@ -280,6 +298,14 @@ export interface Catalogue {
   search(query: ModelQuery): ModelPage
   /** Records that name a blob, by record id. */
   recordsWithFile(cid: Cid): readonly Cid[]
+  /** Withdrawals of a record by its publisher, by record id. */
+  withdrawals(publisher: Cid, target: Cid): readonly WithdrawalRow[]
+  /** The strongest one that stands, those of this node's operator among them. */
+  withdrawal(publisher: Cid, target: Cid): Withdrawal | null
+  /** Models that are not erased and whose card is not here, by record id. */
+  modelsWithoutCard(): readonly Cid[]
+  /** Derives anew what the card of a model says. */
+  reindex(record: Cid, index: RecordIndex): void
   /** Tags of that name that none replaces; the first stands: the one of the greatest record id. */
   tags(publisher: Cid, name: string, tag: string): readonly TagRow[]
 
@@ -294,6 +320,30 @@ export interface Catalogue {
   attestations(root: Cid): readonly AttestationRow[]
   /** Roots of which some publisher's attestations are here, in order. */
   attestedRoots(publisher: Cid): readonly Cid[]
+
+  // Erasures
+  /** Notes since when the models that are erased now have been, and forgets those that are not. */
+  noteErasures(now: number): void
+  /** Those noted, by record id. */
+  erasures(): readonly ErasureRow[]
+  /** The operator erases a model on this node, or no longer. */
+  eraseHere(record: Cid, now: number): void
+  restoreHere(record: Cid): void
+  /**
+   * Removes what was derived from the card of an erased model, its claim on blobs, and the card
+   * where no other model has it. The blobs that no model names any more are doomed.
+   */
+  strip(record: Cid): void
+  /** Erased models that were not stripped, by record id. */
+  unstripped(): readonly ErasureRow[]
+  /** Marks a blob whose bytes are to go. */
+  doom(cid: Cid): void
+  /** By id. */
+  doomed(): readonly Cid[]
+  /** The blob is gone, and its tree with it. */
+  dropBlob(cid: Cid): void
+  /** The blob stays after all. */
+  spare(cid: Cid): void
 
   // Blob trees
   /** Inner nodes of a blob's tree, root first. */

@@ -6,7 +6,7 @@
  *     ├── trust.yaml           which publisher may what here (trust.ts)
  *     ├── token                the token for publishing and administration, 0600
  *     ├── identity.json        publisher id and identity operations; written last by init
- *     ├── keys/                root.json publish.json serve.json, 0600; sealed or open (seal.ts)
+ *     ├── keys/                root.json publish.json serve.json (erase.json), 0600; see seal.ts
  *     ├── peer.key             seed of the transport key (PeerId), hex, 0600
  *     ├── last-signed.json     newest position signed in each own log (signer.ts)
  *     ├── max-seen             newest position that was stated of each log (max-seen.ts)

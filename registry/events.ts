@@ -16,6 +16,8 @@ export interface RegistryEvents {
   readonly head: { readonly publisher: Cid; readonly key: KeyId; readonly envelope: Uint8Array }
   /** A trust rule was set or removed; null: others may do something else now, too. */
   readonly trust: { readonly publisher: Cid | null }
+  /** Models of a publisher may stand otherwise than before: withdrawn, erased, taken back by a cut. */
+  readonly standing: { readonly publisher: Cid }
 }
 
 type EventName = keyof RegistryEvents

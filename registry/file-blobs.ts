@@ -195,7 +195,21 @@ export class FileBlobs implements BlobStore {
   }
 
   async remove(cid: Cid): Promise<void> {
-    await this.#lose(cid, 'remove a file', (file) => fs.rmSync(file, { force: true }))
+    await this.#lose(cid, 'remove a file', (file) => {
+      const folder = path.dirname(file)
+      fs.rmSync(file, { force: true })
+      if (fs.existsSync(folder)) syncFolder(folder)
+      if (this.#downloads.has(cid)) return
+      fs.rmSync(path.join(this.#folders.partial, cid), { force: true })
+      syncFolder(this.#folders.partial)
+    })
+  }
+
+  *unfinished(): Iterable<Cid> {
+    for (const name of fs.readdirSync(this.#folders.partial)) {
+      const cid = parseCid(name)
+      if (cid.ok && !this.#downloads.has(cid.value)) yield cid.value
+    }
   }
 
   /** Takes a blob out of sight. */

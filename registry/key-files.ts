@@ -7,10 +7,10 @@ import path from 'node:path'
 import { toHex } from '../protocol/bytes.ts'
 import { type Cid, parseCid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
-import type { Scope } from '../protocol/device.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import { keySetOf, readIdentity } from '../protocol/identity.ts'
 import type { KeySet } from '../protocol/identity-operation.ts'
+import { SCOPES, type Scope } from '../protocol/scope.ts'
 import type { DataFolder } from './data-folder.ts'
 import { prepareFile } from './durable-file.ts'
 import type { Ledger, SignedPosition } from './ledger.ts'
@@ -193,7 +193,7 @@ function readPosition(file: string, value: unknown): SignedPosition {
   return { epoch: Number(epoch), seq: Number(seq), id: cid.value }
 }
 
-const PURPOSES = ['root', 'publish', 'serve'] as const
+const PURPOSES = ['root', ...SCOPES] as const
 
 const keyFile = (folder: DataFolder, purpose: (typeof PURPOSES)[number]): string =>
   path.join(folder.keys, `${purpose}.json`)

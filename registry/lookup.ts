@@ -61,10 +61,24 @@ export class Lookup {
    * The model version that a reference names: `@latest`, the default, is the newest one that was
    * not withdrawn. A version or a record id finds withdrawn ones too.
    *
-   * Fails with REF, CID_TEXT, NOT_FOUND, AMBIGUOUS, TRUST (the publisher is not listed here), or
-   * VERSION_CONFLICT.
+   * Fails with REF, CID_TEXT, NOT_FOUND, AMBIGUOUS, TRUST (the publisher is not listed here), ERASED,
+   * or VERSION_CONFLICT.
    */
   model(text: string): Verdict<ModelRow> {
+    const found = this.withErased(text)
+    return found.ok && found.value.withdrawn === 'erase' ? this.#erased(found.value) : found
+  }
+
+  #erased({ record }: ModelRow): Failure {
+    const erasure = this.#catalogue.erasures().find((each) => each.record === record)
+    const message = erasure?.isHere
+      ? "this node's operator erased the model here"
+      : 'its publisher erased the model'
+    return refuse('ERASED', message, { got: record })
+  }
+
+  /** Like {@link model}, for who may still do something about one that was erased. */
+  withErased(text: string): Verdict<ModelRow> {
     const parsed = parseReference(text)
     if (!parsed.ok) return parsed
     const reference = parsed.value

@@ -111,7 +111,12 @@ export class MemoryBlobs implements BlobStore {
 
   async remove(cid: Cid): Promise<void> {
     this.#blobs.delete(cid)
+    if (!this.#downloads.has(cid)) this.#partial.delete(cid)
     this.#losses += 1
+  }
+
+  *unfinished(): Iterable<Cid> {
+    for (const cid of this.#partial.keys()) if (!this.#downloads.has(cid)) yield cid
   }
 
   *list(): Iterable<{ readonly cid: Cid; readonly size: number }> {

@@ -6,10 +6,13 @@ import {
   type Position,
   type RecordKind,
   type SignedRecord,
+  type WithdrawBody,
 } from '../protocol/record.ts'
+import { withoutCard } from './card-index.ts'
 import {
   type AttestationRow,
   type Catalogue,
+  type ErasureRow,
   type HeadRow,
   type KeyId,
   type LastRoster,
@@ -26,6 +29,7 @@ import {
   type TokenRow,
   WITHDRAWALS,
   type Withdrawal,
+  type WithdrawalRow,
 } from './catalogue.ts'
 import { compare, fitsFacets, scoreOf } from './memory-search.ts'
 import { type MentionRow, mentionsOf } from './mention.ts'
@@ -43,6 +47,9 @@ interface Model {
   readonly time: number
   readonly epoch: number
   readonly seq: number
+  readonly isCardless: boolean
+  /** It was erased, and names no blob until it stands again. */
+  readonly isStripped: boolean
 }
 interface Tag {
   readonly record: Cid
@@ -73,7 +80,7 @@ const emptyState = () => ({
   /** By the record that replaces them: `publisher record` of what it replaces. */
   replaced: new Map<Cid, readonly string[]>(),
   /** By their own record; of `publisher target`. */
-  withdrawals: new Map<Cid, { readonly place: string; readonly verb: Withdrawal }>(),
+  withdrawals: new Map<Cid, { readonly place: string; readonly verb: WithdrawBody['verb'] }>(),
   rivals: new Map<Cid, RivalBranch>(),
   evidence: new Map<Cid, readonly Evidence[]>(),
   models: new Map<Cid, Model>(),
@@ -81,6 +88,8 @@ const emptyState = () => ({
   peers: new Map<string, PeerRow>(),
   tokens: new Map<string, TokenRow>(),
   settings: new Map<string, string>(),
+  erasures: new Map<Cid, ErasureRow>(),
+  doomed: new Map<Cid, true>(),
 })
 type State = ReturnType<typeof emptyState>
 
@@ -165,10 +174,13 @@ export class MemoryCatalogue implements Catalogue {
       if (index.card !== undefined) this.#state.cards.set(card, index.card.slice())
       const names = { publisher, name, version, root, card }
       const row = { record: id, ...names, ts, description, files, aliases, tested, unreadable }
-      this.#state.models.set(id, { row, n: this.#nextNumber(), time, epoch, seq })
+      const isCardless = index.isCardless === true
+      const place = { n: this.#nextNumber(), time, epoch, seq }
+      this.#state.models.set(id, { row, ...place, isCardless, isStripped: false })
     } else if (record.kind === 'withdraw') {
       const { target, verb } = record.body
       this.#state.withdrawals.set(id, { place: `${publisher} ${target}`, verb })
+      this.#restand()
     } else if (record.kind === 'tag') {
       const { name, tag, target, replaces } = record.body
       this.#state.tags.set(id, { record: id, publisher, name, tag, target })
@@ -281,6 +293,7 @@ export class MemoryCatalogue implements Catalogue {
     for (const { id } of gone) {
       for (const map of [records, ...derived]) map.delete(id)
     }
+    this.#restand()
     const newest = left.at(-1)
     if (newest === undefined) {
       this.settle(publisher, key)
@@ -352,7 +365,7 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   modelsByAlias(alias: string): readonly ModelRow[] {
-    return this.#modelsWhere((row) => row.aliases.includes(alias))
+    return this.#modelsWhere((row, model) => row.aliases.includes(alias) && !model.isStripped)
   }
 
   modelsByRoot(root: Cid): readonly ModelRow[] {
@@ -397,9 +410,134 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   recordsWithFile(cid: Cid): readonly Cid[] {
-    return this.#modelsWhere((row) => row.files.some((file) => file.cid === cid)).map(
-      (row) => row.record,
+    return this.#modelsWhere(
+      (row, model) => !model.isStripped && row.files.some((file) => file.cid === cid),
+    ).map((row) => row.record)
+  }
+
+  /** What was stripped and stands again wants its files, with which its card comes. */
+  #restand(): void {
+    for (const { row, isStripped } of this.#state.models.values()) {
+      if (isStripped && this.withdrawal(row.publisher, row.record) !== 'erase') {
+        this.reindex(row.record, withoutCard(row))
+      }
+    }
+  }
+
+  withdrawals(publisher: Cid, target: Cid): readonly WithdrawalRow[] {
+    return [...this.#state.withdrawals]
+      .filter(([, { place }]) => place === `${publisher} ${target}`)
+      .flatMap(([record, { verb }]) =>
+        verb === 'restore'
+          ? []
+          : [{ record, verb, isRestored: this.#isRestored(publisher, record) }],
+      )
+      .sort((a, b) => compare(a.record, b.record))
+  }
+
+  #isRestored(publisher: Cid, withdrawal: Cid): boolean {
+    const place = `${publisher} ${withdrawal}`
+    return [...this.#state.withdrawals.values()].some(
+      (each) => each.verb === 'restore' && each.place === place,
     )
+  }
+
+  withdrawal(publisher: Cid, target: Cid): Withdrawal | null {
+    if (this.#state.erasures.get(target)?.isHere === true) return 'erase'
+    return this.withdrawals(publisher, target)
+      .filter(({ isRestored }) => !isRestored)
+      .reduce<Withdrawal | null>((before, { verb }) => stronger(before, verb), null)
+  }
+
+  modelsWithoutCard(): readonly Cid[] {
+    return this.#modelsWhere(
+      (_, model) => model.isCardless && this.#withWithdrawal(model).withdrawn !== 'erase',
+    ).map((row) => row.record)
+  }
+
+  reindex(record: Cid, index: RecordIndex): void {
+    const model = this.#state.models.get(record)
+    if (model === undefined) return
+    const { description, unreadable = null, card, isCardless = false } = index
+    if (description === undefined) throw new TypeError('a model record comes with a description')
+    if (card !== undefined) this.#state.cards.set(model.row.card, card.slice())
+    const row = { ...model.row, description, unreadable }
+    this.#state.models.set(record, { ...model, row, isCardless, isStripped: false })
+  }
+
+  noteErasures(now: number): void {
+    const { erasures, models } = this.#state
+    const targets = [...this.#state.withdrawals.values()].flatMap(({ place, verb }) =>
+      verb === 'erase' ? [place.split(' ')[1] as Cid] : [],
+    )
+    const erased = new Set(
+      targets.filter((target) => {
+        const model = models.get(target)
+        return model !== undefined && this.withdrawal(model.row.publisher, target) === 'erase'
+      }),
+    )
+    for (const record of erased) {
+      if (!erasures.has(record)) erasures.set(record, { record, since: now, isHere: false })
+    }
+    for (const { record, isHere } of erasures.values()) {
+      if (!isHere && !erased.has(record)) erasures.delete(record)
+    }
+  }
+
+  erasures(): readonly ErasureRow[] {
+    return [...this.#state.erasures.values()].sort((a, b) => compare(a.record, b.record))
+  }
+
+  eraseHere(record: Cid, now: number): void {
+    const since = this.#state.erasures.get(record)?.since ?? now
+    this.#state.erasures.set(record, { record, since, isHere: true })
+  }
+
+  restoreHere(record: Cid): void {
+    const erasure = this.#state.erasures.get(record)
+    if (erasure !== undefined) this.#state.erasures.set(record, { ...erasure, isHere: false })
+    this.#restand()
+  }
+
+  strip(record: Cid): void {
+    const { models, cards, doomed } = this.#state
+    const model = models.get(record)
+    if (model === undefined) return
+    const { description, unreadable } = withoutCard(model.row)
+    const row = { ...model.row, description, unreadable }
+    models.set(record, { ...model, row, isCardless: true, isStripped: true })
+    const { card, files } = model.row
+    const isShared = [...models.values()].some((each) => each.row.card === card && !each.isCardless)
+    if (!isShared) cards.delete(card)
+    for (const { cid } of files) if (this.recordsWithFile(cid).length === 0) doomed.set(cid, true)
+  }
+
+  unstripped(): readonly ErasureRow[] {
+    return this.erasures().filter(({ record }) => {
+      const model = this.#state.models.get(record)
+      return (
+        model !== undefined &&
+        !model.isStripped &&
+        this.#withWithdrawal(model).withdrawn === 'erase'
+      )
+    })
+  }
+
+  doom(cid: Cid): void {
+    this.#state.doomed.set(cid, true)
+  }
+
+  doomed(): readonly Cid[] {
+    return [...this.#state.doomed.keys()].sort(compare)
+  }
+
+  dropBlob(cid: Cid): void {
+    this.#state.trees.delete(cid)
+    this.#state.doomed.delete(cid)
+  }
+
+  spare(cid: Cid): void {
+    this.#state.doomed.delete(cid)
   }
 
   tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {
@@ -428,7 +566,7 @@ export class MemoryCatalogue implements Catalogue {
   rosters(publisher: Cid): readonly LastRoster[] {
     return [...this.#state.rosters.values()]
       .filter((row) => row.publisher === publisher && !this.#isReplaced(row))
-      .map((row) => ({ ...row, isWithdrawn: this.#withdrawalOf(publisher, row.record) !== null }))
+      .map((row) => ({ ...row, isWithdrawn: this.withdrawal(publisher, row.record) !== null }))
       .sort((a, b) => compare(a.body.name, b.body.name) || compare(b.record, a.record))
   }
 
@@ -448,7 +586,7 @@ export class MemoryCatalogue implements Catalogue {
       if (payload.kind !== 'attest') return []
       const { publisher } = payload
       const { target, root, claim } = payload.body
-      const isWithdrawn = this.#withdrawalOf(publisher, record) !== null
+      const isWithdrawn = this.withdrawal(publisher, record) !== null
       return [{ record, publisher, target, root, claim, isWithdrawn }]
     })
   }
@@ -524,19 +662,12 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   #withWithdrawal({ row }: Model): ModelRow {
-    return { ...row, withdrawn: this.#withdrawalOf(row.publisher, row.record) }
+    return { ...row, withdrawn: this.withdrawal(row.publisher, row.record) }
   }
 
-  #withdrawalOf(publisher: Cid, record: Cid): Withdrawal | null {
-    const place = `${publisher} ${record}`
-    return [...this.#state.withdrawals.values()]
-      .filter((each) => each.place === place)
-      .reduce<Withdrawal | null>((before, { verb }) => stronger(before, verb), null)
-  }
-
-  #modelsWhere(test: (row: Model['row']) => boolean): readonly ModelRow[] {
+  #modelsWhere(test: (row: Model['row'], model: Model) => boolean): readonly ModelRow[] {
     return [...this.#state.models.values()]
-      .filter(({ row }) => test(row))
+      .filter((model) => test(model.row, model))
       .sort((a, b) => compare(a.row.record, b.row.record))
       .map((model) => this.#withWithdrawal(model))
   }

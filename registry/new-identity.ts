@@ -3,7 +3,6 @@
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
-import type { Scope } from '../protocol/device.ts'
 import { expectOk } from '../protocol/errors.ts'
 import {
   createGenesis,
@@ -13,6 +12,7 @@ import {
   signOperation,
 } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS } from '../protocol/limits.ts'
+import type { Scope } from '../protocol/scope.ts'
 
 /** Seeds are 32 bytes each. */
 export interface NewIdentity {
@@ -22,7 +22,7 @@ export interface NewIdentity {
   readonly roots: readonly Uint8Array[]
   /** The root keys that the first operation commits to, for the day of a rotation. */
   readonly nextRoots: readonly Uint8Array[]
-  readonly seeds: Readonly<Record<Scope, Uint8Array>>
+  readonly seeds: Readonly<Record<Exclude<Scope, 'erase'>, Uint8Array>>
 }
 
 /**

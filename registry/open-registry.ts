@@ -4,6 +4,7 @@ import type { Cid } from '../protocol/cid.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import type { ProfileBody } from '../protocol/record.ts'
 import { slugOf } from '../protocol/reference.ts'
+import { SCOPES } from '../protocol/scope.ts'
 import type { Clock } from './clock.ts'
 import {
   createFolders,
@@ -119,10 +120,7 @@ export async function openRegistry(
     const { publisher, operations } = readIdentityFile(folder)
     const { by } = countSealed(folder)
     const seal = by !== null && ask !== null ? new Seal(await ask(by)) : null
-    const seeds = {
-      publish: readSeed(folder, 'publish', seal),
-      serve: readSeed(folder, 'serve', seal),
-    }
+    const seeds = Object.fromEntries(SCOPES.map((each) => [each, readSeed(folder, each, seal)]))
     const signer = new Signer({ publisher, seeds, ledger: fileLedger(folder.lastSigned) })
     const registry = await openParts(folder, signer, operations, clock)
     return {

@@ -5,10 +5,11 @@
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
-import { type Device, deviceOf, type Reason, type Scope } from '../protocol/device.ts'
+import { type Device, deviceOf, type Reason } from '../protocol/device.ts'
 import { assert, expectOk, refuse, ZoariumError } from '../protocol/errors.ts'
 import { commitmentOf, type Identity, type NewOperation } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../protocol/limits.ts'
+import { SCOPES, type Scope } from '../protocol/scope.ts'
 import type { Clock } from './clock.ts'
 import { type DeviceKey, deviceKeys } from './device-key.ts'
 import { draftAll, writeDrafts, writeOperations } from './identity-writer.ts'
@@ -328,8 +329,7 @@ export class OwnKeys {
 
   /** The device keys whose seeds are on this machine. */
   #here(): readonly string[] {
-    const scopes: readonly Scope[] = ['publish', 'serve']
-    return keysOf(scopes.flatMap((scope) => readSeed(this.#opened.folder, scope, this.#seal) ?? []))
+    return keysOf(SCOPES.flatMap((scope) => readSeed(this.#opened.folder, scope, this.#seal) ?? []))
   }
 
   /** A device key that may still be changed. */

@@ -1,6 +1,6 @@
 /** This node's own logs: the only place where records and heads are signed. */
 import { findDevice } from '../protocol/delegation.ts'
-import { type Cut, type Device, deviceOf, type Scope } from '../protocol/device.ts'
+import { type Cut, type Device, deviceOf } from '../protocol/device.ts'
 import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import { readHead, signHead } from '../protocol/head.ts'
 import { HEAD_LIFE_MS } from '../protocol/limits.ts'
@@ -11,6 +11,7 @@ import {
   type SignedRecord,
   signRecord,
 } from '../protocol/record.ts'
+import type { Scope } from '../protocol/scope.ts'
 import type { Catalogue, KeyId, LogRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { failpoint } from './failpoint.ts'
@@ -62,7 +63,7 @@ export class OwnLog {
     const { publisher } = this.#signer
     const identity = this.#identities.get(publisher)
     if (identity === null) throw new TypeError('the own identity is in the catalogue')
-    const { key, seed } = this.#signer.device(scopeOf(statement.kind))
+    const { key, seed } = this.#signer.device(scopeOf(statement))
     const { cuts } = expectOk(deviceOf(identity, key))
     const log = this.#catalogue.log(publisher, key)
     if (this.#identities.isContested(publisher)) throw forked('identity', 'zoarium keys rotate')

@@ -91,9 +91,14 @@ export class Publication {
    * was read, LIMIT, DISK_FULL, STORE, and like {@link OwnLog.append}
    */
   publish(pkg: Package, source: PackageSource, plan: PublicationPlan): Promise<SignedRecord> {
-    const publication = this.#last.then(() => this.#publish(pkg, source, plan))
-    this.#last = publication.catch(() => {})
-    return publication
+    return this.exclusively(() => this.#publish(pkg, source, plan))
+  }
+
+  /** Runs work while nothing is published. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
   }
 
   async #publish(

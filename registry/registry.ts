@@ -6,6 +6,7 @@
  * this node; a blob is visible only after all its bytes were verified; a model whose publisher
  * lost the right to be listed is neither found nor resolved.
  */
+import { concat } from '../protocol/bytes.ts'
 import { type Cid, codecOf } from '../protocol/cid.ts'
 import { checkPosition, type Device, deviceOf } from '../protocol/device.ts'
 import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
@@ -25,6 +26,7 @@ import { Audiences } from './audiences.ts'
 import type { BlobStore } from './blob-store.ts'
 import type {
   Catalogue,
+  ErasureRow,
   KeyId,
   LogRow,
   ModelFileRow,
@@ -35,6 +37,7 @@ import type {
 } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { Closure } from './closure.ts'
+import { type Collected, Erasure } from './erasure.ts'
 import { Events, type RegistryEvents } from './events.ts'
 import { isForked } from './fork.ts'
 import { Handles } from './handles.ts'
@@ -88,6 +91,7 @@ export class Registry {
   readonly #own: OwnLog
   readonly #closure: Closure
   readonly #publication: Publication
+  readonly #erasure: Erasure
   readonly #runRight: RunRight
   /** The rules of the book, with the rosters as they stand now. */
   #policy: TrustPolicy
@@ -140,6 +144,9 @@ export class Registry {
       isContested,
       isUnclosed: (record) => this.isUnclosed(record),
     })
+    const exclusively: Publication['exclusively'] = (work) => this.#publication.exclusively(work)
+    const isDoubtful = (record: Cid) => this.isContested(record) || this.isUnclosed(record)
+    this.#erasure = new Erasure({ catalogue, blobs, clock, exclusively, isDoubtful })
   }
 
   /**
@@ -150,11 +157,13 @@ export class Registry {
     const registry = new Registry(parts)
     parts.signer.begin(parts.catalogue)
     await registry.#publication.recover()
+    registry.#erasure.note()
     registry.#judge()
     return registry
   }
 
   async close(): Promise<void> {
+    await this.#publication.exclusively(() => Promise.resolve())
     this.signer.end()
     await this.blobs.close()
     this.catalogue.close()
@@ -328,9 +337,11 @@ export class Registry {
     if (after !== null && after.tip !== before?.tip) {
       // Records may have been taken back.
       this.#found.complete.clear()
+      this.#erasure.note()
       if (verdict.ok && verdict.value.isReplaced) this.#admitEvidence(publisher)
       this.#rosterChanged(publisher)
       this.#events.emit('identity', { publisher })
+      this.#events.emit('standing', { publisher })
     }
     return verdict
   }
@@ -366,9 +377,12 @@ export class Registry {
   admitRecords(
     records: readonly { readonly envelope: Uint8Array; readonly card: Uint8Array | null }[],
   ): readonly Verdict<Admitted>[] {
-    const verdicts = this.catalogue.transaction(() =>
-      records.map(({ envelope, card }) => this.#admission.record(envelope, card)),
-    )
+    const verdicts = this.catalogue.transaction(() => {
+      const all = records.map(({ envelope, card }) => this.#admission.record(envelope, card))
+      // In the same transaction: the time of an erasure counts from here.
+      this.#erasure.note()
+      return all
+    })
     const admitted = verdicts.flatMap((verdict) =>
       verdict.ok && verdict.value.status === 'admitted' ? [verdict.value.signed] : [],
     )
@@ -424,13 +438,36 @@ export class Registry {
 
   /**
    * Takes an own model back: `yank` leaves it out of what a name stands for, `recall` forbids to
-   * run it. Erasing needs more than the key of a machine.
-   * @throws ZoariumError SCOPE for another publisher's model and for `erase`, RECORD_INVALID for a
-   * reason or note against the rules, and like {@link OwnLog.append}
+   * run it, `erase` removes its bytes; `restore` takes an erasure back while the bytes are here.
+   * @throws ZoariumError SCOPE for another publisher's model, and without a key to erase for
+   * `erase` and `restore`, USAGE where there is nothing to restore, BLOB_MISSING where the bytes
+   * are gone, RECORD_INVALID for a reason or note against the rules, and like {@link OwnLog.append}
    */
   withdraw(model: ModelRow, how: Omit<WithdrawBody, 'target'>): SignedRecord {
     this.#requireOwn(model, 'withdraws')
-    return this.append({ kind: 'withdraw', body: { target: model.record, ...how } })
+    const targets = how.verb === 'restore' ? this.#erasuresOf(model) : [model.record]
+    const signed = targets.map((target) =>
+      this.append({ kind: 'withdraw', body: { target, ...how } }),
+    )
+    // SAFE: there is at least one target.
+    return signed.at(-1) as SignedRecord
+  }
+
+  /** The withdrawals that erase a model. */
+  #erasuresOf({ publisher, record, card }: ModelRow): readonly Cid[] {
+    const standing = this.catalogue
+      .withdrawals(publisher, record)
+      .filter(({ verb, isRestored }) => verb === 'erase' && !isRestored)
+    if (standing.length === 0) {
+      throw new ZoariumError('USAGE', 'the model is not erased', { got: record })
+    }
+    if (this.catalogue.card(card) === null) {
+      throw new ZoariumError('BLOB_MISSING', 'its bytes are gone from this node', {
+        got: record,
+        hint: 'publish it anew, as another version',
+      })
+    }
+    return standing.map((each) => each.record)
   }
 
   /**
@@ -465,9 +502,11 @@ export class Registry {
     const { kind, publisher } = signed.record
     if (kind === 'roster' || kind === 'withdraw') this.#rosterChanged(publisher)
     this.#events.emit('record', signed)
+    if (kind === 'withdraw') this.#events.emit('standing', { publisher })
   }
 
   #signed(signed: SignedRecord): void {
+    this.#erasure.note()
     this.#kept(signed)
     this.heads()
   }
@@ -479,6 +518,40 @@ export class Registry {
       if (isNew) this.#events.emit('head', { publisher, key, envelope })
       return envelope
     })
+  }
+
+  // Erasing
+
+  /** Models that are erased, by record id. */
+  erasures(): readonly ErasureRow[] {
+    return this.catalogue.erasures()
+  }
+
+  /**
+   * Erases a model of anybody on this node: its bytes go at once and are not fetched again.
+   * @throws ZoariumError STORE, DISK_FULL; what is left of the bytes goes with the next collection
+   */
+  async eraseHere({ record, publisher }: ModelRow): Promise<Collected> {
+    this.catalogue.eraseHere(record, this.#clock.now())
+    this.#events.emit('standing', { publisher })
+    return this.#erasure.collect()
+  }
+
+  /** Takes that back: bytes are fetched again where the rules say so. */
+  restoreHere({ record, publisher }: ModelRow): void {
+    this.catalogue.restoreHere(record)
+    this.#erasure.note()
+    this.#events.emit('standing', { publisher })
+  }
+
+  /** Like {@link Erasure.collect}. Call it now and then. */
+  collect(): Promise<Collected> {
+    return this.#erasure.collect()
+  }
+
+  /** Like {@link Erasure.collectAll}. */
+  collectAll(): Promise<Collected> {
+    return this.#erasure.collectAll()
   }
 
   // Records and models
@@ -493,6 +566,11 @@ export class Registry {
   /** Like {@link Lookup.model}. */
   resolve(ref: string): Verdict<ModelRow> {
     return this.#lookup.model(ref)
+  }
+
+  /** Like {@link Lookup.withErased}. */
+  resolveWithErased(ref: string): Verdict<ModelRow> {
+    return this.#lookup.withErased(ref)
   }
 
   /** All versions of a name, newest first. */
@@ -620,8 +698,20 @@ export class Registry {
 
   /** A download has made a blob visible. */
   blobKept(cid: Cid, size: number): void {
-    for (const record of this.catalogue.recordsWithFile(cid)) this.#found.lacking.delete(record)
+    const records = this.catalogue.recordsWithFile(cid)
+    for (const record of records) this.#found.lacking.delete(record)
+    // What named it was erased while it came.
+    if (records.length === 0) this.catalogue.doom(cid)
     this.#events.emit('blob', { cid, size })
+  }
+
+  /** Reads the card of a model that was here without it and whose files have come. */
+  async mendCard({ record, card }: ModelRow): Promise<void> {
+    if (!this.catalogue.modelsWithoutCard().includes(record) || this.blobs.stat(card) === null)
+      return
+    const parts: Uint8Array[] = []
+    for await (const part of await this.blobs.open(card)) parts.push(part)
+    this.admitRecord(this.record(record).envelope, concat(parts))
   }
 
   /**

@@ -24,38 +24,49 @@
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
-import type { Scope } from '../protocol/device.ts'
 import { type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
-import { comparePositions, type Position, type RecordKind } from '../protocol/record.ts'
+import { comparePositions, type Position, type RecordBody } from '../protocol/record.ts'
+import { needsErase, SCOPES, type Scope } from '../protocol/scope.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 import type { PreparedFile } from './durable-file.ts'
 import type { Ledger, LedgerState, SignedPosition } from './ledger.ts'
 
-/** The scope whose key signs records of a kind. */
-export const scopeOf = (kind: RecordKind): Scope => (kind === 'attest' ? 'serve' : 'publish')
+/** The scope whose key signs a record. */
+export function scopeOf(statement: RecordBody): Scope {
+  if (statement.kind === 'attest') return 'serve'
+  return statement.kind === 'withdraw' && needsErase(statement.body.verb) ? 'erase' : 'publish'
+}
+
+/** Seeds of 32 bytes each; one that is absent or null is on another machine. */
+export type DeviceSeeds = Readonly<Partial<Record<Scope, Uint8Array | null>>>
+
+/** Its own root makes such a key in a moment, and may end it right after. */
+const GET_ERASE_KEY =
+  'stop the daemon, run `zoarium keys delegate erase` where the root keys are, and start it again'
 
 const ASK_PEERS =
   'connect to a node that holds your records; if there is none, start with --i-am-alone'
 
 export class Signer {
   readonly publisher: Cid
-  readonly #seeds: Readonly<Record<Scope, Uint8Array | null>>
-  readonly #keys: Readonly<Record<Scope, KeyId | null>>
+  readonly #devices: ReadonlyMap<Scope, { readonly key: KeyId; readonly seed: Uint8Array }>
   readonly #ledger: Ledger
   #state: LedgerState
   #isInDoubt: boolean
 
-  /** @param options.seeds 32 bytes each; null where the key lives on another machine */
   constructor(options: {
     readonly publisher: Cid
-    readonly seeds: Readonly<Record<Scope, Uint8Array | null>>
+    readonly seeds: DeviceSeeds
     readonly ledger: Ledger
   }) {
     const { publisher, seeds, ledger } = options
-    const keyOf = (seed: Uint8Array | null): KeyId | null => seed && toHex(publicKeyOf(seed))
     this.publisher = publisher
-    this.#seeds = seeds
-    this.#keys = { publish: keyOf(seeds.publish), serve: keyOf(seeds.serve) }
+    this.#devices = new Map(
+      SCOPES.flatMap((scope) => {
+        const seed = seeds[scope]
+        return seed ? [[scope, { key: toHex(publicKeyOf(seed)), seed }]] : []
+      }),
+    )
     this.#ledger = ledger
     this.#state = ledger.read()
     this.#isInDoubt = this.#state.isShared && !this.#state.isClean
@@ -63,17 +74,17 @@ export class Signer {
 
   /** The scopes whose keys this machine has. */
   scopes(): readonly Scope[] {
-    return (['publish', 'serve'] as const).filter((scope) => this.#seeds[scope] !== null)
+    return [...this.#devices.keys()]
   }
 
   /** The key of a scope with its seed, 32 bytes. @throws ZoariumError SCOPE where it is not here */
   device(scope: Scope): { readonly key: KeyId; readonly seed: Uint8Array } {
-    const seed = this.#seeds[scope]
-    const key = this.#keys[scope]
-    if (seed !== null && key !== null) return { key, seed }
+    const device = this.#devices.get(scope)
+    if (device !== undefined) return device
     throw new ZoariumError('SCOPE', `this machine does not have the key to ${scope}`, {
       field: scope,
-      hint: `do this on the machine that has keys/${scope}.json`,
+      hint:
+        scope === 'erase' ? GET_ERASE_KEY : `do this on the machine that has keys/${scope}.json`,
     })
   }
 

@@ -3,6 +3,7 @@ import type { Cid } from '../protocol/cid.ts'
 import type { AttestBody } from '../protocol/record.ts'
 import type { AttestationRow } from './catalogue.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { STANDS } from './sqlite-withdrawals.ts'
 
 export class SqliteAttestations {
   readonly #db: SqliteDatabase
@@ -24,8 +25,8 @@ export class SqliteAttestations {
     return this.#db
       .all<Omit<AttestationRow, 'isWithdrawn'> & { readonly withdrawn: 0 | 1 }>(
         `SELECT *, EXISTS
-           (SELECT 1 FROM withdrawals w WHERE w.publisher = a.publisher AND w.target = a.record)
-           AS withdrawn
+           (SELECT 1 FROM withdrawals w WHERE w.publisher = a.publisher AND w.target = a.record
+             AND ${STANDS}) AS withdrawn
          FROM attestations a WHERE root = ? ORDER BY record`,
         root,
       )

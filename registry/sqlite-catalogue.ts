@@ -4,6 +4,7 @@ import type { LogRecord, Position, RecordKind, SignedRecord } from '../protocol/
 import {
   type AttestationRow,
   type Catalogue,
+  type ErasureRow,
   type HeadRow,
   type KeyId,
   type LastRoster,
@@ -19,6 +20,8 @@ import {
   type TagRow,
   type TokenRow,
   WITHDRAWALS,
+  type Withdrawal,
+  type WithdrawalRow,
 } from './catalogue.ts'
 import { type MentionRow, mentionsOf } from './mention.ts'
 import { profileOf } from './profile.ts'
@@ -27,6 +30,7 @@ import { plain, SqliteDatabase } from './sqlite-database.ts'
 import { SqliteEvidence } from './sqlite-evidence.ts'
 import { SqliteModels } from './sqlite-models.ts'
 import { SqliteNames } from './sqlite-names.ts'
+import { SqliteWithdrawals } from './sqlite-withdrawals.ts'
 
 interface LogColumns extends Omit<LogRow, 'head' | 'headIssued' | 'proof'> {
   readonly head: Uint8Array | null
@@ -54,15 +58,22 @@ export class SqliteCatalogue implements Catalogue {
   readonly #models: SqliteModels
   readonly #names: SqliteNames
   readonly #attestations: SqliteAttestations
+  readonly #withdrawals: SqliteWithdrawals
   readonly #evidence: SqliteEvidence
 
   /** @param file path, or `:memory:`; @throws ZoariumError NEWER_STORE, STORE, DISK_FULL */
   constructor(file: string) {
     this.#db = new SqliteDatabase(file)
     this.#names = new SqliteNames(this.#db)
-    this.#models = new SqliteModels(this.#db, (publisher) => this.profile(publisher))
+    this.#withdrawals = new SqliteWithdrawals(this.#db)
+    this.#models = new SqliteModels(this.#db, this.#withdrawals, (each) => this.profile(each))
     this.#attestations = new SqliteAttestations(this.#db)
-    this.#evidence = new SqliteEvidence(this.#db, this.#models, this.#names, this.#attestations)
+    this.#evidence = new SqliteEvidence(this.#db, {
+      models: this.#models,
+      names: this.#names,
+      withdrawals: this.#withdrawals,
+      attestations: this.#attestations,
+    })
   }
 
   transaction<T>(work: () => T): T {
@@ -152,9 +163,7 @@ export class SqliteCatalogue implements Catalogue {
       }
       if (payload.kind === 'model') {
         const { body } = payload
-        if (index.card !== undefined) {
-          this.#db.run('INSERT OR IGNORE INTO cards VALUES (?, ?)', body.card, index.card)
-        }
+        this.#putCard(body.card, index)
         // SAFE: an insert returns its row.
         const { id } = row as { id: number }
         this.#models.insert({ id, record, publisher, body, ts, time, epoch, seq, index })
@@ -164,18 +173,14 @@ export class SqliteCatalogue implements Catalogue {
     })
   }
 
+  #putCard(cid: Cid, { card }: RecordIndex): void {
+    if (card !== undefined) this.#db.run('INSERT OR IGNORE INTO cards VALUES (?, ?)', cid, card)
+  }
+
   #indexStatement(signed: SignedRecord, record: LogRecord): void {
     const { publisher } = record
     if (record.kind === 'withdraw') {
-      const verb = WITHDRAWALS.indexOf(record.body.verb) + 1
-      this.#db.run(
-        'INSERT INTO withdrawals (publisher, target, record, verb) VALUES (?, ?, ?, ?)',
-        publisher,
-        record.body.target,
-        signed.id,
-        verb,
-      )
-      this.#models.withdraw(publisher, record.body.target)
+      this.#models.withdraw(this.#withdrawals.put(signed.id, publisher, record.body))
     } else if (record.kind === 'tag') {
       this.#names.putTag(signed.id, publisher, record.body)
     } else if (record.kind === 'profile') {
@@ -386,6 +391,79 @@ export class SqliteCatalogue implements Catalogue {
 
   attestedRoots(publisher: Cid): readonly Cid[] {
     return this.#attestations.roots(publisher)
+  }
+
+  withdrawals(publisher: Cid, target: Cid): readonly WithdrawalRow[] {
+    return this.#withdrawals.list(publisher, target)
+  }
+
+  withdrawal(publisher: Cid, target: Cid): Withdrawal | null {
+    return WITHDRAWALS[this.#withdrawals.strongest(publisher, target) - 1] ?? null
+  }
+
+  modelsWithoutCard(): readonly Cid[] {
+    return this.#models.withoutCard()
+  }
+
+  reindex(record: Cid, index: RecordIndex): void {
+    this.transaction(() => {
+      const model = this.model(record)
+      if (model === null) return
+      this.#putCard(model.card, index)
+      this.#models.reindex(record, index)
+    })
+  }
+
+  // Erasures
+
+  noteErasures(now: number): void {
+    this.transaction(() => this.#withdrawals.note(now))
+  }
+
+  erasures(): readonly ErasureRow[] {
+    return this.#withdrawals.erasures()
+  }
+
+  eraseHere(record: Cid, now: number): void {
+    this.transaction(() => {
+      this.#withdrawals.eraseHere(record, now)
+      this.#models.withdraw(record)
+    })
+  }
+
+  restoreHere(record: Cid): void {
+    this.transaction(() => {
+      this.#withdrawals.restoreHere(record)
+      this.#models.withdraw(record)
+    })
+  }
+
+  strip(record: Cid): void {
+    this.transaction(() => {
+      const cids = (this.model(record)?.files ?? []).map(({ cid }) => cid)
+      this.#models.strip(record)
+      this.#withdrawals.doomUnnamed(cids)
+    })
+  }
+
+  unstripped(): readonly ErasureRow[] {
+    return this.#withdrawals.unstripped()
+  }
+
+  doom(cid: Cid): void {
+    this.#db.run('INSERT OR IGNORE INTO doomed VALUES (?)', cid)
+  }
+
+  doomed(): readonly Cid[] {
+    return this.#withdrawals.doomed()
+  }
+
+  dropBlob(cid: Cid): void {
+    this.transaction(() => this.#withdrawals.dropBlob(cid))
+  }
+
+  spare(cid: Cid): void {
+    this.#withdrawals.spare(cid)
   }
 
   // Blob trees

@@ -10,23 +10,29 @@ import type { SqliteAttestations } from './sqlite-attestations.ts'
 import { plain, type SqliteDatabase } from './sqlite-database.ts'
 import type { SqliteModels } from './sqlite-models.ts'
 import type { SqliteNames } from './sqlite-names.ts'
+import type { SqliteWithdrawals } from './sqlite-withdrawals.ts'
 
 export class SqliteEvidence {
   readonly #db: SqliteDatabase
   readonly #models: SqliteModels
   readonly #names: SqliteNames
   readonly #attestations: SqliteAttestations
+  readonly #withdrawals: SqliteWithdrawals
 
   constructor(
     db: SqliteDatabase,
-    models: SqliteModels,
-    names: SqliteNames,
-    attestations: SqliteAttestations,
+    parts: {
+      readonly models: SqliteModels
+      readonly names: SqliteNames
+      readonly withdrawals: SqliteWithdrawals
+      readonly attestations: SqliteAttestations
+    },
   ) {
     this.#db = db
-    this.#models = models
-    this.#names = names
-    this.#attestations = attestations
+    this.#models = parts.models
+    this.#names = parts.names
+    this.#withdrawals = parts.withdrawals
+    this.#attestations = parts.attestations
   }
 
   /** Envelopes in the order of their coming. */
@@ -93,24 +99,16 @@ export class SqliteEvidence {
     for (const { id, record, envelope } of gone) {
       this.put(publisher, key, [envelope])
       this.#models.remove(publisher, id)
-      this.#withdrawn(publisher, record)
       this.#attestations.remove(record)
+      // What it withdrew stands again, unless another one takes it back too.
+      const target = this.#withdrawals.remove(record, publisher)
+      if (target !== null) this.#models.withdraw(target)
       if (this.#names.remove(publisher, record)) this.#models.renamePublisher(publisher)
       this.#db.run('DELETE FROM late WHERE record = ?', record)
       this.#db.run('DELETE FROM mentions WHERE record = ?', record)
       this.#db.run('DELETE FROM records WHERE id = ?', id)
     }
     this.#shorten(publisher, key, log.id)
-  }
-
-  /** What a withdrawal withdrew stands again, unless another one takes it back too. */
-  #withdrawn(publisher: Cid, record: Cid): void {
-    const row = this.#db.get<{ target: Cid }>(
-      'DELETE FROM withdrawals WHERE publisher = ? AND record = ? RETURNING target',
-      publisher,
-      record,
-    )
-    if (row !== undefined) this.#models.withdraw(publisher, row.target)
   }
 
   /** Sets the position of a log to its newest record; one without records goes. */

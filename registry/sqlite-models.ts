@@ -1,6 +1,7 @@
 /** The models' part of the SQLite catalogue: rows, index and search. */
 import type { Cid } from '../protocol/cid.ts'
 import type { ModelBody } from '../protocol/record.ts'
+import { withoutCard } from './card-index.ts'
 import {
   type ModelFileRow,
   type ModelPage,
@@ -22,6 +23,7 @@ import {
   wordsOf,
 } from './model-index.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import type { SqliteWithdrawals } from './sqlite-withdrawals.ts'
 
 interface Row {
   id: number
@@ -76,20 +78,20 @@ const SORTS = {
 
 export class SqliteModels {
   readonly #db: SqliteDatabase
+  readonly #withdrawals: SqliteWithdrawals
   readonly #profile: StandingProfile
 
-  constructor(db: SqliteDatabase, profile: StandingProfile) {
+  constructor(db: SqliteDatabase, withdrawals: SqliteWithdrawals, profile: StandingProfile) {
     this.#db = db
+    this.#withdrawals = withdrawals
     this.#profile = profile
   }
 
   insert(model: NewModel): void {
     const { id, record, publisher, body, index } = model
-    const { description } = index
-    if (description === undefined) throw new TypeError('a model record comes with a description')
     this.#db.run(
       `INSERT INTO models (id, record, publisher, name, version, root, card, ts, time, epoch, seq,
-         license, tested, withdrawn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         tested, withdrawn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       id,
       record,
       publisher,
@@ -101,16 +103,42 @@ export class SqliteModels {
       model.time,
       model.epoch,
       model.seq,
-      description.license?.toLowerCase() ?? null,
       body.tested,
-      this.#strongestVerb(publisher, record),
+      this.#withdrawals.strongest(publisher, record),
+    )
+    this.#insertDetails(id, publisher, body, index)
+    this.#chooseNewest(publisher, body.name)
+  }
+
+  /** Derives anew what the card of a model says. */
+  reindex(record: Cid, index: RecordIndex): void {
+    const row = this.#db.get<{ id: number }>('SELECT id FROM models WHERE record = ?', record)
+    const model = this.get(record)
+    if (row === undefined || model === null) return
+    this.#deleteDetails(row.id)
+    this.#insertDetails(row.id, model.publisher, model, index)
+  }
+
+  #insertDetails(
+    id: number,
+    publisher: Cid,
+    { name, files, aliases }: Pick<ModelBody, 'name' | 'aliases'> & Pick<ModelRow, 'files'>,
+    index: RecordIndex,
+  ): void {
+    const { description } = index
+    if (description === undefined) throw new TypeError('a model record comes with a description')
+    this.#db.run(
+      'UPDATE models SET license = ?, carded = ? WHERE id = ?',
+      description.license?.toLowerCase() ?? null,
+      index.isCardless === true ? 0 : 1,
+      id,
     )
     this.#db.run(
       'INSERT INTO model_details VALUES (?, ?, ?, ?, ?)',
       id,
       JSON.stringify(description),
-      JSON.stringify(body.files),
-      JSON.stringify(body.aliases),
+      JSON.stringify(files),
+      JSON.stringify(aliases),
       index.unreadable ? JSON.stringify(index.unreadable) : null,
     )
     for (const input of inputFacets(description)) {
@@ -127,43 +155,84 @@ export class SqliteModels {
     for (const tag of new Set(description.tags.map((each) => each.toLowerCase()))) {
       this.#db.run('INSERT INTO model_tags (tag, model) VALUES (?, ?)', tag, id)
     }
-    for (const alias of new Set(body.aliases)) {
+    for (const alias of new Set(aliases)) {
       this.#db.run('INSERT INTO model_aliases (alias, model) VALUES (?, ?)', alias, id)
     }
-    for (const cid of new Set(body.files.map((file) => file.cid))) {
+    for (const cid of new Set(files.map((file) => file.cid))) {
       this.#db.run('INSERT INTO model_files (cid, model) VALUES (?, ?)', cid, id)
     }
-    this.#insertText(id, publisher, { name: body.name, aliases: body.aliases, description })
-    this.#chooseNewest(publisher, body.name)
+    this.#insertText(id, publisher, { name, aliases, description })
+  }
+
+  #deleteDetails(id: number): void {
+    for (const table of DETAILS) this.#db.run(`DELETE FROM ${table} WHERE model = ?`, id)
+    this.#db.run('DELETE FROM model_text WHERE rowid = ?', id)
   }
 
   /** Takes back a model, if the record is one. */
   remove(publisher: Cid, id: number): void {
     const row = this.#db.get<{ name: string }>('SELECT name FROM models WHERE id = ?', id)
     if (row === undefined) return
-    for (const table of DETAILS) this.#db.run(`DELETE FROM ${table} WHERE model = ?`, id)
-    this.#db.run('DELETE FROM model_text WHERE rowid = ?', id)
+    this.#deleteDetails(id)
     this.#db.run('DELETE FROM models WHERE id = ?', id)
     this.#chooseNewest(publisher, row.name)
   }
 
-  /** Takes over how a model is withdrawn by its own publisher, if it is here. */
-  withdraw(publisher: Cid, target: Cid): void {
-    const row = this.#db.get<{ name: string }>(
-      'SELECT name FROM models WHERE record = ? AND publisher = ?',
+  /** Takes over how a model is withdrawn, if it is here. */
+  withdraw(target: Cid): void {
+    const row = this.#db.get<Pick<Row, 'id' | 'publisher' | 'name' | 'version'>>(
+      'SELECT id, publisher, name, version FROM models WHERE record = ?',
       target,
-      publisher,
     )
     if (row === undefined) return
-    const verb = this.#strongestVerb(publisher, target)
-    this.#db.run('UPDATE models SET withdrawn = ? WHERE record = ?', verb, target)
-    this.#chooseNewest(publisher, row.name)
+    const { id, publisher, name, version } = row
+    const verb = this.#withdrawals.strongest(publisher, target)
+    this.#db.run('UPDATE models SET withdrawn = ? WHERE id = ?', verb, id)
+    this.#chooseNewest(publisher, name)
+    const isStripped =
+      this.#db.get('SELECT 1 FROM model_files WHERE model = ? LIMIT 1', id) === undefined
+    // It stands again and wants its files, with which its card comes.
+    if (isStripped && WITHDRAWALS[verb - 1] !== 'erase')
+      this.reindex(target, withoutCard({ name, version }))
+  }
+
+  /** Removes what was derived from the card of a model, its claims, and the card if none has it. */
+  strip(record: Cid): void {
+    const model = this.get(record)
+    const row = this.#db.get<{ id: number }>('SELECT id FROM models WHERE record = ?', record)
+    if (model === null || row === undefined) return
+    const { id } = row
+    const { description, unreadable } = withoutCard(model)
+    this.#deleteDetails(id)
+    this.#db.run('UPDATE models SET license = NULL, carded = 0 WHERE id = ?', id)
+    this.#db.run(
+      'INSERT INTO model_details VALUES (?, ?, ?, ?, ?)',
+      id,
+      JSON.stringify(description),
+      JSON.stringify(model.files),
+      JSON.stringify(model.aliases),
+      JSON.stringify(unreadable),
+    )
+    this.#db.run(
+      'DELETE FROM cards WHERE cid = ? AND NOT EXISTS (SELECT 1 FROM models WHERE card = ? AND carded = 1)',
+      model.card,
+      model.card,
+    )
+  }
+
+  withoutCard(): readonly Cid[] {
+    return this.#db
+      .all<{ record: Cid }>(
+        'SELECT record FROM models WHERE carded = 0 AND withdrawn < ? ORDER BY record',
+        WITHDRAWALS.indexOf('erase') + 1,
+      )
+      .map((row) => row.record)
   }
 
   /** Writes the full text of a publisher's models anew: its label or name has changed. */
   renamePublisher(publisher: Cid): void {
     for (const { id } of this.#db.all<{ id: number }>(
-      'SELECT id FROM models WHERE publisher = ?',
+      'SELECT id FROM models WHERE publisher = ? AND carded = 1',
       publisher,
     )) {
       const model = this.#one('WHERE id = ?', id)
@@ -270,16 +339,6 @@ export class SqliteModels {
       fold(text.people),
       fold(text.description),
     )
-  }
-
-  /** 0: not withdrawn. */
-  #strongestVerb(publisher: Cid, target: Cid): number {
-    const row = this.#db.get<{ verb: number | null }>(
-      'SELECT max(verb) AS verb FROM withdrawals WHERE publisher = ? AND target = ?',
-      publisher,
-      target,
-    )
-    return row?.verb ?? 0
   }
 
   /** Of the versions of a name, a search lists the newest one that stands. */

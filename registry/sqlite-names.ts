@@ -6,6 +6,7 @@ import type { Cid } from '../protocol/cid.ts'
 import type { RosterBody, TagBody } from '../protocol/record.ts'
 import type { LastRoster, ProfileRow, RosterRow, TagRow } from './catalogue.ts'
 import { plain, type SqliteDatabase } from './sqlite-database.ts'
+import { STANDS } from './sqlite-withdrawals.ts'
 
 interface ProfileColumns extends Omit<ProfileRow, 'displayName' | 'replaces'> {
   readonly display_name: string
@@ -96,8 +97,8 @@ export class SqliteNames {
     return this.#db
       .all<RosterColumns>(
         `SELECT record, publisher, envelope, body, EXISTS
-           (SELECT 1 FROM withdrawals w WHERE w.publisher = t.publisher AND w.target = t.record)
-           AS withdrawn
+           (SELECT 1 FROM withdrawals w WHERE w.publisher = t.publisher AND w.target = t.record
+             AND ${STANDS}) AS withdrawn
          FROM rosters t WHERE publisher = ? AND NOT EXISTS
            (SELECT 1 FROM replaced r WHERE r.publisher = t.publisher AND r.record = t.record)
          ORDER BY name, record DESC`,

@@ -230,4 +230,20 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX attestations_by_root ON attestations (root);
   CREATE INDEX attestations_by_publisher ON attestations (publisher, root);
   `,
+  `
+  -- A withdrawal with the verb 0 restores its target, which is a withdrawal.
+  -- carded: whether its card is here, and with it what was read from it.
+  ALTER TABLE models ADD COLUMN carded INTEGER NOT NULL DEFAULT 1;
+  CREATE INDEX models_without_card ON models (record) WHERE carded = 0;
+  CREATE INDEX models_erased ON models (record) WHERE withdrawn = 3;
+  CREATE INDEX models_by_card ON models (card);
+  -- Models that are erased. since: when this node learned of it; here: its operator did it.
+  CREATE TABLE erasures (
+    record TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    here INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  -- Blobs whose bytes are being deleted.
+  CREATE TABLE doomed (cid TEXT PRIMARY KEY) WITHOUT ROWID;
+  `,
 ]

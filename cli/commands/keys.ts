@@ -1,7 +1,8 @@
 /** `zoarium keys`: the root keys and device keys of the data folder, while no daemon uses it. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseCid } from '../../protocol/cid.ts'
-import type { Reason, Scope } from '../../protocol/device.ts'
+import type { Reason } from '../../protocol/device.ts'
+import { SCOPES, type Scope } from '../../protocol/scope.ts'
 import type { CutAt } from '../../registry/last-good.ts'
 import type { AskSecret } from '../../registry/open-registry.ts'
 import { count } from '../format.ts'
@@ -10,7 +11,6 @@ import { readSecret } from '../seal-secret.ts'
 import { type Cli, wordOf } from '../session.ts'
 import { addKeyFiles } from './key-files.ts'
 
-const SCOPES: readonly Scope[] = ['publish', 'serve']
 const REASONS: readonly Reason[] = ['superseded', 'lost', 'stolen', 'staff-left']
 /** For the machine whose root keys alone are not enough. */
 const DRAFT = [
@@ -34,7 +34,8 @@ export function addKeys({ program, session }: Cli): void {
       'after',
       `
 The root keys stand for the publisher and sign nothing but what these commands do. Device keys sign
-records: one to publish, one to serve. A key is named by its first 8 digits or more.
+records: one to publish, one to serve. A third scope, erase, is given to a key only where models
+are to be erased, and may be revoked right after. A key is named by its first 8 digits or more.
 What is changed here reaches other nodes when the daemon runs again.
 
 Root keys may lie on several machines, or on one without a network: \`keys export --root 1 --move FILE\`
@@ -67,7 +68,10 @@ function addDeviceCommands(keys: Command, session: Cli['session']): void {
   keys
     .command('renew')
     .description('let device keys sign for another 400 days')
-    .argument('[scope or key]', 'publish, serve, or a key (default: all keys of this machine)')
+    .argument(
+      '[scope or key]',
+      'publish, serve, erase, or a key (default: all keys of this machine)',
+    )
     .option(...DRAFT)
     .action(async (what: string | undefined, { draft }: Drafted) => {
       await change(session(), draft, (own) => {

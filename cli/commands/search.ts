@@ -1,7 +1,7 @@
 /** `zoarium search`: what this node lists; an empty answer says what to do. */
 import type { ModelPageView, ModelSummary, PublisherView } from '../../protocol/api.ts'
 import { LABEL_PATTERN } from '../../protocol/reference.ts'
-import { count, formatHandle } from '../format.ts'
+import { count, formatHandle, WITHDRAWN } from '../format.ts'
 import { type Cli, numberFrom, type Session } from '../session.ts'
 
 /** Longest title in the table, in characters. */
@@ -62,8 +62,6 @@ function printPage({ output }: Session, page: ModelPageView): void {
     output.note(`${page.items.length} of ${page.total}; more with --cursor ${page.next}`)
   }
 }
-
-const WITHDRAWN = { yank: 'yanked', recall: 'recalled', erase: 'erased' } as const
 
 function hereOf({ runnable, held, withdrawn }: ModelSummary): string {
   if (withdrawn !== null) return WITHDRAWN[withdrawn]

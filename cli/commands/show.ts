@@ -1,6 +1,7 @@
 /** `zoarium show`: one model version, or any other record. */
 import type { ModelView, RecordView } from '../../protocol/api.ts'
-import { formatBytes, formatHandle } from '../format.ts'
+import { parseCid } from '../../protocol/cid.ts'
+import { formatBytes, formatHandle, WITHDRAWN } from '../format.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../session.ts'
 
@@ -10,7 +11,8 @@ export function addShow({ program, session }: Cli): void {
     .description('show a model version: files, licence, inputs, where it comes from')
     .action(async (ref: string) => {
       const { client, output } = session()
-      const view = await client.record((await client.resolve(ref)).record)
+      const id = parseCid(ref)
+      const view = await client.record(id.ok ? id.value : (await client.resolve(ref)).record)
       output.result(view, () =>
         'files' in view ? printModel(output, view) : printRecord(output, view),
       )
@@ -36,8 +38,18 @@ function printModel(output: Output, model: ModelView): void {
     ['tested', model.tested],
     ['here', hereText(model)],
     ['runs here', runnable.here ? 'yes' : `no: ${runnable.reason ?? 'unknown'}`],
-    ...(model.withdrawn === null ? [] : [['withdrawn', model.withdrawn] as const]),
     ...(model.audience === null ? [] : [['private to', audienceText(model.audience)] as const]),
+    ...model.withdrawals.map(
+      ({ verb, reason, note, published, restored }) =>
+        [
+          'withdrawn',
+          `${verb}, ${published}: ${reason}${note === '' ? '' : `: ${note}`}${restored ? ' (restored)' : ''}`,
+        ] as const,
+    ),
+    ...model.sameFiles.map(
+      ({ ref, withdrawn }) =>
+        ['same files', withdrawn === null ? ref : `${ref} (${WITHDRAWN[withdrawn]})`] as const,
+    ),
     ...(model.aliases.length === 0 ? [] : [['aliases', model.aliases.join(', ')] as const]),
     ['versions', model.versions.map(({ version }) => version).join(', ')],
   ])

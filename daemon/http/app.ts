@@ -14,6 +14,7 @@ import { type GuardOptions, guard } from './guard.ts'
 import type { HttpLog } from './log.ts'
 import type { NodeApi } from './node-api.ts'
 import { openApi } from './openapi.ts'
+import { addErasureRoutes } from './routes/erasure-routes.ts'
 import { addEventRoutes, type EventStreams } from './routes/event-routes.ts'
 import { addFileRoutes } from './routes/file-routes.ts'
 import { addInferRoutes, type InferLimits } from './routes/infer-routes.ts'
@@ -57,6 +58,7 @@ export function createRouter(node: NodeApi, shared: AppOptions['shared']): Route
   addModelRoutes(router, node)
   addFileRoutes(router, node)
   addPublishRoutes(router, node, shared.maxPublishBytes)
+  addErasureRoutes(router, node)
   addInferRoutes(router, node, shared.infer)
   addOperatorRoutes(router, node)
   router.get('/v1/openapi.json', needs('read'), (ctx) => {

@@ -3,6 +3,8 @@
  * inference. Routes stay thin: parse, call, reply. Every method may throw a ZoariumError.
  */
 import type {
+  CollectedView,
+  ErasureView,
   EventView,
   IdentityView,
   InferView,
@@ -95,6 +97,14 @@ export interface NodeApi {
   publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView>
   /** @throws SCOPE for models of others and for `erase` */
   withdraw(ref: string, how: Omit<WithdrawBody, 'target'>): Promise<StatementView>
+  /** Models that are erased here. */
+  erasures(): readonly ErasureView[]
+  /** Erases a model of anybody on this node, at once. */
+  eraseHere(ref: string): Promise<CollectedView>
+  /** Takes that back. @throws NOT_FOUND where the operator did not erase it */
+  restoreHere(ref: string): readonly ErasureView[]
+  /** Deletes files that no model names. */
+  collectGarbage(): Promise<CollectedView>
   /** @throws SCOPE for models of others, NAME */
   tag(ref: string, tag: string): Promise<StatementView>
   pull(ref: string, signal: AbortSignal): Promise<PullView>

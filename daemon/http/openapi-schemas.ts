@@ -1,4 +1,6 @@
 /** JSON schemas (2020-12) of what the routes take and give; protocol/api.ts has the same as types. */
+import { WITHDRAW_VERBS } from '../../protocol/record-body.ts'
+import { SCOPES } from '../../protocol/scope.ts'
 
 type Schema = Readonly<Record<string, unknown>>
 
@@ -25,6 +27,7 @@ const object = (properties: Record<string, Schema>, optional: readonly string[] 
 
 const right = choice('see', 'list', 'mirror', 'run')
 const scope = choice('read', 'infer', 'publish', 'admin')
+const withdrawal = choice('yank', 'recall', 'erase')
 const position = object({ epoch: count, seq: count })
 const detail = {
   field: text,
@@ -48,7 +51,7 @@ const summary = {
   weights: list(text),
   inputs: list(text),
   tested: text,
-  withdrawn: orNull(choice('yank', 'recall', 'erase')),
+  withdrawn: orNull(withdrawal),
   audience: orNull(list(text)),
   held: truth,
   runnable: object({ here: truth, reason: orNull(text) }),
@@ -62,6 +65,17 @@ const model = {
   bytes: count,
   aliases: list(text),
   versions: list(object({ version: text, record: cid })),
+  withdrawals: list(
+    object({
+      record: cid,
+      verb: withdrawal,
+      reason: text,
+      note: text,
+      published: time,
+      restored: truth,
+    }),
+  ),
+  sameFiles: list(object({ ref: text, record: cid, withdrawn: orNull(withdrawal) })),
   card: { ...anything, description: 'The card in the normal form of this version of Zoarium.' },
 }
 
@@ -122,7 +136,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     renewals: list(
       object({
         key,
-        scope: choice('publish', 'serve'),
+        scope: choice(...SCOPES),
         notAfter: time,
         renews: orNull(time),
         problem: orNull(ref('Issue')),
@@ -185,7 +199,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
   Model: object(model),
   ModelRecord: object({ kind: { const: 'model' }, ...model }),
   OtherRecord: object({
-    kind: choice('withdraw', 'tag', 'attest', 'profile', 'roster'),
+    kind: choice('model', 'withdraw', 'tag', 'attest', 'profile', 'roster'),
     record: cid,
     publisher: cid,
     key,
@@ -197,9 +211,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
   Identity: object({
     publisher: cid,
     operations: list({ type: 'string', contentEncoding: 'base64' }),
-    devices: list(
-      object({ key, scope: choice('publish', 'serve'), notBefore: time, notAfter: time }),
-    ),
+    devices: list(object({ key, scope: choice(...SCOPES), notBefore: time, notAfter: time })),
   }),
   Publication: object({
     dryRun: truth,
@@ -215,9 +227,26 @@ export const schemas: Readonly<Record<string, Schema>> = {
     warnings: list(ref('Issue')),
   }),
   WithdrawRequest: object(
-    { ref: text, verb: choice('yank', 'recall', 'erase'), reason: text, note: text },
+    { ref: text, verb: choice(...WITHDRAW_VERBS), reason: text, note: text },
     ['note'],
   ),
+  ErasureRequest: object({ ref: text }),
+  Erasures: object({
+    items: list(
+      object({
+        record: cid,
+        publisher: ref('Publisher'),
+        name: text,
+        version: text,
+        by: choice('publisher', 'operator'),
+        since: time,
+        due: time,
+        gone: truth,
+      }),
+    ),
+  }),
+  Nothing: object({}),
+  Collected: object({ count, bytes: count }),
   TagRequest: object({ ref: text, tag: text }),
   Statement: object({ record: cid, target: cid, ref: text }),
   PullRequest: object({ ref: text }),

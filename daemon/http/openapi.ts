@@ -288,10 +288,39 @@ const paths: Readonly<Record<string, Json>> = {
   },
   '/v1/withdraw': {
     post: operation({
-      summary: 'Take back an own model: yank it or recall it',
+      summary: 'Take back an own model: yank, recall or erase it; or restore one that was erased',
       scope: 'publish',
       requestBody: body(json('WithdrawRequest')),
       responses: ok('The signed statement.', json('Statement')),
+    }),
+  },
+  '/v1/erasures': {
+    get: operation({
+      summary: 'Models that are erased here, and when their bytes go',
+      scope: 'read',
+      responses: ok('The erasures.', json('Erasures')),
+    }),
+    post: operation({
+      summary: 'Erase a model of anybody on this node, at once',
+      scope: 'admin',
+      requestBody: body(json('ErasureRequest')),
+      responses: ok('What was deleted.', json('Collected')),
+    }),
+  },
+  '/v1/erasures/{ref}': {
+    delete: operation({
+      summary: "Take back this node's own erasure of a model",
+      scope: 'admin',
+      parameters: [inPath('ref', 'Any reference, percent-encoded.')],
+      responses: ok('The erasures that are left.', json('Erasures')),
+    }),
+  },
+  '/v1/gc': {
+    post: operation({
+      summary: 'Delete files that no model names',
+      scope: 'admin',
+      requestBody: body(json('Nothing')),
+      responses: ok('What was deleted.', json('Collected')),
     }),
   },
   '/v1/tags': {

@@ -274,6 +274,12 @@ export class Inference {
     }
   }
 
+  /** Like {@link Sessions.retain}. */
+  retain(mayRun: (record: Cid) => boolean): Promise<void> {
+    // SAFE: engine models are named by their record.
+    return this.#sessions.retain((id) => mayRun(id as Cid))
+  }
+
   /** Ends every session, and with them the engine. */
   async close(): Promise<void> {
     await Promise.all([this.#sessions.close(), this.#codec.close()])

@@ -43,6 +43,8 @@ interface Slot {
   /** Times of crashes and timeouts. */
   failures: number[]
   quarantinedUntil: number
+  /** The model may not run any more. */
+  isOver: boolean
 }
 
 export class Sessions {
@@ -104,6 +106,10 @@ export class Sessions {
         slot.session = await this.#engine.open(model, left())
         openMs = slot.session.openMs
       }
+      if (slot.isOver) {
+        await this.#shut(slot)
+        throw new ZoariumError('CANCELLED', 'the model may not run any more')
+      }
       slot.used = ++this.#uses
       return await task(slot.session, left(), { queueMs, openMs })
     } catch (error) {
@@ -115,6 +121,16 @@ export class Sessions {
       this.#forget(slot)
       await this.#trim()
     }
+  }
+
+  /** Ends at once the sessions of models that may not run any more, and what they are running. */
+  async retain(mayRun: (id: string) => boolean): Promise<void> {
+    const over = this.#all().filter(({ model }) => !mayRun(model.id))
+    for (const slot of over) {
+      slot.isOver = true
+      this.#slots.delete(slot.model.id)
+    }
+    await Promise.all(over.map((slot) => this.#shut(slot)))
   }
 
   get queued(): number {
@@ -152,6 +168,7 @@ export class Sessions {
       used: 0,
       failures: [],
       quarantinedUntil: 0,
+      isOver: false,
     }
     this.#slots.set(model.id, slot)
     return slot
@@ -185,7 +202,10 @@ export class Sessions {
   /** Drops what is known of a model that is neither open, nor waited for, nor failing. */
   #forget(slot: Slot): void {
     const isIdle = slot.turns.taken === 0 && slot.session === null && slot.failures.length === 0
-    if (isIdle && this.#clock.now() >= slot.quarantinedUntil) this.#slots.delete(slot.model.id)
+    const isKnown = this.#slots.get(slot.model.id) === slot
+    if (isIdle && isKnown && this.#clock.now() >= slot.quarantinedUntil) {
+      this.#slots.delete(slot.model.id)
+    }
   }
 
   /** A place for one more session. @throws ZoariumError BUSY where every other is running */

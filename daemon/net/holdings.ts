@@ -64,7 +64,8 @@ export function holdingsOf(registry: Registry): Holdings {
   const { catalogue } = registry
   const plain = (envelope: Uint8Array): PlainRecord => {
     const model = catalogue.model(expectOk(peekRecord(envelope)).id)
-    return { envelope, card: model === null ? null : catalogue.card(model.card) }
+    const isErased = model?.withdrawn === 'erase'
+    return { envelope, card: model === null || isErased ? null : catalogue.card(model.card) }
   }
   return {
     publisher: registry.publisher,
@@ -92,6 +93,11 @@ export function holdingsOf(registry: Registry): Holdings {
       return { ...plain(envelope), id: expectOk(peekRecord(envelope)).id }
     },
     head: (publisher, key) => catalogue.log(publisher, key)?.head ?? null,
+    cardless: () =>
+      catalogue.modelsWithoutCard().flatMap((record) => {
+        const row = catalogue.record(record)
+        return row === null ? [] : [expectOk(peekRecord(row.envelope))]
+      }),
     proof: (publisher, key) => catalogue.log(publisher, key)?.proof ?? null,
 
     identity: (publisher) => registry.identity(publisher),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { InferInput, InferOptions } from '../../daemon/http/node-api.ts'
 import { MAX_DEADLINE_MS } from '../../daemon/http/node-api.ts'
 import { encodeNpy } from '../../daemon/inference/image/npy.ts'
-import { DEFAULT_DEADLINE_MS, MAX_ATTEMPTS } from '../../daemon/inferring.ts'
+import { DEFAULT_DEADLINE_MS, Inferring, MAX_ATTEMPTS, YANKED } from '../../daemon/inferring.ts'
 import { LOCAL } from '../../daemon/nearest.ts'
 import type { PeerRequest } from '../../daemon/net/infer.ts'
 import { type Code, expectOk, ZoariumError } from '../../protocol/errors.ts'
@@ -326,6 +326,36 @@ describe('daemon/inferring', () => {
     await refusals(elsewhere, 'TRUST')
     expectOk(parts.registry.admitRecord(embl.withdraw(elsewhere.record, 'recall').envelope, null))
     await refusals(expectOk(parts.registry.resolve(elsewhere.record)), 'RECALLED')
+  })
+
+  describe('a model that is taken back', () => {
+    const say = (verb: 'yank' | 'recall') =>
+      void expectOk(parts.registry.admitRecord(embl.withdraw(model.record, verb).envelope, null))
+    const now = (row = model) => expectOk(parts.registry.resolve(row.record))
+
+    it('runs with a notice once it was yanked, here and elsewhere', async () => {
+      assert(!(await infer(model, LOCAL)).notes.includes(YANKED))
+      say('yank')
+      assert((await infer(now(), LOCAL)).notes.includes(YANKED))
+      expectOk(parts.registry.admitRecord(embl.withdraw(elsewhere.record).envelope, null))
+      peers(['a'])
+      assert.deepEqual((await infer(now(elsewhere), 'nearest')).notes, [YANKED, 'from afar'])
+    })
+
+    it('says why a run was ended by it', async () => {
+      const cut = new Inferring({
+        ...parts,
+        inference: {
+          run: async () => {
+            say('recall')
+            throw new ZoariumError('CANCELLED', 'the request was cancelled')
+          },
+        },
+      })
+      const options = { on: LOCAL, output: null, accept: null, deadlineMs: null }
+      const { signal } = new AbortController()
+      await assert.rejects(cut.infer(now(), INPUTS, options, signal), { code: 'RECALLED' })
+    })
   })
 
   describe('for other nodes', () => {

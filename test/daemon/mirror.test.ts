@@ -57,6 +57,7 @@ describe('daemon/mirror', () => {
   beforeEach(async () => {
     ;({ registry, clock } = await testRegistry())
     embl = new TestPublisher('embl')
+    embl.letErase()
     introduce(registry, embl, 'mirror')
     there = new Map()
     asked = []
@@ -125,7 +126,7 @@ describe('daemon/mirror', () => {
 
     it('takes a recalled model, to look at it, but not an erased one', async () => {
       const row = model('nuclei')
-      await assert.rejects(fetch({ ...row, withdrawn: 'erase' }), { code: 'RECALLED' })
+      await assert.rejects(fetch({ ...row, withdrawn: 'erase' }), { code: 'ERASED' })
       await fetch({ ...row, withdrawn: 'recall' })
       assert.equal(isHeld(row), true)
     })
@@ -274,6 +275,22 @@ describe('daemon/mirror', () => {
       const before = asked.length
       await pass()
       assert.equal(asked.length, before)
+    })
+
+    it('leaves a model that is erased while its files come', async () => {
+      const [first, second] = [model('a'), model('b')]
+      onFetch = (_, signal) => {
+        onFetch = () => {}
+        expectOk(registry.admitRecord(embl.withdraw(first.record, 'erase').envelope, null))
+        mirror.leaveErased()
+        return new Promise((_resolve, reject) => {
+          if (signal.aborted) reject(signal.reason)
+          signal.addEventListener('abort', () => reject(signal.reason))
+        })
+      }
+      await pass()
+      assert.deepEqual([isHeld(first), isHeld(second)], [false, true])
+      assert.deepEqual(registry.incompleteModels(), [])
     })
 
     it('tries again later and later, by the clock', async () => {

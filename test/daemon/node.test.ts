@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Erasing } from '../../daemon/erasing.ts'
 import { encodeNpy } from '../../daemon/inference/image/npy.ts'
 import { Metrics } from '../../daemon/metrics.ts'
 import { Mirror } from '../../daemon/mirror.ts'
@@ -55,6 +56,7 @@ describe('daemon/node', () => {
     })
     node = new Node({
       ...parts,
+      erasing: new Erasing(parts),
       publishing: new Publishing(parts),
       mirror,
       renewals: { views: () => [] },
@@ -206,6 +208,62 @@ describe('daemon/node', () => {
       assert.deepEqual(node.envelope(record), made.signed.envelope)
       assert.throws(() => node.resolve('embl/other'), { code: 'NOT_FOUND' })
       assert.throws(() => node.envelope(embl.publisher), { code: 'NOT_FOUND' })
+    })
+
+    it('are gone from every road once they are erased, and their record stays', async () => {
+      const made = cardModel(embl, 'nuclei')
+      const { record } = await hold(parts, made)
+      embl.letErase()
+      expectOk(parts.registry.admitIdentity(embl.publisher, embl.operations.slice(-1), 3))
+      const erase = embl.withdraw(record, 'erase')
+      expectOk(parts.registry.admitRecord(erase.envelope, null))
+      const refused = { code: 'ERASED' }
+      for (const ref of ['embl/nuclei@1.0.0', record]) {
+        for (const road of [
+          () => node.model(ref),
+          () => node.resolve(ref),
+          () => node.file(ref, 'rdf.yaml'),
+        ]) {
+          assert.throws(road, refused)
+        }
+        await assert.rejects(node.pull(ref, signal), refused)
+        await assert.rejects(node.route(ref, 1), refused)
+      }
+      const options = { on: 'local', output: null, accept: null, deadlineMs: null }
+      await assert.rejects(node.infer(record, [], options, signal), refused)
+      assert.equal(node.search({}).total, 0)
+      assert.deepEqual(node.envelope(record), made.signed.envelope)
+      const [erasure] = node.erasures()
+      const since = new Date(parts.clock.time).toISOString()
+      const due = new Date(parts.clock.time + 72 * 3600 * 1000).toISOString()
+      assert.deepEqual(erasure, {
+        record,
+        publisher: parts.views.publisher(embl.publisher),
+        name: 'nuclei',
+        version: '1.0.0',
+        by: 'publisher',
+        since,
+        due,
+        gone: false,
+      })
+      parts.clock.time += 72 * 3600 * 1000
+      await parts.registry.collect()
+      assert.equal(node.erasures()[0]?.gone, true)
+    })
+
+    it('are erased on this node by its operator, and restored by nobody else', async () => {
+      const { record, files } = await hold(parts, cardModel(embl, 'nuclei'))
+      const bytes = files.reduce((sum, { size }) => sum + size, 0)
+      await assert.rejects(async () => node.restoreHere(record), { code: 'NOT_FOUND' })
+      assert.deepEqual(await node.eraseHere('embl/nuclei'), { count: files.length, bytes })
+      assert.throws(() => node.model(record), { code: 'ERASED' })
+      // Also that of a publisher who is not listed any more.
+      parts.registry.removeTrust(embl.publisher)
+      assert.deepEqual(await node.eraseHere(record), { count: 0, bytes: 0 })
+      parts.registry.setTrust({ publisher: embl.publisher, right: 'run' })
+      assert.deepEqual(node.restoreHere('embl/nuclei@1.0.0'), [])
+      assert.equal(node.model('embl/nuclei').held, false)
+      assert.deepEqual(await node.collectGarbage(), { count: 0, bytes: 0 })
     })
 
     it('give their files in ranges', async () => {

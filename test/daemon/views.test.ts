@@ -115,6 +115,37 @@ describe('daemon/views', () => {
     assert.deepEqual(reason(), [false, 'recall', 'the publisher took the model back'])
   })
 
+  it('shows how a model was taken back, and that others have the same files', async () => {
+    const made = cardModel(embl, 'nuclei')
+    const model = await hold(parts, made)
+    const other = new TestPublisher('other')
+    introduce(parts.registry, other)
+    assert(made.signed.record.kind === 'model')
+    const copy = other.record({ kind: 'model', body: { ...made.signed.record.body, name: 'copy' } })
+    expectOk(parts.registry.admitRecord(copy.envelope, made.card))
+    const recall = other.withdraw(copy.id, 'recall')
+    expectOk(parts.registry.admitRecord(recall.envelope, null))
+    const view = parts.views.model(model)
+    assert.deepEqual(view.withdrawals, [])
+    // A withdrawal is of one record; the other one still runs, and says so.
+    assert.deepEqual(
+      view.sameFiles.map(({ record: id, withdrawn }) => [id, withdrawn]),
+      [[copy.id, 'recall']],
+    )
+    assert.equal(view.runnable.here, true)
+    const recalled = parts.views.model(expectOk(parts.registry.resolve(copy.id)))
+    assert.deepEqual(recalled.withdrawals, [
+      {
+        record: recall.id,
+        verb: 'recall',
+        reason: 'wrong-output',
+        note: '',
+        published: new Date(recall.record.ts).toISOString(),
+        restored: false,
+      },
+    ])
+  })
+
   it('shows a model whose card it cannot read', async () => {
     const model = await hold(parts, embl.model({ name: 'odd' }))
     const view = parts.views.model(model)

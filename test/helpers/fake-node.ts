@@ -93,6 +93,8 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     bytes: body.files.reduce((sum, file) => sum + file.size, 0),
     aliases: [],
     versions: [{ version: body.version, record: id }],
+    withdrawals: [],
+    sameFiles: [],
     card: describeModel({ name: 'Nuclei', license: 'MIT' }),
   }
   const known = [model.ref, 'institute-a/nuclei', id, publisher.publisher]
@@ -223,6 +225,10 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       return published
     },
     withdraw: async () => ({ record: id, target: id, ref: model.ref }),
+    erasures: () => [],
+    eraseHere: async () => ({ count: 1, bytes: 2 }),
+    restoreHere: () => [],
+    collectGarbage: async () => ({ count: 1, bytes: 2 }),
     tag: async () => ({ record: id, target: id, ref: model.ref }),
     pull: async () => ({ record: id, ref: model.ref, bytes: model.bytes, fetched: 0, ms: 1 }),
     resolve: (ref) => find(ref).record,

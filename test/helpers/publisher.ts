@@ -4,7 +4,6 @@ import { toHex } from '../../protocol/bytes.ts'
 import { type Cid, cidOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
 import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
-import type { Scope } from '../../protocol/device.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { folderCid } from '../../protocol/folder.ts'
 import { signHead } from '../../protocol/head.ts'
@@ -29,7 +28,10 @@ import {
   type RosterBody,
   type SignedRecord,
   signRecord,
+  type WithdrawBody,
 } from '../../protocol/record.ts'
+import type { Scope } from '../../protocol/scope.ts'
+import { needsErase } from '../../protocol/scope.ts'
 
 /** The moment at which test publishers are founded, milliseconds. */
 export const START = Date.UTC(2026, 0, 1)
@@ -56,7 +58,9 @@ export interface TestModel {
 export class TestPublisher {
   readonly name: string
   readonly roots: readonly Uint8Array[]
-  readonly seeds: Readonly<Record<Scope, Uint8Array>>
+  /** Those that `init` delegates. */
+  readonly seeds: Readonly<Record<Exclude<Scope, 'erase'>, Uint8Array>>
+  readonly eraseSeed: Uint8Array
   readonly operations: Uint8Array[]
   identity: Identity
   /** Time of the next record; grows by a second each. */
@@ -71,6 +75,7 @@ export class TestPublisher {
     this.now = start + 1000
     this.roots = [seedOf(`${name} root`)]
     this.seeds = { publish: seedOf(`${name} publish`), serve: seedOf(`${name} serve`) }
+    this.eraseSeed = seedOf(`${name} erase`)
     const next = keySetOf([seedOf(`${name} next`)], 1)
     const genesis = createGenesis({ roots: this.roots, threshold: 1, next, ts: start })
     this.identity = genesis.identity
@@ -83,7 +88,11 @@ export class TestPublisher {
   }
 
   key(scope: Scope = 'publish'): string {
-    return toHex(publicKeyOf(this.seeds[scope]))
+    return toHex(publicKeyOf(this.seedOf(scope)))
+  }
+
+  seedOf(scope: Scope): Uint8Array {
+    return scope === 'erase' ? this.eraseSeed : this.seeds[scope]
   }
 
   delegate(scope: Scope, seed: Uint8Array): void {
@@ -210,11 +219,19 @@ export class TestPublisher {
     return this.record({ kind: 'profile', body })
   }
 
-  withdraw(target: Cid, verb: 'yank' | 'recall' = 'yank'): SignedRecord {
-    return this.record({
-      kind: 'withdraw',
-      body: { target, verb, reason: 'wrong-output', note: '' },
-    })
+  /** Erasing takes a publisher that {@link letErase} gave the key. */
+  withdraw(target: Cid, verb: WithdrawBody['verb'] = 'yank'): SignedRecord {
+    const body = { target, verb, reason: 'wrong-output', note: '' }
+    return this.record(
+      { kind: 'withdraw', body },
+      {},
+      this.seedOf(needsErase(verb) ? 'erase' : 'publish'),
+    )
+  }
+
+  /** Delegates the key that may erase. */
+  letErase(): void {
+    this.delegate('erase', this.eraseSeed)
   }
 
   /** An attestation of a record, by the key that its claim needs. */
@@ -252,7 +269,7 @@ export class TestPublisher {
     signed: SignedRecord,
     issued = this.now,
     lifeMs = 24 * 3600 * 1000,
-    seeds: readonly Uint8Array[] = Object.values(this.seeds),
+    seeds: readonly Uint8Array[] = [...Object.values(this.seeds), this.eraseSeed],
   ): Uint8Array {
     const { publisher, key, epoch, seq } = signed.record
     const seed = seeds.find((each) => toHex(publicKeyOf(each)) === key)

@@ -4,6 +4,7 @@ import { publicKeyOf } from '../../protocol/crypto.ts'
 import { findDevice, servingDevice } from '../../protocol/delegation.ts'
 import { expectOk, type Verdict } from '../../protocol/errors.ts'
 import type { NewOperation } from '../../protocol/identity.ts'
+import type { Scope } from '../../protocol/scope.ts'
 import { lastOf, START, seedOf, TestPublisher } from '../helpers/publisher.ts'
 
 const DAY_MS = 24 * 3600 * 1000
@@ -40,20 +41,32 @@ describe('protocol/delegation', () => {
   })
 
   it('keeps keys to their scope', () => {
-    const signed = (scope: 'publish' | 'serve', kind: string, body: object) => {
-      const record = { ...profile.record, key: publisher.key(scope), idv: 3, kind, body }
-      return codeOf(findDevice(identity, record as typeof profile.record))
+    const publisher = new TestPublisher('embl')
+    publisher.letErase()
+    const { record } = publisher.profile('embl')
+    const { identity } = publisher
+    const signed = (scope: Scope, kind: string, body: object) => {
+      const changed = { ...record, key: publisher.key(scope), kind, body } as typeof record
+      return codeOf(findDevice(identity, changed))
     }
     for (const kind of ['model', 'tag', 'profile', 'roster', 'attest']) {
       assert.equal(signed('publish', kind, {}), 'ok', kind)
     }
     assert.equal(signed('publish', 'withdraw', { verb: 'recall' }), 'ok')
-    assert.equal(signed('publish', 'withdraw', { verb: 'erase' }), 'SCOPE')
+    for (const verb of ['erase', 'restore']) {
+      assert.equal(signed('publish', 'withdraw', { verb }), 'SCOPE', verb)
+    }
     assert.equal(signed('serve', 'attest', { claim: 'reproduced' }), 'ok')
     assert.equal(signed('serve', 'attest', { claim: 'reviewed' }), 'SCOPE')
     assert.equal(signed('serve', 'attest', { claim: 'advisory' }), 'SCOPE')
     for (const kind of ['model', 'tag', 'profile', 'roster', 'withdraw']) {
       assert.equal(signed('serve', kind, {}), 'SCOPE', kind)
+    }
+    for (const verb of ['yank', 'recall', 'erase', 'restore']) {
+      assert.equal(signed('erase', 'withdraw', { verb }), 'ok', verb)
+    }
+    for (const kind of ['model', 'tag', 'profile', 'roster', 'attest']) {
+      assert.equal(signed('erase', kind, {}), 'SCOPE', kind)
     }
   })
 

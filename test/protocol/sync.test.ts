@@ -121,6 +121,86 @@ const flip = (envelope: Uint8Array): void => {
 }
 
 describe('protocol/sync', () => {
+  describe('erased models', () => {
+    /** A publisher with a model that is erased in another log, on a node that has dropped its card. */
+    const erased = async (name: string) => {
+      const own = new TestPublisher(name)
+      own.letErase()
+      const one = await Node.open(b, own)
+      const models = ['first', 'second', 'third'].map((each) => own.model({ name: each }))
+      admit(one.registry, ...models)
+      const target = models[1]?.signed.id ?? assert.fail()
+      const withdrawal = own.withdraw(target, 'erase')
+      one.admit(withdrawal)
+      one.registry.catalogue.strip(target)
+      return { own, one, target, withdrawal }
+    }
+
+    it('come without their cards, whichever log comes first, in one exchange', async () => {
+      // The place of the log that erases is before the other one, or after it.
+      const orders = new Set<boolean>()
+      for (let n = 0; orders.size < 2; n++) {
+        const { own, one, target } = await erased(`erased ${n}`)
+        orders.add(own.key() < own.key('erase'))
+        const two = await Node.open(c, own)
+        const outcome = two.pull(one)
+        assert.deepEqual([outcome.refused, outcome.failure], [[], null])
+        assert.equal(two.lines(own), one.lines(own))
+        assert.equal(two.registry.catalogue.model(target)?.withdrawn, 'erase')
+        assert.equal(two.registry.search({}).total, 2)
+        assert.equal(two.pull(one).rounds, 1)
+        // And on to the next node.
+        const three = await Node.open(a, own)
+        three.pull(two)
+        assert.equal(three.lines(own), one.lines(own))
+      }
+    })
+
+    it('get their cards again once they are restored, from who has them', async () => {
+      const { own, one, target, withdrawal } = await erased('restored')
+      const whole = await Node.open(own)
+      const two = await Node.open(c, own)
+      two.pull(one)
+      const restore = own.withdraw(withdrawal.id, 'restore')
+      one.admit(restore)
+      const before = two.pull(one)
+      assert.deepEqual(before.refused, [])
+      assert.deepEqual(two.registry.catalogue.modelsWithoutCard(), [target])
+      // One that has nothing is asked once.
+      assert.equal(two.pull(one).rounds, 1)
+      const again = new TestPublisher('restored')
+      again.letErase()
+      expectOk(whole.registry.admitIdentity(again.publisher, again.operations, 0))
+      const models = ['first', 'second', 'third'].map((each) => again.model({ name: each }))
+      admit(whole.registry, ...models)
+      whole.admit(withdrawal, restore)
+      assert.deepEqual(two.pull(whole).refused, [])
+      assert.deepEqual(two.registry.catalogue.modelsWithoutCard(), [])
+      assert.equal(two.registry.search({}).total, 3)
+    })
+
+    it('do not let a peer keep a card that nobody erased', async () => {
+      const own = new TestPublisher('kept back')
+      const one = await Node.open(b, own)
+      admit(one.registry, own.model({ name: 'a' }))
+      one.holdings = {
+        ...one.holdings,
+        *recordsAfter(...place) {
+          for (const { envelope } of holdingsOf(one.registry).recordsAfter(...place)) {
+            yield { envelope, card: null }
+          }
+        },
+      }
+      const two = await Node.open(c, own)
+      const outcome = two.pull(one)
+      assert.deepEqual(
+        outcome.refused.map(({ code }) => code),
+        ['BLOB_MISSING'],
+      )
+      assert.equal(two.registry.counts().models, 0)
+    })
+  })
+
   it('pulls records, heads and identity operations', async () => {
     const own = new TestPublisher('pulls')
     const one = await Node.open(own, b)

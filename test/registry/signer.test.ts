@@ -47,10 +47,22 @@ describe('registry/signer', () => {
     assert.throws(() => serving.device('publish'), { code: 'SCOPE' })
   })
 
-  it('signs attestations with the key to serve, the rest with the key to publish', () => {
-    assert.equal(scopeOf('attest'), 'serve')
-    for (const kind of ['model', 'withdraw', 'tag', 'profile', 'roster'] as const) {
-      assert.equal(scopeOf(kind), 'publish')
+  it('signs attestations with the key to serve, erasures with that to erase, the rest with that to publish', () => {
+    const { record: target } = embl.model({ name: 'a' }).signed
+    const { record: profile } = embl.profile('embl')
+    for (const each of [target, profile]) assert.equal(scopeOf(each), 'publish')
+    assert.equal(scopeOf(embl.roster('a', []).record), 'publish')
+    assert.equal(scopeOf(embl.vouch(embl.model({ name: 'a' }).signed).record), 'serve')
+    const verbs = { yank: 'publish', recall: 'publish', erase: 'erase', restore: 'erase' } as const
+    for (const [verb, scope] of Object.entries(verbs)) {
+      // SAFE: a key of the record above.
+      const body = {
+        target: embl.publisher,
+        verb: verb as keyof typeof verbs,
+        reason: 'a',
+        note: '',
+      }
+      assert.equal(scopeOf({ kind: 'withdraw', body }), scope)
     }
   })
 

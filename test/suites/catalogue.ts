@@ -6,7 +6,7 @@ import type { ModelDescription } from '../../protocol/model-description.ts'
 import type { SignedRecord } from '../../protocol/record.ts'
 import type { Catalogue, ModelQuery, ProfileRow } from '../../registry/catalogue.ts'
 import { profileOf } from '../../registry/profile.ts'
-import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
+import { describeModel, lastOf, TestPublisher, utf8 } from '../helpers/publisher.ts'
 
 type ModelOptions = Parameters<TestPublisher['model']>[0] & {
   readonly description?: Partial<Parameters<typeof describeModel>[0]>
@@ -411,6 +411,53 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         assert.deepEqual(found({}), [])
       })
 
+      it('restores what its publisher took back, in any order of coming', () => {
+        embl.letErase()
+        const { signed, card } = embl.model({ name: 'a' })
+        const erase = embl.withdraw(signed.id, 'erase')
+        const restore = embl.withdraw(erase.id, 'restore')
+        const others = [embl.withdraw(signed.id, 'yank'), embl.withdraw(erase.id, 'restore')]
+        // Of others, neither a restore nor a tag that says to replace it is one.
+        const foreign = crick.record({
+          kind: 'withdraw',
+          body: { target: erase.id, verb: 'restore', reason: 'a', note: '' },
+        })
+        const tag = embl.tag('a', 'stable', signed.id, [erase.id])
+        const index = { card, description: describeModel({ name: 'a' }) }
+        const orders = [
+          [signed, erase, restore],
+          [signed, restore, erase],
+          [erase, signed, restore],
+          [erase, restore, signed],
+          [restore, erase, signed],
+          [restore, signed, erase],
+        ]
+        for (const order of orders) {
+          const fresh = open()
+          const verb = () => fresh.model(signed.id)?.withdrawn
+          for (const each of order) fresh.appendRecord(each, index)
+          assert.equal(verb(), null)
+          assert.equal(fresh.search({}).total, 1)
+          assert.deepEqual(fresh.withdrawals(embl.publisher, signed.id), [
+            { record: erase.id, verb: 'erase', isRestored: true },
+          ])
+          for (const each of others) fresh.appendRecord(each, index)
+          assert.equal(verb(), 'yank')
+          fresh.close()
+        }
+        for (const each of [signed, erase, foreign, tag]) catalogue.appendRecord(each, index)
+        assert.equal(catalogue.model(signed.id)?.withdrawn, 'erase')
+        assert.equal(catalogue.withdrawal(embl.publisher, signed.id), 'erase')
+        assert.equal(catalogue.withdrawal(crick.publisher, signed.id), null)
+        catalogue.appendRecord(restore, {})
+        assert.equal(catalogue.model(signed.id)?.withdrawn, null)
+        // A cut of the key that restored, and then of the one that erased, takes either back.
+        catalogue.retract(embl.publisher, embl.key('erase'), lastOf(erase))
+        assert.equal(catalogue.model(signed.id)?.withdrawn, 'erase')
+        catalogue.retract(embl.publisher, embl.key('erase'), null)
+        assert.equal(catalogue.model(signed.id)?.withdrawn, null)
+      })
+
       it('follows tags that replace each other', () => {
         const first = add(embl, { name: 'a', version: '1' })
         const second = add(embl, { name: 'a', version: '2' })
@@ -536,6 +583,115 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         catalogue.retract(crick.publisher, crick.key(), null)
         assert.deepEqual(states(), [])
         assert.deepEqual(catalogue.attestedRoots(crick.publisher), [])
+      })
+    })
+
+    describe('erasures', () => {
+      const shared = utf8('shared weights')
+      let first: Cid
+      let second: Cid
+      beforeEach(() => {
+        embl.letErase()
+        const words = { description: 'secret', tags: ['secret'], authors: ['Ann Onymous'] }
+        first = add(embl, { name: 'a', weights: shared, aliases: ['shark'], description: words })
+        second = add(embl, { name: 'b', weights: shared })
+      })
+      const erase = (target: Cid): Cid => {
+        const signed = embl.withdraw(target, 'erase')
+        catalogue.appendRecord(signed, {})
+        return signed.id
+      }
+      const cids = (record: Cid) => (catalogue.model(record)?.files ?? []).map(({ cid }) => cid)
+
+      it('notes since when each model is erased, and forgets what stands again', () => {
+        catalogue.noteErasures(1)
+        assert.deepEqual(catalogue.erasures(), [])
+        const record = erase(first)
+        catalogue.noteErasures(2)
+        catalogue.noteErasures(3)
+        assert.deepEqual(catalogue.erasures(), [{ record: first, since: 2, isHere: false }])
+        assert.deepEqual(catalogue.unstripped(), catalogue.erasures())
+        catalogue.appendRecord(embl.withdraw(record, 'restore'), {})
+        catalogue.noteErasures(4)
+        assert.deepEqual([catalogue.erasures(), catalogue.unstripped()], [[], []])
+        erase(first)
+        catalogue.noteErasures(5)
+        assert.equal(catalogue.erasures()[0]?.since, 5)
+      })
+
+      it('is told by the operator too, until he takes it back', () => {
+        catalogue.eraseHere(first, 7)
+        assert.equal(catalogue.model(first)?.withdrawn, 'erase')
+        catalogue.noteErasures(8)
+        assert.deepEqual(catalogue.erasures(), [{ record: first, since: 7, isHere: true }])
+        assert.deepEqual(found({}), ['b@1.0.0'])
+        catalogue.restoreHere(first)
+        catalogue.noteErasures(9)
+        assert.deepEqual(catalogue.erasures(), [])
+        assert.deepEqual(found({}), ['b@1.0.0', 'a@1.0.0'])
+      })
+
+      it('strips a model of all that its card said, and of its claim on blobs', () => {
+        erase(first)
+        catalogue.noteErasures(1)
+        const [card, weights] = cids(first)
+        catalogue.strip(first)
+        assert.deepEqual(catalogue.unstripped(), [])
+        assert.deepEqual(catalogue.doomed(), [card])
+        assert.equal(catalogue.card(card ?? assert.fail()), null)
+        const model = catalogue.model(first)
+        assert.deepEqual(
+          [model?.name, model?.withdrawn, model?.unreadable?.code, model?.files.length],
+          ['a', 'erase', 'BLOB_MISSING', 2],
+        )
+        assert(!JSON.stringify(model?.description).includes('secret'))
+        assert.deepEqual(catalogue.modelsByAlias('shark'), [])
+        assert.deepEqual(catalogue.recordsWithFile(weights ?? assert.fail()), [second])
+        assert.deepEqual(found({ text: 'secret' }), [])
+        // The last one that names a blob dooms it.
+        erase(second)
+        catalogue.noteErasures(2)
+        catalogue.strip(second)
+        assert(catalogue.doomed().includes(weights ?? assert.fail()))
+      })
+
+      it('indexes a stripped model anew once it stands again and its card is here', () => {
+        const record = erase(first)
+        catalogue.noteErasures(1)
+        catalogue.strip(first)
+        assert.deepEqual(catalogue.modelsWithoutCard(), [])
+        catalogue.appendRecord(embl.withdraw(record, 'restore'), {})
+        assert.deepEqual(catalogue.modelsWithoutCard(), [first])
+        assert.deepEqual(catalogue.recordsWithFile(cids(first)[1] ?? assert.fail()).length, 2)
+        assert.deepEqual(found({ text: 'shark' }), ['a@1.0.0'])
+        const card = utf8('name: a\nversion: 1.0.0\n')
+        catalogue.reindex(first, { card, description: describeModel({ name: 'a' }) })
+        assert.deepEqual(catalogue.modelsWithoutCard(), [])
+        assert.deepEqual(catalogue.card(catalogue.model(first)?.card ?? assert.fail()), card)
+        assert.deepEqual(found({ axes: 'yx', text: 'shark' }), ['a@1.0.0'])
+      })
+
+      it('keeps the card that another model has too', () => {
+        const card = utf8('the same card')
+        const [one, two] = ['1', '2'].map((version) => add(embl, { name: 'c', version, card }))
+        erase(one as Cid)
+        catalogue.strip(one as Cid)
+        const cid = catalogue.model(two as Cid)?.card ?? assert.fail()
+        assert.deepEqual(catalogue.card(cid), card)
+        assert.deepEqual(catalogue.doomed().includes(cid), false)
+        catalogue.strip(two as Cid)
+        assert.equal(catalogue.card(cid), null)
+      })
+
+      it('keeps marks of blobs until they are gone or spared', () => {
+        const [card, weights] = cids(first) as [Cid, Cid]
+        for (const cid of [card, weights, card]) catalogue.doom(cid)
+        catalogue.putTree(weights, [utf8('node')])
+        assert.deepEqual(catalogue.doomed(), [card, weights].sort())
+        catalogue.dropBlob(weights)
+        assert.deepEqual([catalogue.doomed(), catalogue.tree(weights)], [[card], null])
+        catalogue.spare(card)
+        assert.deepEqual(catalogue.doomed(), [])
       })
     })
 

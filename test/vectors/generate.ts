@@ -14,7 +14,7 @@ import { type CborMap, type CborValue, decode } from '../../protocol/cbor.ts'
 import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
 import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
-import type { Scope } from '../../protocol/device.ts'
+import type { Scope } from '../../protocol/scope.ts'
 import { seal } from '../../protocol/envelope.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { folderCid } from '../../protocol/folder.ts'
@@ -61,7 +61,7 @@ const seeds = { publish: seedOf('publish'), serve: seedOf('serve') }
 const next = keySetOf(['next 1', 'next 2'].map(seedOf), 2)
 
 const genesis = createGenesis({ roots, threshold: 2, next, ts: NOW })
-const delegate = (scope: Scope, n: typeof genesis.identity, signers: readonly Uint8Array[]) =>
+const delegate = (scope: keyof typeof seeds, n: typeof genesis.identity, signers: readonly Uint8Array[]) =>
   signOperation(
     n,
     { op: 'delegate', key: keyOf(seeds[scope]), scope, notBefore: NOW, notAfter: NOW + MAX_DELEGATION_MS, ts: NOW },
@@ -371,6 +371,11 @@ function recordVectors(): Vector[] {
     valid('a profile', toHex(profile.envelope), shown(profile)),
     valid('a tag', toHex(tag.envelope), shown(tag)),
     valid('a withdrawal', toHex(withdraw.envelope), shown(withdraw)),
+    ...['erase', 'restore'].map((verb) => {
+      const envelope = forgedBody(withdraw, { verb })
+      return valid(`a withdrawal: ${verb}`, toHex(envelope), shown(expectOk(readRecord(envelope))))
+    }),
+    hexed('RECORD_INVALID', 'a verb that nobody knows', forgedBody(withdraw, { verb: 'burn' })),
     hexed('SIG_INVALID', 'a flipped bit in the payload', forged(tag.envelope, {}).with(40, 0)),
     hexed('SIG_INVALID', 'a flipped bit in R of the signature', flipped(tag.envelope, -64)),
     hexed('SIG_INVALID', 'signed by another key', forged(tag.envelope, {}, 'record', seeds.serve)),
@@ -661,6 +666,7 @@ function delegationVectors(): Vector[] {
     by('SCOPE', 'a tag by a serve key', forged(tag.envelope, served, 'record', seeds.serve)),
     by('SCOPE', 'an erasure by a publish key', forgedBody(withdraw, { verb: 'erase' })),
     ...cutVectors(),
+    ...eraseVectors(),
   ]
 }
 
@@ -683,6 +689,30 @@ function cutVectors(): Vector[] {
     by('SEQ', 'a record of the branch that a healed log left', heal, withdraw.envelope),
     by('SEQ', 'an epoch that the root has not raised', raised, forged(restarted.envelope, { epoch: 2 })),
     by('KEY_EXPIRED', 'a record after a cut, of after the delegation', raised, forged(restarted.envelope, { ts: late })),
+  ]
+}
+
+function eraseVectors(): Vector[] {
+  const seed = seedOf('erase')
+  const key = keyOf(seed)
+  const times = { notBefore: NOW, notAfter: NOW + MAX_DELEGATION_MS, ts: NOW }
+  const delegated = signOperation(identity, { op: 'delegate', key, scope: 'erase', ...times }, roots)
+  const chain = [...operations, delegated]
+  const device = expectOk(readIdentity(chain)).devices[2]
+  const input = (envelope: Uint8Array) => ({ operations: chain.map(toHex), record: toHex(envelope) })
+  const header = { key, idv: 4, epoch: 0, seq: 0, prev: null, ts: NOW, publisher: identity.publisher }
+  const body = { target: model.id, reason: 'licence', note: '' }
+  const erase = signRecord({ ...header, kind: 'withdraw', body: { ...body, verb: 'erase' } }, seed)
+  const back = { ...body, target: erase.id, verb: 'restore' } as const
+  const after = { ...header, seq: 1, prev: erase.id }
+  const restore = signRecord({ ...after, kind: 'withdraw', body: back }, seed)
+  const recall = { ...body, verb: 'recall' } as const
+  return [
+    valid('an erasure by an erase key', input(erase.envelope), device),
+    valid('a restore of it', input(restore.envelope), device),
+    valid('a recall by an erase key', input(signRecord({ ...header, kind: 'withdraw', body: recall }, seed).envelope), device),
+    invalid('SCOPE', 'a restore by a publish key', input(forgedBody(withdraw, { verb: 'restore' }))),
+    invalid('SCOPE', 'a tag by an erase key', input(forged(tag.envelope, { key: fromHex(key), idv: 4 }, 'record', seed))),
   ]
 }
 

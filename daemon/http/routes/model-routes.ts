@@ -1,8 +1,8 @@
 /** Models, records, identities: what this node lists. */
 import type { Router } from '@koa/router'
-import type { RecordView, ResolveView } from '../../../protocol/api.ts'
+import type { ModelView, RecordView, ResolveView } from '../../../protocol/api.ts'
 import { type Cid, parseCid } from '../../../protocol/cid.ts'
-import { expectOk } from '../../../protocol/errors.ts'
+import { expectOk, ZoariumError } from '../../../protocol/errors.ts'
 import { DTYPES } from '../../../protocol/model-description.ts'
 import { readRecord } from '../../../protocol/record.ts'
 import { MAX_PAGE, type ModelQuery } from '../../../registry/catalogue.ts'
@@ -76,7 +76,7 @@ export function addModelRoutes(router: Router<RequestState>, node: NodeApi): voi
       return
     }
     const record = viewOf(cid, envelope)
-    ctx.body = record.kind === 'model' ? { kind: 'model', ...node.model(cid) } : record
+    ctx.body = (record.kind === 'model' ? modelOf(node, cid) : null) ?? record
   })
 
   router.get('/v1/identities/:publisher', needs('read'), (ctx) => {
@@ -87,6 +87,16 @@ export function addModelRoutes(router: Router<RequestState>, node: NodeApi): voi
     const { ref } = readFields(await readJson(ctx), { ref: text(MAX_REF_CHARS) })
     ctx.body = await node.pull(required(ref, 'ref'), whileConnected(ctx))
   })
+}
+
+/** A model with its card, or null where that was erased: the record stays. */
+function modelOf(node: NodeApi, cid: Cid): ({ kind: 'model' } & ModelView) | null {
+  try {
+    return { kind: 'model', ...node.model(cid) }
+  } catch (error) {
+    if (error instanceof ZoariumError && error.code === 'ERASED') return null
+    throw error
+  }
 }
 
 function publisherId(node: NodeApi, publisher: string): Cid {

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Router } from '@koa/router'
 import { MAX_NOTE_CHARS } from '../../../protocol/limits.ts'
 import { WEIGHT_FORMATS } from '../../../protocol/model-description.ts'
-import { WITHDRAWALS } from '../../../registry/catalogue.ts'
+import { WITHDRAW_VERBS } from '../../../protocol/record-body.ts'
 import { storeError } from '../../../registry/durable-file.ts'
 import { needs } from '../auth.ts'
 import { readJson, receive, requireType } from '../body.ts'
@@ -33,7 +33,7 @@ export function addPublishRoutes(
   router.post('/v1/withdraw', needs('publish'), async (ctx) => {
     const { ref, verb, reason, note } = readFields(await readJson(ctx), {
       ref: text(MAX_REF_CHARS),
-      verb: oneOf(WITHDRAWALS),
+      verb: oneOf(WITHDRAW_VERBS),
       reason: pattern(REASON, 'a code such as wrong-output is needed'),
       note: text(MAX_NOTE_CHARS),
     })

@@ -42,6 +42,29 @@ describe('daemon/http/routes/operator-routes', () => {
     assert.equal((await post('/v1/tags', { ref: 'a/b' })).code, 'PARAMETER')
   })
 
+  it('erases on this node, and collects what nobody names', async () => {
+    const { url } = await serve(createFakeNode(temporaryFolder()))
+    const ask = (method: string, path: string, body: object | null = null) =>
+      request(url + path, {
+        method,
+        headers: HEADERS,
+        ...(body === null ? {} : { body: JSON.stringify(body) }),
+      })
+    assert.deepEqual(JSON.parse((await ask('GET', '/v1/erasures')).text), { items: [] })
+    const erased = await ask('POST', '/v1/erasures', { ref: 'a/b' })
+    assert.deepEqual([erased.status, JSON.parse(erased.text)], [200, { count: 1, bytes: 2 }])
+    assert.equal((await ask('POST', '/v1/erasures', {})).code, 'PARAMETER')
+    assert.equal(
+      (await ask('POST', '/v1/erasures', { ref: 'a/b', verb: 'erase' })).code,
+      'PARAMETER',
+    )
+    assert.equal((await ask('DELETE', '/v1/erasures/a%2Fb%401.0.0')).status, 200)
+    assert.equal((await ask('POST', '/v1/gc', {})).status, 200)
+    assert.equal((await ask('POST', '/v1/gc', { all: true })).code, 'PARAMETER')
+    const open = await request(`${url}/v1/gc`, { method: 'POST', body: '{}' })
+    assert.equal(open.status, 401)
+  })
+
   it('makes and revokes tokens', async () => {
     const { url } = await serve(createFakeNode(temporaryFolder()))
     const post = (token: object) =>

@@ -173,6 +173,28 @@ describe('daemon/inference/sessions', () => {
     await assert.rejects(run('slow'), { code: 'MODEL_QUARANTINED' })
   })
 
+  it('ends at once what may not run any more, and only that', async () => {
+    const running = gated()
+    create({ running, idle: ok, other: ok }, { maxSessions: 3 })
+    await run('idle')
+    await run('other')
+    const under = run('running')
+    const waiting = run('running')
+    const ends = Promise.all(
+      [under, waiting].map((each) => assert.rejects(each, { code: 'CANCELLED' })),
+    )
+    await running.started
+    await sessions.retain((id) => id === 'other')
+    await ends
+    assert.deepEqual([sessions.open, sessions.queued, sessions.running], [['other'], 0, 0])
+    assert.equal(engine.sessions.size, 1)
+    // It may again, as after an erasure that was taken back.
+    running.release()
+    await run('running')
+    await sessions.retain(() => true)
+    assert.deepEqual(sessions.open, ['running', 'other'])
+  })
+
   it('starts nothing after it was closed', async () => {
     create({ a: ok })
     await run('a')

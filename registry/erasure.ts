@@ -1,0 +1,121 @@
+/**
+ * Erasure: the bytes of models that were erased go, and with them what was read from their cards.
+ * docs/protocol.md, "Erasure".
+ *
+ * Killed at any moment, no bytes are left that count as gone, and none go that a model names:
+ *
+ *   1. the model gives up its files, and those that no other model names are marked
+ *   2. each marked file is unlinked and its folder fsynced
+ *   3. its tree and its mark are removed
+ *
+ * Marks that are found later are carried out, or dropped where a model names the file by now.
+ */
+import type { Cid } from '../protocol/cid.ts'
+import type { BlobStore } from './blob-store.ts'
+import type { Catalogue, ErasureRow } from './catalogue.ts'
+import type { Clock } from './clock.ts'
+import { failpoint } from './failpoint.ts'
+
+/** Time from learning of an erasure to the end of the bytes, in which the root may take it back. */
+export const ERASE_GRACE_MS = 72 * 3600 * 1000
+
+/** What a collection removed. */
+export interface Collected {
+  readonly count: number
+  readonly bytes: number
+}
+
+export class Erasure {
+  readonly #catalogue: Catalogue
+  readonly #blobs: BlobStore
+  readonly #clock: Clock
+  readonly #exclusively: <T>(work: () => Promise<T>) => Promise<T>
+  readonly #isDoubtful: (record: Cid) => boolean
+
+  constructor(parts: {
+    readonly catalogue: Catalogue
+    readonly blobs: BlobStore
+    readonly clock: Clock
+    /** Runs work while nothing is published: its files lie in the store before a record names them. */
+    readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>
+    /** Whether a record may be a thief's: contested, or late and not vouched for. */
+    readonly isDoubtful: (record: Cid) => boolean
+  }) {
+    this.#catalogue = parts.catalogue
+    this.#blobs = parts.blobs
+    this.#clock = parts.clock
+    this.#exclusively = parts.exclusively
+    this.#isDoubtful = parts.isDoubtful
+  }
+
+  /** Notes which models are erased since now; call it where withdrawals or models have come or gone. */
+  note(): void {
+    this.#catalogue.noteErasures(this.#clock.now())
+  }
+
+  /** Removes what is due. @throws ZoariumError STORE; what is left is removed next time */
+  collect(): Promise<Collected> {
+    return this.#exclusively(() => {
+      const now = this.#clock.now()
+      for (const erasure of this.#catalogue.unstripped()) {
+        if (dueAt(erasure) <= now && this.#isSure(erasure)) this.#catalogue.strip(erasure.record)
+      }
+      failpoint('erase.after-mark')
+      return this.#sweep()
+    })
+  }
+
+  /** Removes also the files that no model names, such as those of records taken back by a cut. */
+  collectAll(): Promise<Collected> {
+    return this.#exclusively(() => {
+      const here = [...this.#blobs.list()].map(({ cid }) => cid)
+      for (const cid of new Set([...here, ...this.#blobs.unfinished()])) {
+        if (!this.#isNamed(cid)) this.#catalogue.doom(cid)
+      }
+      return this.#sweep()
+    })
+  }
+
+  /** Carries out the marks. */
+  async #sweep(): Promise<Collected> {
+    let count = 0
+    let bytes = 0
+    for (const cid of this.#catalogue.doomed()) {
+      if (!this.#isNamed(cid)) {
+        const size = this.#blobs.stat(cid)?.size ?? null
+        await this.#blobs.remove(cid)
+        failpoint('erase.after-unlink')
+        count += size === null ? 0 : 1
+        bytes += size ?? 0
+      }
+      // One that is named by now has its bytes, or they are fetched.
+      if (this.#isNamed(cid)) this.#catalogue.spare(cid)
+      else this.#catalogue.dropBlob(cid)
+      failpoint('erase.after-row')
+    }
+    return { count, bytes }
+  }
+
+  /**
+   * Whether bytes may go for it. A withdrawal from a log that has forked, or that came after the end
+   * of its key, keeps a model from running; but what a thief may have signed deletes nothing.
+   */
+  #isSure({ record, isHere }: ErasureRow): boolean {
+    const model = this.#catalogue.model(record)
+    if (model === null) return false
+    return (
+      isHere ||
+      this.#catalogue
+        .withdrawals(model.publisher, record)
+        .some((each) => each.verb === 'erase' && !each.isRestored && !this.#isDoubtful(each.record))
+    )
+  }
+
+  #isNamed(cid: Cid): boolean {
+    return this.#catalogue.recordsWithFile(cid).length > 0
+  }
+}
+
+/** When the bytes of an erased model go, milliseconds. */
+export const dueAt = ({ since, isHere }: ErasureRow): number =>
+  isHere ? since : since + ERASE_GRACE_MS
