@@ -11,6 +11,8 @@ import type {
   NewTokenView,
   NodeView,
   PeerView,
+  ProfileChange,
+  ProfileView,
   PublishView,
   PullView,
   RecordView,
@@ -88,6 +90,8 @@ export class Client {
     this.#delete<{ items: readonly ErasureView[] }>(`/v1/erasures/${encodeURIComponent(ref)}`)
   collectGarbage = () => this.#post<CollectedView>('/v1/gc', {})
   tag = (ref: string, tag: string) => this.#post<StatementView>('/v1/tags', { ref, tag })
+  profile = () => this.#get<ProfileView>('/v1/profile')
+  setProfile = (profile: ProfileChange) => this.#send<ProfileView>('PUT', '/v1/profile', profile)
   pull = (ref: string) => this.#post<PullView>('/v1/pull', { ref })
 
   trust = () => this.#get<TrustView>('/v1/trust')
@@ -168,10 +172,14 @@ export class Client {
     return readJson(await this.#request('GET', path, { query }))
   }
 
-  async #post<T>(path: string, body: object): Promise<T> {
+  #post<T>(path: string, body: object): Promise<T> {
+    return this.#send('POST', path, body)
+  }
+
+  async #send<T>(method: 'POST' | 'PUT', path: string, body: object): Promise<T> {
     const bytes = Buffer.from(JSON.stringify(body))
     const headers = { 'Content-Type': 'application/json', 'Content-Length': bytes.length }
-    return readJson(await this.#request('POST', path, { headers, body: bytes }))
+    return readJson(await this.#request(method, path, { headers, body: bytes }))
   }
 
   async #delete<T>(path: string): Promise<T> {

@@ -20,11 +20,27 @@ export const formatMs = (ms: number): string =>
 
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
 
+/** What this node calls a publisher, with the label that it gives itself; the id where none is known. */
+export function formatPublisher({ petname, label, id }: PublisherView): string {
+  if (petname === null) return label ?? id
+  return label === null || label === petname ? petname : `${petname} (${label})`
+}
+
 /** The handle with its mark, or `-`: a claim that nobody confirmed must not look like a name. */
-export const formatHandle = ({
+export const markHandle = ({
   handle,
   handleVerified,
 }: Pick<PublisherView, 'handle' | 'handleVerified'>): string =>
   handle === null ? '-' : `${handle} (${handleVerified ? 'verified' : 'not verified'})`
+
+/** The handle with its mark, and why its host did not confirm it. */
+export function formatHandle(
+  publisher: Pick<PublisherView, 'handle' | 'handleVerified' | 'handleProblem'>,
+): string {
+  const { handleProblem: problem } = publisher
+  if (problem === null) return markHandle(publisher)
+  const got = problem.got === undefined ? '' : `: ${problem.got}`
+  return `${markHandle(publisher)}; last check: ${problem.message}${got}`
+}
 
 export const WITHDRAWN = { yank: 'yanked', recall: 'recalled', erase: 'erased' } as const

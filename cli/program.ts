@@ -8,6 +8,7 @@ import { addGc } from './commands/gc.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addPeers } from './commands/peers.ts'
+import { addProfile } from './commands/profile.ts'
 import { addPublish } from './commands/publish.ts'
 import { addPull } from './commands/pull.ts'
 import { addRun } from './commands/run.ts'
@@ -40,6 +41,7 @@ const COMMANDS = [
   addPeers,
   addSync,
   addStatus,
+  addProfile,
   addTrust,
   addTokens,
   addKeys,

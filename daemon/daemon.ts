@@ -40,8 +40,8 @@ import { Views } from './views.ts'
 const HEAD_CHECK_MS = 3600_000
 /** How often it is looked which device keys run out. */
 const KEY_CHECK_MS = 3600_000
-/** How often it is looked which handles are due; each is checked once a day. */
-const HANDLE_CHECK_MS = 3600_000
+/** How often it is looked which handles are due; each is checked once an hour at most. */
+const HANDLE_CHECK_MS = 600_000
 /** How often it is looked which erased files are due: the last hour of 72 matters little. */
 const COLLECT_MS = 3600_000
 /** Changes within so long are told in one heartbeat. */
@@ -162,6 +162,13 @@ async function start(
     clock,
     log: log.child({ part: 'keys' }),
   })
+  const handles = new HandleChecks({
+    handles: registry.handles,
+    web: new HttpsWeb(),
+    allowPrivate: config.handles.allowPrivate,
+    log: log.child({ part: 'handles' }),
+  })
+  stops.push(() => handles.stop())
   const node = new Node({
     registry,
     network,
@@ -173,6 +180,7 @@ async function start(
     publishing: new Publishing({ registry, inference, views, self }),
     self,
     mirror,
+    handles,
     renewals,
     presence,
     tokens: new Tokens(registry.catalogue, clock, opened.token),
@@ -181,13 +189,6 @@ async function start(
     clock,
     spool: paths.spool,
   })
-  const handles = new HandleChecks({
-    handles: registry.handles,
-    web: new HttpsWeb(),
-    allowPrivate: config.handles.allowPrivate,
-    log: log.child({ part: 'handles' }),
-  })
-  stops.push(() => handles.stop())
   stops.push(watchTrust({ registry, log: log.child({ part: 'trust' }) }))
   // What fails in a timer, a full disk say, must not end the daemon.
   const regular = (work: () => void) => (): void => {
@@ -231,6 +232,7 @@ async function start(
     node.emit('record', { record: id, publisher: record.publisher, kind: record.kind })
     mirror.kick()
     if (record.publisher === registry.publisher) beatSoon()
+    if (record.kind === 'profile') handles.kick()
   })
   registry.on('head', ({ publisher, key, envelope }) => {
     if (publisher === registry.publisher) {

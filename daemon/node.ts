@@ -12,6 +12,7 @@ import type {
   NewTokenView,
   NodeView,
   PeerView,
+  ProfileView,
   PublisherView,
   PublishView,
   PullView,
@@ -27,13 +28,16 @@ import type {
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
 import { type HandleDocument, handleDocument } from '../protocol/handle.ts'
-import type { WithdrawBody } from '../protocol/record.ts'
+import type { ProfileBody, WithdrawBody } from '../protocol/record.ts'
+import { parseHandle } from '../protocol/reference.ts'
 import { VERSION } from '../protocol/version.ts'
 import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
+import { isSameProfile } from '../registry/profile.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Erasing } from './erasing.ts'
 import { Explanation } from './explanation.ts'
+import type { HandleChecks } from './handle-checks.ts'
 import type {
   FileAnswer,
   InferAnswer,
@@ -73,6 +77,7 @@ export interface NodeParts {
   readonly mirror: Mirror
   readonly renewals: Pick<KeyRenewals, 'views'>
   readonly presence: Pick<Presence, 'silence'>
+  readonly handles: Pick<HandleChecks, 'kick'>
   readonly tokens: Tokens
   readonly views: Views
   readonly metrics: Metrics
@@ -274,6 +279,31 @@ export class Node implements NodeApi {
     await this.#parts.self.settled()
     const model = expectOk(this.#parts.registry.resolve(ref))
     return this.#stated(model, this.#parts.registry.tag(model, tag).id)
+  }
+
+  profile(): ProfileView {
+    const { registry, views } = this.#parts
+    const profile = registry.profile(registry.publisher)
+    if (profile === null) {
+      throw new ZoariumError('NOT_FOUND', 'no profile of this publisher is here yet', {
+        got: registry.publisher,
+      })
+    }
+    const { record, url, ror } = profile
+    return { record, publisher: views.publisher(registry.publisher), url, ror }
+  }
+
+  async setProfile(profile: Omit<ProfileBody, 'replaces'>): Promise<ProfileView> {
+    const { registry, self, handles } = this.#parts
+    await self.settled()
+    const { handle } = profile
+    if (handle !== null) expectOk(parseHandle(handle))
+    const present = registry.profile(registry.publisher)
+    if (present === null || !isSameProfile(present, profile)) registry.publishProfile(profile)
+    // Also where nothing changed: its host may be ready now.
+    if (handle !== null) registry.handles.again(handle)
+    handles.kick()
+    return this.profile()
   }
 
   #stated(model: ModelRow, record: Cid): StatementView {

@@ -27,6 +27,7 @@ export class Views {
       petname: trust.petname(id),
       handle: profile?.handle ?? null,
       handleVerified: profile !== null && handles.isVerified(profile),
+      handleProblem: profile === null ? null : handles.problem(profile),
       right: trust.right(id),
       send: trust.maySend(id),
     }

@@ -37,6 +37,8 @@ export interface PublisherView {
   readonly handle: string | null
   /** Whether that domain names the publisher too; never of strangers, whose claims are not checked. */
   readonly handleVerified: boolean
+  /** Why that domain did not confirm it when it was asked last; null where it did, or was not. */
+  readonly handleProblem: Issue | null
   readonly right: Right
   /** Whether images may be sent to it for inference. */
   readonly send: boolean
@@ -358,6 +360,24 @@ export interface RouteView {
 export interface TrustRuleView {
   readonly publisher: PublisherView
   readonly own: boolean
+}
+
+/** GET and PUT /v1/profile: what this node's publisher says of itself. */
+export interface ProfileView {
+  /** The record that says it. */
+  readonly record: Cid
+  readonly publisher: PublisherView
+  readonly url: string | null
+  readonly ror: string | null
+}
+
+/** The body of PUT /v1/profile; what is left out is no longer said. */
+export interface ProfileChange {
+  readonly label: string
+  readonly displayName: string
+  readonly handle?: string | null
+  readonly url?: string | null
+  readonly ror?: string | null
 }
 
 /** GET /v1/trust -> {items, strangers} */

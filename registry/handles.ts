@@ -5,15 +5,19 @@
  * publishers with one claim cause one question.
  */
 import type { Cid } from '../protocol/cid.ts'
-import type { Verdict } from '../protocol/errors.ts'
+import { type Issue, issueOf, type Verdict } from '../protocol/errors.ts'
 import { HANDLE_LIFE_MS } from '../protocol/limits.ts'
 import type { Catalogue, ProfileRow } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import type { TrustPolicy } from './trust.ts'
 
-const DAY_MS = 24 * 3600 * 1000
-/** A host that fails again and again is asked this often at least. */
-const MAX_WAIT_DAYS = 7
+const HOUR_MS = 3600 * 1000
+const DAY_MS = 24 * HOUR_MS
+/**
+ * How long to wait after the first, second, ... time in a row that a host did not confirm a handle:
+ * soon at first, since most are being set up, then seldom.
+ */
+const WAITS_MS = [HOUR_MS, 6 * HOUR_MS, DAY_MS, 2 * DAY_MS, 4 * DAY_MS, 7 * DAY_MS]
 const SETTING = 'handles'
 
 /** What the host of a handle answered last. Times in milliseconds. */
@@ -26,6 +30,8 @@ interface Answer {
   readonly asked: number
   /** How often in a row no confirmation came. */
   readonly failures: number
+  /** Why none came the last time; null: one did. */
+  readonly problem: Issue | null
 }
 
 export class Handles {
@@ -57,6 +63,22 @@ export class Handles {
     )
   }
 
+  /**
+   * Why the host of a profile's handle did not confirm its publisher when it was asked last; null
+   * where it did, or was not asked. The handle may be verified all the same, for a while.
+   */
+  problem({ publisher, handle }: ProfileRow): Issue | null {
+    const answer = handle === null ? undefined : this.#answers.get(handle)
+    if (answer === undefined || !this.#policy().may(publisher, 'list')) return null
+    if (answer.problem !== null || answer.publisher === publisher) return answer.problem
+    return {
+      code: 'HANDLE',
+      message: 'the host of the handle names another publisher',
+      limit: publisher,
+      ...(answer.publisher === null ? {} : { got: answer.publisher }),
+    }
+  }
+
   /** The one publisher of whom a handle is verified, or null. */
   publisherOf(handle: string): Cid | null {
     const publisher = this.#answers.get(handle)?.publisher ?? null
@@ -78,9 +100,22 @@ export class Handles {
     const answer = this.#answers.get(handle)
     if (answer === undefined) return true
     const sinceAsked = this.#clock.now() - answer.asked
-    const days = Math.min(2 ** Math.max(0, answer.failures - 1), MAX_WAIT_DAYS)
     // Asked in the future: the clock was wrong then.
-    return sinceAsked < 0 || sinceAsked >= days * DAY_MS
+    return sinceAsked < 0 || sinceAsked >= this.#wait(handle, answer.failures)
+  }
+
+  #wait(handle: string, failures: number): number {
+    if (failures === 0) return DAY_MS
+    const { own } = this.#policy()
+    const isOwn = own !== null && this.#catalogue.profile(own)?.handle === handle
+    // SAFE: the list is not empty.
+    return isOwn ? HOUR_MS : (WAITS_MS[Math.min(failures, WAITS_MS.length) - 1] as number)
+  }
+
+  /** The host of a handle is to be asked at the next round. */
+  again(handle: string): void {
+    const answer = this.#answers.get(handle)
+    if (answer !== undefined) this.#answers.set(handle, { ...answer, asked: 0 })
   }
 
   /**
@@ -94,12 +129,13 @@ export class Handles {
     this.#answers.set(
       handle,
       verdict.ok
-        ? { publisher: verdict.value, confirmed: now, asked: now, failures: 0 }
+        ? { publisher: verdict.value, confirmed: now, asked: now, failures: 0, problem: null }
         : {
             publisher: verdict.code === 'UNREACHABLE' ? publisher : null,
             confirmed,
             asked: now,
             failures: failures + 1,
+            problem: issueOf(verdict),
           },
     )
     this.#forget(now)

@@ -166,7 +166,7 @@ const missing = (text: string, message: string, versions: readonly ModelRow[] = 
 const unconfirmed = (handle: string): Failure =>
   refuse('NOT_FOUND', 'no publisher of that handle was verified here', {
     got: handle,
-    hint: 'handles are checked once a day, for publishers with a trust rule; use its id or label',
+    hint: 'handles are checked for publishers with a trust rule; zoarium peers says how it went',
   })
 
 const unlisted = (publisher: Cid): Failure =>

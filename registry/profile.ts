@@ -9,3 +9,11 @@ export const profileOf = (
   publisher: Cid,
   body: ProfileBody,
 ): ProfileRow => ({ record, envelope, publisher, ...body })
+
+/** Whether two profiles say the same. */
+export const isSameProfile = (a: Omit<ProfileBody, 'replaces'>, b: typeof a): boolean =>
+  a.label === b.label &&
+  a.displayName === b.displayName &&
+  a.handle === b.handle &&
+  a.url === b.url &&
+  a.ror === b.ror

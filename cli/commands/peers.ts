@@ -1,6 +1,6 @@
 /** `zoarium peers`: other nodes seen from here. */
 import type { PeerView } from '../../protocol/api.ts'
-import { formatMs } from '../format.ts'
+import { formatHandle, formatMs, formatPublisher, markHandle } from '../format.ts'
 import type { Cli, Session } from '../session.ts'
 
 export function addPeers({ program, session }: Cli): void {
@@ -24,10 +24,11 @@ async function listPeers({ client, output }: Session): Promise<void> {
   output.result({ items }, () => {
     if (items.length === 0) return
     output.table(
-      ['PEER', 'PUBLISHER', 'STATE', 'RTT', 'SERVES', 'QUEUE', 'LAST SYNC'],
+      ['PEER', 'PUBLISHER', 'HANDLE', 'STATE', 'RTT', 'SERVES', 'QUEUE', 'LAST SYNC'],
       items.map((peer) => [
         peer.peer,
         nameOf(peer),
+        peer.publisher === null ? '-' : markHandle(peer.publisher),
         peer.connected ? 'connected' : 'away',
         peer.rttMs === null ? '-' : formatMs(peer.rttMs),
         String(peer.serves),
@@ -35,6 +36,10 @@ async function listPeers({ client, output }: Session): Promise<void> {
         peer.lastSync ?? 'never',
       ]),
     )
+    const troubled = items.flatMap(({ publisher }) => (publisher?.handleProblem ? [publisher] : []))
+    for (const [id, publisher] of new Map(troubled.map((each) => [each.id, each]))) {
+      output.line(`  HANDLE: ${publisher.label ?? id}: ${formatHandle(publisher)}`)
+    }
   })
   if (items.length === 0) {
     output.note('No other node is known yet. To connect to one:')
@@ -45,4 +50,4 @@ async function listPeers({ client, output }: Session): Promise<void> {
 }
 
 const nameOf = ({ publisher }: PeerView): string =>
-  publisher?.petname ?? publisher?.label ?? publisher?.id ?? 'publisher unknown'
+  publisher === null ? 'publisher unknown' : formatPublisher(publisher)

@@ -1,7 +1,7 @@
 /** `zoarium search`: what this node lists; an empty answer says what to do. */
 import type { ModelPageView, ModelSummary, PublisherView } from '../../protocol/api.ts'
 import { LABEL_PATTERN } from '../../protocol/reference.ts'
-import { count, formatHandle, WITHDRAWN } from '../format.ts'
+import { count, markHandle, WITHDRAWN } from '../format.ts'
 import { type Cli, numberFrom, type Session } from '../session.ts'
 
 /** Longest title in the table, in characters. */
@@ -55,7 +55,7 @@ function printPage({ output }: Session, page: ModelPageView): void {
       shorten(model.title),
       model.license ?? '-',
       hereOf(model),
-      ...(hasHandle ? [formatHandle(model.publisher)] : []),
+      ...(hasHandle ? [markHandle(model.publisher)] : []),
     ]),
   )
   if (page.next !== null) {

@@ -1,6 +1,6 @@
 /** `zoarium trust`: what the operator lets each publisher do here. */
 import type { PublisherView, Right, TrustExplanation, TrustView } from '../../protocol/api.ts'
-import { formatHandle } from '../format.ts'
+import { formatHandle, formatPublisher, markHandle } from '../format.ts'
 import type { Output } from '../output.ts'
 import { type Cli, wordOf } from '../session.ts'
 
@@ -58,8 +58,9 @@ export function addTrust({ program, session }: Cli): void {
 
 function printExplanation(output: Output, view: TrustExplanation): void {
   const { publisher, model, rights, attestations } = view
-  output.line(`${model?.ref ?? view.ref}  ${nameOf(publisher)}  ${publisher.id}`)
+  output.line(`${model?.ref ?? view.ref}  ${formatPublisher(publisher)}  ${publisher.id}`)
   if (model !== null) output.line(`  record ${model.record}`)
+  if (publisher.handle !== null) output.line(`  handle ${formatHandle(publisher)}`)
   if (view.contested) output.line('  CONTESTED: the identity of the publisher has forked')
   else if (model?.contested) output.line('  CONTESTED: the log of the record has forked')
   if (model !== null && model.withdrawn !== null) output.line(`  withdrawn: ${model.withdrawn}`)
@@ -77,7 +78,7 @@ function printExplanation(output: Output, view: TrustExplanation): void {
   output.table(
     ['ATTESTED BY', 'CLAIM', 'COUNTS', 'BECAUSE'],
     attestations.map((each) => [
-      nameOf(each.publisher),
+      formatPublisher(each.publisher),
       each.claim,
       each.counts ? 'yes' : 'no',
       each.because,
@@ -98,11 +99,9 @@ function printTrust(output: Output, { items, strangers }: TrustView): void {
 }
 
 const rowOf = (publisher: PublisherView, right: string): readonly string[] => [
-  nameOf(publisher),
+  publisher.petname === null && publisher.label === null ? '-' : formatPublisher(publisher),
   right,
   publisher.send ? 'yes' : 'no',
-  formatHandle(publisher),
+  markHandle(publisher),
   publisher.id,
 ]
-
-const nameOf = ({ petname, label }: PublisherView): string => petname ?? label ?? '-'

@@ -13,6 +13,7 @@ import type {
   NewTokenView,
   NodeView,
   PeerView,
+  ProfileView,
   PublishView,
   PullView,
   Right,
@@ -27,7 +28,7 @@ import type {
 import type { Cid } from '../../protocol/cid.ts'
 import type { HandleDocument } from '../../protocol/handle.ts'
 import type { WeightFormat } from '../../protocol/model-description.ts'
-import type { WithdrawBody } from '../../protocol/record.ts'
+import type { ProfileBody, WithdrawBody } from '../../protocol/record.ts'
 import type { BlobRange } from '../../registry/blob-store.ts'
 import type { ModelQuery } from '../../registry/catalogue.ts'
 
@@ -107,6 +108,10 @@ export interface NodeApi {
   collectGarbage(): Promise<CollectedView>
   /** @throws SCOPE for models of others, NAME */
   tag(ref: string, tag: string): Promise<StatementView>
+  /** @throws NOT_FOUND where no profile of this node's publisher is here */
+  profile(): ProfileView
+  /** @throws NAME, RECORD_INVALID, LIMIT, NFC, and what keeps the node from signing */
+  setProfile(profile: Omit<ProfileBody, 'replaces'>): Promise<ProfileView>
   pull(ref: string, signal: AbortSignal): Promise<PullView>
   /** The model that a reference names now. @throws NOT_FOUND, AMBIGUOUS, REF, VERSION_CONFLICT, TRUST */
   resolve(ref: string): Cid

@@ -99,6 +99,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     petname: orNull(text),
     handle: orNull(text),
     handleVerified: truth,
+    handleProblem: orNull(ref('Issue')),
     right,
     send: truth,
   }),
@@ -249,6 +250,22 @@ export const schemas: Readonly<Record<string, Schema>> = {
   Collected: object({ count, bytes: count }),
   TagRequest: object({ ref: text, tag: text }),
   Statement: object({ record: cid, target: cid, ref: text }),
+  Profile: object({
+    record: cid,
+    publisher: ref('Publisher'),
+    url: orNull(text),
+    ror: orNull(text),
+  }),
+  ProfileChange: object(
+    {
+      label: text,
+      displayName: text,
+      handle: orNull(text),
+      url: orNull(text),
+      ror: orNull(text),
+    },
+    ['handle', 'url', 'ror'],
+  ),
   PullRequest: object({ ref: text }),
   Pull: object({ record: cid, ref: text, bytes: count, fetched: count, ms: number }),
   Route: object({

@@ -331,6 +331,19 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('The signed statement.', json('Statement')),
     }),
   },
+  '/v1/profile': {
+    get: operation({
+      summary: 'What the publisher of this node says of itself',
+      scope: 'read',
+      responses: ok('The profile.', json('Profile')),
+    }),
+    put: operation({
+      summary: 'Sign another profile; the host of its handle is asked at once',
+      scope: 'publish',
+      requestBody: body(json('ProfileChange')),
+      responses: ok('The profile that stands now.', json('Profile')),
+    }),
+  },
   '/v1/pull': {
     post: operation({
       summary: 'Fetch the files of a model to this node',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ModelPageView, PublisherView } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
-import { EXIT } from '../../protocol/errors.ts'
+import { EXIT, type Issue } from '../../protocol/errors.ts'
 import { type CliRun, zoarium } from '../helpers/cli.ts'
 import { createFakeNode, type FakeNode } from '../helpers/fake-node.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
@@ -33,7 +33,10 @@ describe('cli/commands', () => {
       (await run('status')).stdout,
       /Institute A.*\n[\s\S]*holds +1 model of 1 publisher/,
     )
-    assert.match((await run('peers')).stdout, /institute-a +connected +0 ms/)
+    assert.match(
+      (await run('peers')).stdout,
+      /institute-a +zoo.example.org \(verified\) +connected +0 ms/,
+    )
     assert.match((await run('peers', 'add', '/ip4/1.2.3.4/tcp/1')).stdout, /connected to 12D3KooW/)
     assert.match((await run('sync')).stdout, /12D3KooWFakePeer +2 +900 B +1 +4 ms/)
     assert.match(
@@ -51,13 +54,57 @@ describe('cli/commands', () => {
     assert.match((await run('status')).stdout, /handle +zoo.example.org \(verified\)/)
     const show = () => run('show', 'institute-a/nuclei')
     assert.match((await show()).stdout, /handle +zoo.example.org \(verified\)/)
-    const publisher = { ...node.view.publisher, handleVerified: false }
+    const handleProblem: Issue = { code: 'HANDLE', message: 'no document there', got: 404 }
+    const publisher = { ...node.view.publisher, handleVerified: false, handleProblem }
     await serveWith({
       model: () => ({ ...node.view, publisher }),
       trust: () => ({ items: [{ publisher, own: false }], strangers: [] }),
     })
     assert.match((await show()).stdout, /handle +zoo.example.org \(not verified\)/)
-    assert.match((await run('trust', 'list')).stdout, /zoo.example.org \(not verified\)/)
+    assert.match((await run('trust', 'list')).stdout, /zoo.example.org \(not verified\) /)
+    const why = /zoo.example.org \(not verified\); last check: no document there: 404\n/
+    assert.match((await show()).stdout, why)
+    const [peer = assert.fail()] = node.peers()
+    const exact = node.node()
+    await serveWith({
+      node: () => ({ ...exact, publisher }),
+      peers: () => [{ ...peer, publisher: { ...publisher, petname: 'neighbour' } }],
+      explainTrust: (ref) => ({
+        ref,
+        publisher,
+        contested: false,
+        model: null,
+        rights: [],
+        attestations: [],
+      }),
+    })
+    assert.match((await run('status')).stdout, why)
+    assert.match((await run('trust', 'explain', 'institute-a')).stdout, why)
+    const peers = (await run('peers')).stdout
+    assert.match(peers, why)
+    assert.match(peers, /neighbour \(institute-a\)/)
+  })
+
+  it('shows and changes the profile', async () => {
+    assert.match((await run('profile')).stdout, /^Institute A\n +label +institute-a\n/)
+    const before = {
+      label: 'institute-a',
+      displayName: 'Institute A',
+      handle: 'zoo.example.org',
+      url: null,
+      ror: '03mstc592',
+    }
+    assert.equal((await run('profile', 'set')).status, EXIT.ok)
+    const named = await run('profile', 'set', '--name', 'B', '--handle', 'b.example', '--no-ror')
+    assert.match(named.stderr, /https:\/\/b.example\/.well-known\/zoarium.json/)
+    await run('profile', 'set', '--no-handle', '--ror', 'https://ror.org/03mstc592')
+    await run('profile', 'set', '--label', 'b', '--page', 'https://b.example')
+    assert.deepEqual(node.calls.profile, [
+      before,
+      { ...before, displayName: 'B', handle: 'b.example', ror: null },
+      { ...before, handle: null },
+      { ...before, label: 'b', url: 'https://b.example' },
+    ])
   })
 
   it('passes a trust rule on', async () => {
@@ -109,6 +156,7 @@ describe('cli/commands', () => {
     petname: null,
     handle: null,
     handleVerified: false,
+    handleProblem: null,
     right: 'see',
     send: false,
   })

@@ -10,7 +10,8 @@ import { TestPublisher } from '../helpers/publisher.ts'
 import { introduce, type TestRegistry, testRegistry } from '../helpers/test-registry.ts'
 import { SUITE_HOSTS, webSuite } from '../suites/web.ts'
 
-const DAY_MS = 24 * 3600 * 1000
+const HOUR_MS = 3600 * 1000
+const DAY_MS = 24 * HOUR_MS
 const HANDLE = 'embl.example'
 
 webSuite('memory', async () => {
@@ -170,14 +171,53 @@ describe('daemon/handle-checks', () => {
     assert.equal(asked(), 1)
     await later(1, null)
     assert.equal(asked(), 2)
-    // Days after the first failure on which it is asked again: 1, 3, 7, 14, 21.
-    const days: number[] = []
-    for (let day = 1; day <= 21; day++) {
+    assert.deepEqual(await hoursAsked(24 * 22, asked), [1, 7, 31, 79, 175, 343, 511])
+  })
+
+  /** The hours, from now on, in which the host is asked in vain. */
+  async function hoursAsked(count: number, asked: () => number): Promise<number[]> {
+    const hours: number[] = []
+    for (let hour = 1; hour <= count; hour++) {
       const before = asked()
-      await later(DAY_MS, null)
-      if (asked() > before) days.push(day)
+      await later(HOUR_MS, null)
+      if (asked() > before) hours.push(hour)
     }
-    assert.deepEqual(days, [1, 3, 7, 14, 21])
+    return hours
+  }
+
+  it('asks every hour for its own handle until it is verified, or when told to', async () => {
+    const { own, registry } = here
+    const mine = 'here.example'
+    const { envelope } = own.profile('here', 'here', [], mine)
+    assert(registry.admitRecord(envelope, null).ok)
+    const asked = () => web.asked.filter((each) => each === `lookup ${mine}`).length
+    await round()
+    assert.deepEqual(await hoursAsked(3, asked), [1, 2, 3])
+    web.sites.set(mine, names(own))
+    registry.handles.again(mine)
+    await round()
+    assert.deepEqual([asked(), isVerified(own)], [5, true])
+    assert.deepEqual(await hoursAsked(24, asked), [24])
+  })
+
+  it('says why a handle is not verified', async () => {
+    const problem = ({ publisher }: TestPublisher) =>
+      new Views(here.registry).publisher(publisher).handleProblem
+    const other = claim('other', 'list')
+    assert.equal(problem(embl), null)
+    await round()
+    assert.equal(problem(embl)?.code, 'UNREACHABLE')
+    await later(DAY_MS, { status: 404 })
+    assert.deepEqual([problem(embl)?.code, problem(embl)?.got], ['HANDLE', 404])
+    await later(DAY_MS, names(other))
+    assert.deepEqual([problem(embl)?.got, problem(other)], [other.publisher, null])
+    await later(DAY_MS, { status: 503 })
+    // Verified still, and its host has a problem.
+    assert.deepEqual([isVerified(other), problem(other)?.got], [true, 503])
+    const again = await Registry.open(here.parts)
+    assert.equal(new Views(again).publisher(other.publisher).handleProblem?.got, 503)
+    here.registry.removeTrust(other.publisher)
+    assert.equal(problem(other), null)
   })
 
   it('keeps a handle verified for 7 days without an answer, and not after another one', async () => {

@@ -36,9 +36,11 @@ describe('daemon/node', () => {
   let embl: TestPublisher
   let node: Node
   let silence: Failure | null
+  let kicks: number
   beforeEach(async () => {
     parts = await daemonParts()
     silence = null
+    kicks = 0
     const { registry, clock } = parts
     const mirror = new Mirror({
       registry,
@@ -60,6 +62,11 @@ describe('daemon/node', () => {
       publishing: new Publishing(parts),
       mirror,
       renewals: { views: () => [] },
+      handles: {
+        kick() {
+          kicks += 1
+        },
+      },
       presence: { silence: () => silence },
       tokens: new Tokens(registry.catalogue, clock, 'operator'),
       metrics: new Metrics({}),
@@ -138,6 +145,44 @@ describe('daemon/node', () => {
         (error: ZoariumError) =>
           error.code === 'CONTESTED' && /keys heal/.test(error.data.hint ?? ''),
       )
+    })
+
+    it('changes what its publisher says of itself', async () => {
+      const { registry } = parts
+      assert.throws(() => node.profile(), { code: 'NOT_FOUND' })
+      const said = { label: 'here', displayName: 'Here', handle: null, url: null, ror: null }
+      const first = await node.setProfile(said)
+      assert.deepEqual(first, node.profile())
+      assert.deepEqual(
+        [first.publisher.label, first.publisher.displayName, first.publisher.handle],
+        ['here', 'Here', null],
+      )
+      // Nothing is signed where nothing changes, but the host of the handle is asked.
+      const same = await node.setProfile(said)
+      assert.deepEqual([same.record, kicks], [first.record, 2])
+      const more = {
+        ...said,
+        handle: 'here.example',
+        url: 'https://here.example',
+        ror: '03mstc592',
+      }
+      const second = await node.setProfile(more)
+      assert.deepEqual([second.publisher.handle, second.url], ['here.example', more.url])
+      assert.deepEqual(registry.profile(registry.publisher)?.replaces, [first.record])
+      for (const wrong of [
+        { label: 'Here' },
+        { displayName: 'x'.repeat(101) },
+        { handle: 'localhost' },
+        { url: 'http://here.example' },
+        { ror: 'embl' },
+      ]) {
+        await assert.rejects(
+          node.setProfile({ ...more, ...wrong }),
+          ZoariumError,
+          JSON.stringify(wrong),
+        )
+      }
+      assert.equal(node.profile().record, second.record)
     })
 
     it('shows warm sessions of records, not those of a test before publishing', async () => {

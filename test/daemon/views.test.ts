@@ -25,6 +25,7 @@ describe('daemon/views', () => {
       petname: null,
       handle: null,
       handleVerified: false,
+      handleProblem: null,
       right: 'run',
       send: false,
     }
@@ -38,6 +39,7 @@ describe('daemon/views', () => {
       petname: 'heidelberg',
       handle: null,
       handleVerified: false,
+      handleProblem: null,
       right: 'list',
       send: true,
     })

@@ -43,6 +43,7 @@ export interface FakeNode extends NodeApi {
       readonly signal: AbortSignal
     }[]
     readonly trust: unknown[]
+    readonly profile: unknown[]
   }
   readonly listeners: Set<(event: EventView) => void>
 }
@@ -59,6 +60,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     petname: null,
     handle: 'zoo.example.org',
     handleVerified: true,
+    handleProblem: null,
     right: 'run',
     send: false,
   }
@@ -98,7 +100,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     card: describeModel({ name: 'Nuclei', license: 'MIT' }),
   }
   const known = [model.ref, 'institute-a/nuclei', id, publisher.publisher]
-  const calls: FakeNode['calls'] = { search: [], publish: [], infer: [], trust: [] }
+  const calls: FakeNode['calls'] = { search: [], publish: [], infer: [], trust: [], profile: [] }
   const listeners: FakeNode['listeners'] = new Set()
   const tokens = new Map<string, readonly Scope[]>([
     ['operator', ['read', 'infer', 'publish', 'admin']],
@@ -229,6 +231,11 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     eraseHere: async () => ({ count: 1, bytes: 2 }),
     restoreHere: () => [],
     collectGarbage: async () => ({ count: 1, bytes: 2 }),
+    profile: () => ({ record: id, publisher: owner, url: null, ror: '03mstc592' }),
+    setProfile: async (profile) => {
+      calls.profile.push(profile)
+      return { record: id, publisher: { ...owner, ...profile }, url: profile.url, ror: profile.ror }
+    },
     tag: async () => ({ record: id, target: id, ref: model.ref }),
     pull: async () => ({ record: id, ref: model.ref, bytes: model.bytes, fetched: 0, ms: 1 }),
     resolve: (ref) => find(ref).record,

@@ -7,7 +7,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Router } from '@koa/router'
-import { MAX_NOTE_CHARS } from '../../../protocol/limits.ts'
+import { MAX_NOTE_CHARS, MAX_URL_CHARS } from '../../../protocol/limits.ts'
 import { WEIGHT_FORMATS } from '../../../protocol/model-description.ts'
 import { WITHDRAW_VERBS } from '../../../protocol/record-body.ts'
 import { storeError } from '../../../registry/durable-file.ts'
@@ -23,6 +23,8 @@ import { MAX_REF_CHARS } from './model-routes.ts'
 const REASON = /^[a-z][a-z0-9-]{0,39}$/
 /** Longest name or version that is read; the rules for them are stricter. */
 const MAX_NAME_CHARS = 200
+/** Longest domain name. */
+const MAX_HANDLE_CHARS = 253
 
 /** @param maxBytes largest zip */
 export function addPublishRoutes(
@@ -50,6 +52,25 @@ export function addPublishRoutes(
       tag: text(MAX_NAME_CHARS),
     })
     ctx.body = await node.tag(required(ref, 'ref'), required(tag, 'tag'))
+  })
+
+  router.get('/v1/profile', needs('read'), (ctx) => {
+    ctx.body = node.profile()
+  })
+
+  router.put('/v1/profile', needs('publish'), async (ctx) => {
+    const { label, displayName, ...rest } = readFields(await readJson(ctx), {
+      label: text(MAX_NAME_CHARS),
+      displayName: text(MAX_NAME_CHARS),
+      handle: text(MAX_HANDLE_CHARS),
+      url: text(MAX_URL_CHARS),
+      ror: text(MAX_NAME_CHARS),
+    })
+    ctx.body = await node.setProfile({
+      label: required(label, 'label'),
+      displayName: required(displayName, 'displayName'),
+      ...rest,
+    })
   })
 
   router.post('/v1/publish', needs('publish'), async (ctx) => {

@@ -65,6 +65,26 @@ describe('daemon/http/routes/operator-routes', () => {
     assert.equal(open.status, 401)
   })
 
+  it('takes a profile as a whole', async () => {
+    const node = createFakeNode(temporaryFolder())
+    const { url } = await serve(node)
+    const put = (profile: object, headers = HEADERS) =>
+      request(`${url}/v1/profile`, { method: 'PUT', headers, body: JSON.stringify(profile) })
+    const said = { label: 'a', displayName: 'A' }
+    assert.equal((await put(said)).status, 200)
+    assert.deepEqual(node.calls.profile, [{ ...said, handle: null, url: null, ror: null }])
+    for (const wrong of [
+      { label: undefined },
+      { displayName: '' },
+      { handle: 7 },
+      { petname: 'a' },
+    ]) {
+      assert.equal((await put({ ...said, ...wrong })).code, 'PARAMETER', JSON.stringify(wrong))
+    }
+    const { Authorization: _, ...bare } = HEADERS
+    assert.equal((await put(said, bare as typeof HEADERS)).status, 401)
+  })
+
   it('makes and revokes tokens', async () => {
     const { url } = await serve(createFakeNode(temporaryFolder()))
     const post = (token: object) =>
