@@ -70,6 +70,7 @@ const FAMILIES = {
   'sync-request': {
     open: is.fields({ t, mine: digest, yours: is.nullable(digest), publishers, ranges }),
     'get-identity': is.fields({ t, publisher: link, from: is.int(0, 1024) }),
+    'get-rival': is.fields({ t, publisher: link }),
     'get-profile': is.fields({ t, publisher: link }),
     'get-proof': is.fields({ t, publisher: link, key }),
     'get-records': is.fields({
@@ -85,6 +86,11 @@ const FAMILIES = {
   'sync-reply': {
     state: is.fields({ t, publishers, ranges }),
     identity: is.fields({ t, operations: is.list(is.bytes(1, 8192), 128), more: is.bool }),
+    rival: is.fields({
+      t,
+      from: is.int(0, 1024),
+      operations: is.list(is.bytes(1, 8192), 128),
+    }),
     profile: is.fields({ t, envelope: is.nullable(record) }),
     proof: is.fields({ t, first: is.nullable(record), second: is.nullable(record) }),
     records: is.fields({

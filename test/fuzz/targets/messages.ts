@@ -43,6 +43,7 @@ const examples = {
       ranges: [{ from: '', until: null, fingerprint: digest, items: null }],
     }),
     syncRequests.encode({ t: 'get-identity', publisher: id, from: 3 }),
+    syncRequests.encode({ t: 'get-rival', publisher: id }),
     syncRequests.encode({ t: 'get-profile', publisher: id }),
     syncRequests.encode({ t: 'get-proof', publisher: id, key }),
     syncRequests.encode({
@@ -62,6 +63,7 @@ const examples = {
       ranges: [{ from: id, until: `${id}/${key}`, fingerprint: null, items: [item] }],
     }),
     syncReplies.encode({ t: 'identity', operations: chain.slice(0, 2), more: false }),
+    syncReplies.encode({ t: 'rival', from: 1, operations: chain.slice(1, 3) }),
     syncReplies.encode({ t: 'profile', envelope: record }),
     syncReplies.encode({ t: 'proof', first: record, second: other ?? null }),
     syncReplies.encode({
