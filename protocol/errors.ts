@@ -172,6 +172,8 @@ export const CODES = {
   MEDIA_TYPE: invalid(415, 'a Content-Type that the route does not take'),
   METHOD: invalid(405, 'a method that the route does not take'),
   PARAMETER: invalid(400, 'a parameter is wrong'),
+  JSON_DUP: invalid(400, 'a JSON object names a field twice'),
+  NUMBER_RANGE: invalid(400, 'a number in JSON beyond 2^53-1'),
   RANGE: invalid(416, 'a byte range outside the file'),
   CANCELLED: busy(499, 'the client went away'),
   // The node itself

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http'
 import { ZoariumError } from '../../protocol/errors.ts'
 import type { Context } from './context.ts'
+import { parseJson } from './json.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -93,17 +94,19 @@ export async function readBytes(
   return Buffer.concat(chunks)
 }
 
-/** @throws ZoariumError MEDIA_TYPE, LIMIT, PARAMETER */
+/** @throws ZoariumError MEDIA_TYPE, LIMIT, and like {@link parseJson} */
 export async function readJson(ctx: Context): Promise<unknown> {
   requireType(ctx, ['application/json'])
   const limits = { maxBytes: MAX_JSON_BYTES, what: 'the JSON' }
   const bytes = await readBytes(receive(ctx, limits), () => {})
   if (bytes.length === 0) return {}
+  let text: string
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     throw new ZoariumError('PARAMETER', 'the body is not JSON', { field: 'body' })
   }
+  return parseJson(text)
 }
 
 /**

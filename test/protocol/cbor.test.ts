@@ -162,6 +162,7 @@ describe('protocol/cbor', () => {
     refuses('CID_PROFILE', `d82a58250001701220${digest}`) // dag-pb
     refuses('CID_PROFILE', `d82a58250001551e20${digest}`) // BLAKE3
     refuses('CID_PROFILE', `d82a58250101551220${digest}`) // another prefix
+    refuses('CID_PROFILE', `d82a581900015511147${'0'.repeat(39)}`) // SHA-1
     refuses('CID_PROFILE', 'd82a450001550000') // identity
     refuses('CID_PROFILE', 'd82a49000155120400000000') // four bytes of hash
     refuses('CID_PROFILE', 'd82a6161', 'd82a01', 'd82a4100')

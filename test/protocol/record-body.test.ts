@@ -127,10 +127,11 @@ describe('protocol/record-body', () => {
     const bad = (field: string, ...values: CborValue[]) => codes('model', valid, field, ...values)
 
     it('keeps names and versions to their grammar', () => {
-      assert.deepEqual(bad('name', 'U-Net', '', 'a/b', 'x'.repeat(65), '\u001b[31m', 7), [
-        ...new Array(5).fill('NAME body.name'),
-        'RECORD_INVALID body.name',
-      ])
+      const hidden = ['a\u202eb', 'a\0', 'x'.repeat(200_000)]
+      assert.deepEqual(
+        bad('name', 'U-Net', '', 'a/b', 'x'.repeat(65), '\u001b[31m', ...hidden, 7),
+        [...new Array(8).fill('NAME body.name'), 'RECORD_INVALID body.name'],
+      )
       assert.deepEqual(
         bad('version', 'latest', '', '1 0', `1${'0'.repeat(64)}`),
         new Array(4).fill('NAME body.version'),

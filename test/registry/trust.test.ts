@@ -326,9 +326,17 @@ run:
       '\t',
       'a: &x 1\nb: *x\n',
       'version: 1\nversion: 1\n',
+      `version: 1\nrules:\n  - publisher: &id ${embl}\n    right: see\n  - {publisher: *id, right: run}\n`,
+      `version: 1\nrules: ${'&a [*a, '.repeat(3)}${']'.repeat(3)}\n`,
+      'version: 1\nrules: !all []\n',
     ]) {
       refusal(text)
     }
+    // Six lines that a reader of aliases would write out as 10^6 rules.
+    const bomb = [...'bcdef'].map(
+      (name, n) => `${name}: &${name} [${`*${'abcde'[n]},`.repeat(10)}]`,
+    )
+    refusal(['version: 1', `a: &a [${'{},'.repeat(10)}]`, ...bomb, 'rules: *f'].join('\n'))
     refusal(`version: 1\nrules: []\n#${'x'.repeat(2 * 1024 * 1024)}`)
   })
 

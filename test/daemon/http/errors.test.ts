@@ -84,6 +84,14 @@ describe('daemon/http errors', () => {
       ['application/json', '{"ref":1}', 400, 'PARAMETER'],
       ['application/json', '{"ref":"a/b","more":1}', 400, 'PARAMETER'],
       ['application/json', '\xff', 400, 'PARAMETER'],
+      ['application/json', '{"ref":"a/b","ref":"a/c"}', 400, 'JSON_DUP'],
+      ['application/json', '{"ref":"a/b","\\u0072ef":"a/c"}', 400, 'JSON_DUP'],
+      ['application/json', '{"ref":[{"a":1,"b":{"c":1,"c":2}}]}', 400, 'JSON_DUP'],
+      ['application/json', '{"ref":[{"a":":"},{"a":"a"}]}', 400, 'PARAMETER'],
+      ['application/json', '{"ref":1e400}', 400, 'NUMBER_RANGE'],
+      ['application/json', '{"ref":9007199254740993}', 400, 'NUMBER_RANGE'],
+      ['application/json', '{"ref":[-9007199254740992]}', 400, 'NUMBER_RANGE'],
+      ['application/json', '{"ref":9007199254740991}', 400, 'PARAMETER'],
       ['application/json', JSON.stringify({ ref: 'x'.repeat(1024 * 1024) }), 413, 'LIMIT'],
     ]
     for (const [type, body, status, code] of cases) {
