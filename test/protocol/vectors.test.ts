@@ -5,12 +5,14 @@ import path from 'node:path'
 import { readBinding } from '../../protocol/binding.ts'
 import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/cbor.ts'
-import { type Cid, parseCid } from '../../protocol/cid.ts'
+import { type Cid, codecOf, parseCid } from '../../protocol/cid.ts'
 import { createTreeHasher, readTree } from '../../protocol/content-tree.ts'
 import { findDevice } from '../../protocol/delegation.ts'
 import type { Cut } from '../../protocol/device.ts'
 import { accept, expectOk, type Verdict } from '../../protocol/errors.ts'
+import { checkPaths } from '../../protocol/file-path.ts'
 import { type FolderFile, folderCid } from '../../protocol/folder.ts'
+import { readHandleDocument } from '../../protocol/handle.ts'
 import { readHead } from '../../protocol/head.ts'
 import { readHeartbeat } from '../../protocol/heartbeat.ts'
 import { readIdentity } from '../../protocol/identity.ts'
@@ -18,9 +20,19 @@ import { readBundle } from '../../protocol/key-bundle.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
 import { checkEquivocation, checkNext } from '../../protocol/log.ts'
 import { type LogPosition, readRecord } from '../../protocol/record.ts'
-import { parseReference } from '../../protocol/reference.ts'
+import {
+  checkAlias,
+  parseHandle,
+  parseLabel,
+  parseName,
+  parseReference,
+  parseTag,
+  parseVersion,
+} from '../../protocol/reference.ts'
 import { readRosterCar } from '../../protocol/roster-car.ts'
+import { verifyStrict } from '../../protocol/signature.ts'
 import { contentOf, makeVectors, type Vector } from '../vectors/generate.ts'
+import { readFrame } from '../vectors/messages.ts'
 
 interface Speaker {
   readonly operations: readonly string[]
@@ -85,6 +97,31 @@ const replays: Readonly<Record<string, (input: never) => Verdict<unknown>>> = {
       name: body.name,
       expires: newest.expires,
     })),
+  'signature.json': ({
+    key,
+    message,
+    signature,
+  }: Record<'key' | 'message' | 'signature', string>) =>
+    verifyStrict(fromHex(message), fromHex(signature), fromHex(key)),
+  'cid.json': (text: string) => map(parseCid(text), codecOf),
+  'path.json': (paths: string[]) => checkPaths(paths),
+  'name.json': ({ kind, text }: { kind: keyof typeof names; text: string }) => names[kind](text),
+  'handle.json': (hex: string) => readHandleDocument(fromHex(hex)),
+  'message.json': ({ family, frame }: { family: string; frame: string }) =>
+    readFrame(family, fromHex(frame)),
+}
+
+const names = {
+  name: parseName,
+  version: parseVersion,
+  tag: parseTag,
+  label: parseLabel,
+  // A handle stands in profiles only, where its form is part of the schema.
+  handle: (text: string): Verdict<string> => {
+    const verdict = parseHandle(text)
+    return verdict.ok ? verdict : { ...verdict, code: 'RECORD_INVALID' }
+  },
+  alias: checkAlias,
 }
 
 const folder = path.join(import.meta.dirname, '..', 'vectors')

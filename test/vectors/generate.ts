@@ -37,6 +37,8 @@ import type { LogPosition, LogRecord, ModelFile, RecordBody, SignedRecord } from
 import { readRecord, signRecord } from '../../protocol/record.ts'
 import { type RosterParts, writeRosterCar } from '../../protocol/roster-car.ts'
 import { sign } from '../../protocol/signature.ts'
+import { messageVectors } from './messages.ts'
+import { cidVectors, handleVectors, nameVectors, pathVectors, signatureVectors } from './names.ts'
 
 /** One case: what goes in, and either what comes out or the code of the refusal. */
 export interface Vector {
@@ -926,6 +928,12 @@ export const makeVectors = (): Readonly<Record<string, readonly Vector[]>> => ({
   'folder.json': folderVectors(),
   'reference.json': referenceVectors(),
   'roster-car.json': rosterCarVectors(),
+  'signature.json': signatureVectors(),
+  'cid.json': cidVectors(),
+  'path.json': pathVectors(),
+  'name.json': nameVectors(),
+  'handle.json': handleVectors(),
+  'message.json': messageVectors(),
 })
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,0 +1,178 @@
+/** Vectors of messages between nodes: `{family, frame}`, and the message with its bytes in hex. */
+import * as dagCbor from '@ipld/dag-cbor'
+import { toHex } from '../../protocol/bytes.ts'
+import { cidFromDigest, linkOf } from '../../protocol/cid.ts'
+import { expectOk, refuse, type Verdict } from '../../protocol/errors.ts'
+import {
+  blobReplies,
+  blobRequests,
+  helloMessages,
+  inferReplies,
+  inferRequests,
+  type Messages,
+  syncReplies,
+  syncRequests,
+} from '../../protocol/message.ts'
+import type { Vector } from './generate.ts'
+
+// SAFE: all are read in the same way.
+const FAMILIES = {
+  hello: helloMessages,
+  'sync-request': syncRequests,
+  'sync-reply': syncReplies,
+  'blob-request': blobRequests,
+  'blob-reply': blobReplies,
+  'infer-request': inferRequests,
+  'infer-reply': inferReplies,
+} as unknown as Readonly<Record<string, Messages<unknown>>>
+
+/** A message as JSON. */
+export function readFrame(family: string, frame: Uint8Array): Verdict<unknown> {
+  const verdict = FAMILIES[family]?.decode(frame) ?? refuse('PEER', 'no such family')
+  return verdict.ok ? { ok: true, value: plain(verdict.value) } : verdict
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return toHex(value)
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]))
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+const of = (length: number, byte = 1): Uint8Array => new Uint8Array(length).fill(byte)
+const publisher = linkOf(cidFromDigest('dag-cbor', of(32)))
+const file = linkOf(cidFromDigest('raw', of(32, 2)))
+const key = of(32, 3)
+
+const EXAMPLES: readonly [family: string, fields: Fields][] = [
+  [
+    'hello',
+    {
+      t: 'hello',
+      versions: [1],
+      agent: 'zoarium/0.1',
+      identityLength: 3,
+      binding: of(64),
+      heartbeat: null,
+      limits: { streams: 1, bytesPerSecond: 1048576, inferBytes: 268435456 },
+    },
+  ],
+  [
+    'sync-request',
+    { t: 'open', mine: of(32), yours: null, publishers: [publisher], ranges: [{ from: '', until: null, fingerprint: of(32), items: null }] },
+  ],
+  ['sync-request', { t: 'get-identity', publisher, from: 3 }],
+  ['sync-request', { t: 'get-rival', publisher }],
+  ['sync-request', { t: 'get-profile', publisher }],
+  ['sync-request', { t: 'get-proof', publisher, key }],
+  ['sync-request', { t: 'get-records', publisher, key, after: { epoch: 0, seq: 1, tip: publisher }, limit: 500 }],
+  ['sync-request', { t: 'done', behind: true }],
+  [
+    'sync-reply',
+    {
+      t: 'state',
+      publishers: null,
+      ranges: [
+        { from: '', until: null, fingerprint: null, items: [[publisher, null, 0, 3, publisher, 0, false], [publisher, key, 0, 4, publisher, 20000, false]] },
+      ],
+    },
+  ],
+  ['sync-reply', { t: 'identity', operations: [of(10)], more: false }],
+  ['sync-reply', { t: 'rival', from: 2, operations: [of(10)] }],
+  ['sync-reply', { t: 'profile', envelope: null }],
+  ['sync-reply', { t: 'proof', first: of(64), second: of(65) }],
+  ['sync-reply', { t: 'records', records: [{ envelope: of(64), card: of(1) }], head: of(64), more: true }],
+  [
+    'sync-reply',
+    { t: 'error', code: 'BUSY', message: 'later', field: null, limit: 3, got: 'four', hint: null, retryAfter: 1000 },
+  ],
+  ['blob-request', { t: 'get-tree', cid: file }],
+  ['blob-request', { t: 'get-leaf', cid: file, index: 7 }],
+  ['blob-reply', { t: 'tree', size: 5000000, nodes: [of(9)] }],
+  ['blob-reply', { t: 'leaf', index: 7 }],
+  [
+    'infer-request',
+    {
+      t: 'infer',
+      record: publisher,
+      output: 'png',
+      accept: null,
+      deadline: 1000,
+      inputs: [{ name: null, size: 3, mediaType: 'image/png' }],
+      salt: null,
+    },
+  ],
+  [
+    'infer-reply',
+    {
+      t: 'result',
+      mediaType: 'image/png',
+      outputs: [{ id: 'mask', axes: ['y', 'x'], shape: [2, 3], dtype: 'uint8' }],
+      timings: { compute: 1500 },
+      notes: ['padded'],
+      receipt: null,
+    },
+  ],
+]
+
+const example = (type: string): { family: string; fields: Fields } => {
+  const found = EXAMPLES.find(([, fields]) => fields.t === type)
+  if (found === undefined) throw new TypeError(`no example of ${type}`)
+  return { family: found[0], fields: found[1] }
+}
+
+export function messageVectors(): Vector[] {
+  const valid = EXAMPLES.map(([family, fields]): Vector => {
+    const frame = dagCbor.encode(fields)
+    return {
+      description: `${family}: ${fields.t}`,
+      input: { family, frame: toHex(frame) },
+      expected: expectOk(readFrame(family, frame)),
+    }
+  })
+  const refused = (code: string, description: string, type: string, change: Fields, without: readonly string[] = []): Vector => {
+    const { family, fields } = example(type)
+    const entries = Object.entries({ ...fields, ...change }).filter(([name]) => !without.includes(name))
+    return { description, input: { family, frame: toHex(dagCbor.encode(Object.fromEntries(entries))) }, code }
+  }
+  const range = { from: '', until: null, fingerprint: of(32), items: null }
+  const of33 = Array.from({ length: 33 }, () => ({ name: null, size: 0, mediaType: null }))
+  return [
+    ...valid,
+    refused('PEER', 'a type that there is not', 'done', { t: 'gone' }),
+    refused('PEER', 'a reply as a request', 'done', { t: 'state' }),
+    refused('PEER', 'no type', 'done', {}, ['t']),
+    refused('UNKNOWN_FIELD', 'a field of a later version', 'done', { more: 1 }),
+    refused('RECORD_INVALID', 'a field that is missing', 'get-proof', {}, ['key']),
+    refused('RECORD_INVALID', 'a field that is missing, though it could be null', 'profile', {}, ['envelope']),
+    refused('RECORD_INVALID', 'text for a flag', 'done', { behind: 'yes' }),
+    refused('RECORD_INVALID', 'a key of 31 bytes', 'get-proof', { key: of(31) }),
+    refused('RECORD_INVALID', 'text for a link', 'get-profile', { publisher: 'bafy' }),
+    refused('RECORD_INVALID', 'a number below its bound', 'get-records', { limit: 0 }),
+    refused('RECORD_INVALID', 'more records asked for than a page has', 'get-records', { limit: 501 }),
+    refused('RECORD_INVALID', 'operations from behind the longest chain', 'get-identity', { from: 1025 }),
+    refused('RECORD_INVALID', 'a longer name of a program', 'hello', { agent: 'x'.repeat(65) }),
+    refused('LIMIT', 'more versions than there may be', 'hello', { versions: [1, 2, 3, 4, 5, 6, 7, 8, 9] }),
+    refused('RECORD_INVALID', 'a binding without room for its signature', 'hello', { binding: of(63) }),
+    refused('RECORD_INVALID', 'a binding over its limit', 'hello', { binding: of(16 * 1024 + 65) }),
+    refused('RECORD_INVALID', 'a place with capitals', 'open', { ranges: [{ ...range, from: 'A' }] }),
+    refused('LIMIT', '257 ranges', 'open', { ranges: Array.from({ length: 257 }, () => range) }),
+    refused('RECORD_INVALID', 'an item of six parts', 'state', { ranges: [{ ...range, fingerprint: null, items: [[publisher, null, 0, 3, publisher, 0]] }] }),
+    refused('LIMIT', '129 operations', 'identity', { operations: Array.from({ length: 129 }, () => of(1)) }),
+    refused('RECORD_INVALID', 'an operation over its limit', 'identity', { operations: [of(8193)] }),
+    refused('RECORD_INVALID', 'a code in lower case', 'error', { code: 'busy' }),
+    refused('RECORD_INVALID', 'a message of 1,001 characters', 'error', { message: 'x'.repeat(1001) }),
+    refused('RECORD_INVALID', 'a file over the largest', 'tree', { size: 20 * 2 ** 30 + 1 }),
+    refused('LIMIT', '33 nodes', 'tree', { nodes: Array.from({ length: 33 }, () => of(0)) }),
+    refused('RECORD_INVALID', 'a deadline of nothing', 'infer', { deadline: 0 }),
+    refused('LIMIT', '33 inputs', 'infer', { inputs: of33 }),
+    refused('RECORD_INVALID', 'a salt of 31 bytes', 'infer', { salt: of(31) }),
+    refused('RECORD_INVALID', 'the name of a step with a digit', 'result', { timings: { step1: 1 } }),
+    refused('CBOR_FLOAT', 'a time with a point', 'result', { timings: { compute: 1.5 } }),
+    { description: 'a list, not a map', input: { family: 'sync-request', frame: '80' }, code: 'PEER' },
+    { description: 'nothing', input: { family: 'sync-request', frame: '' }, code: 'TRUNCATED' },
+    { description: 'bytes behind the message', input: { family: 'sync-request', frame: `${toHex(dagCbor.encode(example('done').fields))}00` }, code: 'TRAILING' },
+  ]
+}
