@@ -35,7 +35,8 @@ export function checkAudience({ publishers, rosters }: Audience): Verdict<true> 
 }
 
 const isAscending = (texts: readonly string[]): boolean =>
-  texts.every((text, index) => index === 0 || (texts[index - 1] ?? '') < text)
+  // SAFE: all but the first have one before them.
+  texts.every((text, index) => index === 0 || (texts[index - 1] as string) < text)
 
 const unordered = (field: string): Failure =>
   refuse('IDENTITY_INVALID', `${field} is not in ascending order, each once`, { field })

@@ -130,11 +130,11 @@ export function readRecord(envelope: Uint8Array): Verdict<SignedRecord> {
 
 /** The header of a record, its signature checked; the body may be anything. For proofs. */
 export function readHeader(envelope: Uint8Array): Verdict<OpenRecord> {
-  const opened = openRecord(envelope)
-  if (!opened.ok) return opened
   const parts = split(envelope)
   if (!parts.ok) return parts
   const { payload, signature } = parts.value
+  const opened = openRecord(payload)
+  if (!opened.ok) return opened
   const verified = verify('record', payload, signature, fromHex(opened.value.key))
   return verified.ok ? opened : verified
 }
@@ -144,16 +144,15 @@ export function readHeader(envelope: Uint8Array): Verdict<OpenRecord> {
  * Fails like {@link readRecord} up to the signature.
  */
 export function peekRecord(envelope: Uint8Array): Verdict<RecordHeader> {
-  const opened = openRecord(envelope)
+  const parts = split(envelope)
+  if (!parts.ok) return parts
+  const opened = openRecord(parts.value.payload)
   if (!opened.ok) return opened
   const { body: _, ...head } = opened.value
   return accept(head)
 }
 
-function openRecord(envelope: Uint8Array): Verdict<OpenRecord> {
-  const parts = split(envelope)
-  if (!parts.ok) return parts
-  const { payload } = parts.value
+function openRecord(payload: Uint8Array): Verdict<OpenRecord> {
   const fields = decodePayload('record', payload, MAX_RECORD_BYTES)
   if (!fields.ok) return fields
   const { body = null, ...rest } = fields.value

@@ -81,11 +81,7 @@ export const key: Shape<string> = {
     value instanceof Uint8Array && value.length === 32
       ? accept(toHex(value))
       : wrong(field, 'a key of 32 bytes'),
-  write: (value) => {
-    const digits = fromHex(value)
-    if (digits === null) throw new TypeError('a key is 64 hex digits')
-    return digits
-  },
+  write: fromHex,
 }
 
 /** A link on the wire, its text in the program. */

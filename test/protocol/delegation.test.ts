@@ -70,6 +70,20 @@ describe('protocol/delegation', () => {
     }
   })
 
+  it('keeps what everybody may ask for out of private logs', () => {
+    const embl = new TestPublisher('embl')
+    const key = toHex(publicKeyOf(seedOf('embl private')))
+    const times = { notBefore: START, notAfter: START + DAY_MS, ts: START }
+    embl.sign({ op: 'confide', key, ...times, audience: { publishers: [], rosters: [] } })
+    const signed = (kind: string, body: object = {}) => {
+      const record = { ...embl.profile('embl').record, key, idv: 4, seq: 0, kind, body }
+      return codeOf(findDevice(embl.identity, record as typeof profile.record))
+    }
+    for (const kind of ['model', 'tag', 'attest']) assert.equal(signed(kind), 'ok', kind)
+    for (const kind of ['profile', 'roster']) assert.equal(signed(kind), 'SCOPE', kind)
+    assert.equal(signed('withdraw', { verb: 'erase' }), 'SCOPE')
+  })
+
   it('lets only serve keys speak for nodes, while they last', () => {
     const { notAfter } = expectOk(findDevice(identity, profile.record))
     const serving = (scope: 'publish' | 'serve', issued: number, now: number) =>

@@ -16,6 +16,7 @@ import {
   signOperation,
 } from '../../protocol/identity.ts'
 import type { KeySet } from '../../protocol/identity-operation.ts'
+import { isSameOperation } from '../../protocol/identity-operation.ts'
 import {
   MAX_DELEGATION_MS,
   MAX_IDENTITY_OP_BYTES,
@@ -164,6 +165,28 @@ describe('protocol/identity', () => {
     assert.equal(codeOf(extendIdentity(null, wrap(payload, signatures))), 'SIG_INVALID')
   })
 
+  it('wants a key and a signature in each pair', () => {
+    const payload = encode({ t: 'identity', v: 1, ts: START, ...genesisFields() })
+    for (const pair of [[], [publicKeyOf(roots[0] as Uint8Array)]]) {
+      const verdict = extendIdentity(null, encode({ p: payload, s: [pair] }))
+      assert.deepEqual([codeOf(verdict), fieldOf(verdict)], ['RECORD_INVALID', 's[0]'])
+    }
+  })
+
+  it('tells whether two operations say the same, whoever signed them', () => {
+    const payload = encode({ t: 'identity', v: 1, ts: START, ...genesisFields() })
+    const signedBy = (seed: Uint8Array) =>
+      wrap(payload, [[publicKeyOf(seed), sign('identity', payload, seed)]])
+    const [one, two] = roots.map(signedBy) as [Uint8Array, Uint8Array]
+    const other = operation(genesisFields({ threshold: 1 }))
+    const spoilt = new Uint8Array(3)
+    assert.equal(isSameOperation(one, one), true)
+    assert.equal(isSameOperation(one, two), true)
+    assert.equal(isSameOperation(one, other), false)
+    assert.equal(isSameOperation(one, spoilt), false)
+    assert.equal(isSameOperation(spoilt, one), false)
+  })
+
   it('refuses an operation with any bit flipped', () => {
     const identity = founded()
     const envelope = signOperation(identity, device('flipped'), roots.slice(0, 2))
@@ -189,6 +212,8 @@ describe('protocol/identity', () => {
       'PREV_UNKNOWN',
     )
     assert.equal(codeOf(extend({ prev: null })), 'PREV_UNKNOWN')
+    const orphan = extendIdentity(null, operation(genesisFields({ prev: linkOf(identity.tip) })))
+    assert.deepEqual(orphan.ok || [orphan.code, orphan.limit], ['PREV_UNKNOWN', 'null'])
     assert.equal(codeOf(extendIdentity(null, operation(delegateFields(identity)))), 'GAP')
     const again = operation(genesisFields({ n: 1, prev: linkOf(identity.tip) }))
     assert.equal(codeOf(extendIdentity(identity, again)), 'IDENTITY_INVALID')

@@ -305,6 +305,23 @@ describe('protocol/message', () => {
     assert.ok(record.length <= MAX_FRAME_BYTES)
   })
 
+  it('takes timings by name, and nothing else', () => {
+    const codeOf = (timings: unknown): string => {
+      const frame = encode({ ...result, timings } as unknown as CborMap)
+      const verdict = inferReplies.decode(frame)
+      return verdict.ok ? 'ok' : `${verdict.code} ${verdict.field}`
+    }
+    const letter = (i: number): string => String.fromCharCode(97 + (i % 26))
+    const many = (n: number) =>
+      Object.fromEntries(times(n, 0).map((_, i) => [`${letter(i / 26)}${letter(i)}`, i]))
+    assert.equal(codeOf({}), 'ok')
+    assert.equal(codeOf(many(32)), 'ok')
+    assert.equal(codeOf(many(33)), 'RECORD_INVALID timings')
+    assert.equal(codeOf([]), 'RECORD_INVALID timings')
+    assert.equal(codeOf({ compute: -1 }), 'RECORD_INVALID timings.compute')
+    assert.equal(codeOf({ 'a b': 1 }), 'RECORD_INVALID timings.a b')
+  })
+
   it('refuses more bytes than a frame may have, unread', () => {
     const verdict = syncReplies.decode(of(MAX_FRAME_BYTES + 1))
     assert.equal(verdict.ok ? null : verdict.code, 'LIMIT')

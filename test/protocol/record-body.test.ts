@@ -3,7 +3,6 @@ import { fromHex } from '../../protocol/bytes.ts'
 import { type CborValue, encode } from '../../protocol/cbor.ts'
 import { cidFromDigest, cidOf, linkOf } from '../../protocol/cid.ts'
 import { sha256 } from '../../protocol/crypto.ts'
-import type { Verdict } from '../../protocol/errors.ts'
 import { folderCid } from '../../protocol/folder.ts'
 import {
   LEAF_BYTES,
@@ -16,6 +15,7 @@ import {
   MAX_MULTIADDR_CHARS,
   MAX_NOTE_CHARS,
   MAX_PARENTS,
+  MAX_PATH_BYTES,
   MAX_REPLACES,
   MAX_ROSTER_BOOTSTRAP,
   MAX_ROSTER_MEMBERS,
@@ -31,7 +31,6 @@ import { fileOf, TestPublisher, utf8 } from '../helpers/publisher.ts'
 
 type Fields = Record<string, CborValue>
 
-const _codeOf = (verdict: Verdict<unknown>): string => (verdict.ok ? 'ok' : verdict.code)
 const outcome = (kind: RecordKind, body: CborValue) => {
   const verdict = readBody(kind, body)
   return verdict.ok ? ['ok'] : [verdict.code, verdict.field]
@@ -148,6 +147,17 @@ describe('protocol/record-body', () => {
       assert.deepEqual(bad('parents', [{ record: folder, relation: 'revised' }]), [
         'CID_PROFILE body.parents[0].record',
       ])
+    })
+
+    it('refuses a folder that is so full that the profile would shard it', () => {
+      const [card, weights] = model.files as [ModelFile, ModelFile]
+      const many = Array.from({ length: MAX_FILES - 1 }, (_, i) => ({
+        ...weights,
+        path: `${String(i).padStart(4, '0')}${'x'.repeat(MAX_PATH_BYTES - 4)}`,
+      }))
+      const body = writeBody({ kind: 'model', body: { ...model, files: [...many, card] } })
+      const verdict = readBody('model', body)
+      assert.deepEqual(verdict.ok || [verdict.code, verdict.field], ['LIMIT', 'body.files'])
     })
 
     it('wants the card among the files, once', () => {
