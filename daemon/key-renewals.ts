@@ -79,7 +79,9 @@ export class KeyRenewals {
   #look(device: DeviceKey, { identity, rootsHere }: KeyOverview): void {
     const { registry, keys, isAutomatic, clock, log } = this.#parts
     const { key, scope, isHere, notAfter } = device
-    const isOurs = isAutomatic && isHere && rootsHere.length >= identity.threshold
+    // A key to erase is for the day on which it is needed.
+    const isDaily = scope !== 'erase'
+    const isOurs = isAutomatic && isHere && isDaily && rootsHere.length >= identity.threshold
     if (!isOurs || notAfter - clock.now() > RENEWAL_MARGIN_MS) {
       this.#found.set(key, { isOurs, problem: null })
       return

@@ -72,6 +72,17 @@ describe('daemon/key-renewals', () => {
     assert.equal(opened.registry.publishProfile(profile).record.seq, 1)
   })
 
+  it('leaves a key to erase to people', () => {
+    const erase = keys.delegate('erase')
+    clock.time = end - RENEWAL_MARGIN_MS
+    const renewals = renewalsOf()
+    renewals.check()
+    assert.deepEqual(
+      renewals.views().map(({ key, renews }) => [key, renews]),
+      [[erase, null]],
+    )
+  })
+
   it('also renews keys that have run out while the node was off', () => {
     clock.time = end + 90 * 24 * HOUR_MS
     renewalsOf().check()

@@ -1,5 +1,6 @@
 /** Every decoder of foreign bytes, as the fuzzer sees it. */
 import type { Target } from './fuzzer.ts'
+import { bundleTarget } from './targets/bundle.ts'
 import { cardTarget } from './targets/cards.ts'
 import { contentTargets } from './targets/content.ts'
 import { deliveryTarget } from './targets/delivery.ts'
@@ -21,6 +22,7 @@ export const targets: readonly Target[] = [
   ...encodingTargets(),
   ...statementTargets,
   identityTarget(),
+  bundleTarget,
   signatureTarget(),
   logTarget(),
   deliveryTarget,

@@ -82,10 +82,11 @@ export const identityTarget = (read: Extend = extendIdentity): Target => ({
 })
 
 /** A choice of all signers, one by each bit. */
-const someSigners = (bits: number): Signer[] =>
+export const someSigners = (bits: number): Signer[] =>
   [...signers.values()].filter((_, n) => ((bits >> n) & 1) === 1)
 
-function signedAnew(payload: Uint8Array, signing: readonly Signer[]): Uint8Array {
+/** An operation of a payload with the signatures of some. */
+export function signedAnew(payload: Uint8Array, signing: readonly Signer[]): Uint8Array {
   const pairs = signing.map((each): Value => [each.key, signAs(each, 'identity', payload)])
   const sorted = pairs.toSorted((a, b) =>
     // SAFE: pairs of bytes.
@@ -103,7 +104,8 @@ function again(envelope: Uint8Array): Uint8Array {
   return sealOperation(operation.value, seeds)
 }
 
-function sortKeys(value: Value): Value {
+/** Root keys stand in order, so a mutant with others sorts them. */
+export function sortKeys(value: Value): Value {
   const keys = (value as { keys?: Value } | null)?.keys
   if (Array.isArray(keys) && keys.every((key) => key instanceof Uint8Array)) {
     keys.sort((a, b) => Buffer.compare(a as Uint8Array, b as Uint8Array))
