@@ -45,12 +45,13 @@ export function printKeys(output: Output, view: KeysView): void {
     ...roots.map(({ key, here }) => ['', `${key.slice(0, SHORT)}  ${placeOf(here)}`] as const),
     ['next set', `${next.commitment.slice(0, SHORT)}  ${placeOf(next.here)}`],
     ['on disk', view.sealed ? 'sealed' : 'open'],
+    ...(view.steward === null ? [] : [['steward', view.steward] as const]),
   ])
   output.table(
     ['KEY', 'SCOPE', 'STATE', 'FROM', 'UNTIL', 'WHERE'],
-    devices.map(({ key, scope, state, notBefore, notAfter, here }) => [
+    devices.map(({ key, scope, audience, state, notBefore, notAfter, here }) => [
       key.slice(0, SHORT),
-      scope,
+      audience === null ? scope : 'private',
       state,
       notBefore.slice(0, 10),
       notAfter.slice(0, 10),
@@ -64,6 +65,7 @@ export function printKey(output: Output, view: DeviceKeyView): void {
   output.line(view.key)
   output.fields([
     ['scope', view.scope],
+    ...(view.audience === null ? [] : [['private to', audienceText(view.audience)] as const]),
     ['state', view.revoked === null ? view.state : `revoked: ${view.revoked}`],
     ['from', view.notBefore],
     ['until', view.notAfter],
@@ -78,6 +80,13 @@ export function printKey(output: Output, view: DeviceKeyView): void {
     ),
   ])
 }
+
+const audienceText = ({ publishers, rosters }: NonNullable<DeviceKeyView['audience']>): string =>
+  [
+    'own nodes',
+    ...publishers,
+    ...rosters.map(({ publisher, name }) => `roster ${publisher}/${name}`),
+  ].join(', ')
 
 const placeOf = (here: boolean): string => (here ? 'this machine' : 'elsewhere')
 

@@ -1,4 +1,6 @@
 /** The own keys as `zoarium keys` changes and shows them, while no daemon runs. */
+
+import type { Audience } from '../protocol/audience.ts'
 import type { Reason } from '../protocol/device.ts'
 import type { Draft } from '../protocol/identity-draft.ts'
 import type { Operation } from '../protocol/identity-operation.ts'
@@ -14,6 +16,8 @@ import { type KeyOverview, OwnKeys, type OwnKeysOptions } from '../registry/own-
 export interface DeviceKeyView {
   readonly key: string
   readonly scope: Scope
+  /** For whom its log is; null: for everybody. */
+  readonly audience: Audience | null
   readonly state: KeyState
   readonly notBefore: string
   readonly notAfter: string
@@ -46,6 +50,8 @@ export interface KeysView {
   readonly next: { readonly commitment: string; readonly here: boolean }
   /** Whether the private keys on this machine are sealed. */
   readonly sealed: boolean
+  /** The publisher that vouches for its records when it no longer can. */
+  readonly steward: string | null
   readonly devices: readonly DeviceKeyView[]
 }
 
@@ -81,15 +87,17 @@ export function keysView(overview: KeyOverview): KeysView {
     roots: roots.map((key) => ({ key, here: rootsHere.includes(key) })),
     next: { commitment: next, here: isNextHere },
     sealed: isSealed,
+    steward: identity.steward ?? null,
     devices: devices.map(deviceView),
   }
 }
 
 export function deviceView(device: DeviceKey): DeviceKeyView {
-  const { key, scope, state, isHere, revoked, epoch, last, cuts } = device
+  const { key, scope, audience = null, state, isHere, revoked, epoch, last, cuts } = device
   const notBefore = new Date(device.notBefore).toISOString()
   const notAfter = new Date(device.notAfter).toISOString()
-  return { key, scope, state, notBefore, notAfter, here: isHere, revoked, epoch, last, cuts }
+  const log = { epoch, last, cuts }
+  return { key, scope, audience, state, notBefore, notAfter, here: isHere, revoked, ...log }
 }
 
 /** An operation that root keys have yet to sign. */

@@ -110,7 +110,7 @@ export class Presence {
 /** Fails with SCOPE where no serve key is on this machine, and like `servingDevice`. */
 function findSpeaker({ registry, clock }: PresenceOptions): Verdict<Speaker> {
   const { signer, publisher } = registry
-  if (!signer.scopes().includes('serve')) {
+  if (!signer.purposes().includes('serve')) {
     return refuse('SCOPE', 'this machine has no key to serve, so other nodes see a stranger', {
       hint: 'stop the daemon, then: zoarium keys delegate serve',
     })

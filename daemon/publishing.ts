@@ -45,7 +45,11 @@ export class Publishing {
       const { registry, views, self } = this.#options
       const { name, version, dryRun, untested } = options
       // Before the test, which may take minutes.
-      const plan = expectOk(registry.planPublication(pkg, { name, version, tested: 'untested' }))
+      const { private: isPrivate } = options
+      if (isPrivate) registry.signer.device('private')
+      const plan = expectOk(
+        registry.planPublication(pkg, { name, version, tested: 'untested', isPrivate }),
+      )
       const test = untested ? null : await this.#test(pkg, source, signal)
       const tested = test === null ? 'untested' : 'reproduced'
       if (!dryRun) await self.settled()

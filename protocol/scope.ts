@@ -9,8 +9,10 @@ import type { WithdrawVerb } from './record-body.ts'
 export const SCOPES = ['publish', 'serve', 'erase'] as const
 export type Scope = (typeof SCOPES)[number]
 
-/** Claims of an attest record that speak for the institution, not for one machine. */
-const PUBLISH_CLAIMS: ReadonlySet<unknown> = new Set(['reviewed', 'advisory'])
+const INSTITUTION_CLAIMS: ReadonlySet<unknown> = new Set(['reviewed', 'advisory'])
+
+/** Whether a claim of an attest record speaks for the institution, not for one machine. */
+export const isForInstitution = (claim: unknown): boolean => INSTITUTION_CLAIMS.has(claim)
 
 /** What everybody may ask for has no place in a private log. */
 const PUBLIC_KINDS: ReadonlySet<RecordKind> = new Set(['profile', 'roster'])
@@ -20,7 +22,7 @@ export function isInScope(scope: Scope, isPrivate: boolean, record: LogRecord): 
   if (isPrivate && PUBLIC_KINDS.has(record.kind)) return false
   switch (scope) {
     case 'serve':
-      return record.kind === 'attest' && !PUBLISH_CLAIMS.has(record.body.claim)
+      return record.kind === 'attest' && !isForInstitution(record.body.claim)
     case 'erase':
       return record.kind === 'withdraw'
     case 'publish':

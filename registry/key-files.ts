@@ -10,11 +10,11 @@ import { publicKeyOf } from '../protocol/crypto.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import { keySetOf, readIdentity } from '../protocol/identity.ts'
 import type { KeySet } from '../protocol/identity-operation.ts'
-import { SCOPES, type Scope } from '../protocol/scope.ts'
 import type { DataFolder } from './data-folder.ts'
 import { prepareFile } from './durable-file.ts'
 import type { Ledger, SignedPosition } from './ledger.ts'
 import type { NewIdentity } from './new-identity.ts'
+import { PURPOSES, type Purpose } from './purpose.ts'
 import { type Seal, type SealKind, sealKindOf } from './seal.ts'
 import {
   damaged,
@@ -66,7 +66,7 @@ export function writeIdentityFile(folder: DataFolder, file: IdentityFile): void 
 export function writeSeed(
   folder: DataFolder,
   publisher: Cid,
-  purpose: Scope,
+  purpose: Purpose,
   seed: Uint8Array,
   seal: Seal | null,
 ): void {
@@ -152,8 +152,12 @@ export function readIdentityFields(file: string, value: Record<string, unknown>)
  * The seed of a device key, or null where it is not on this machine.
  * @throws ZoariumError KEY_SEALED, STORE
  */
-export function readSeed(folder: DataFolder, scope: Scope, seal: Seal | null): Uint8Array | null {
-  const file = keyFile(folder, scope)
+export function readSeed(
+  folder: DataFolder,
+  purpose: Purpose,
+  seal: Seal | null,
+): Uint8Array | null {
+  const file = keyFile(folder, purpose)
   const value = readSecret(file, seal)
   if (value === null) return null
   const { seed, key } = value
@@ -193,9 +197,9 @@ function readPosition(file: string, value: unknown): SignedPosition {
   return { epoch: Number(epoch), seq: Number(seq), id: cid.value }
 }
 
-const PURPOSES = ['root', ...SCOPES] as const
+const FILES = ['root', ...PURPOSES] as const
 
-const keyFile = (folder: DataFolder, purpose: (typeof PURPOSES)[number]): string =>
+const keyFile = (folder: DataFolder, purpose: (typeof FILES)[number]): string =>
   path.join(folder.keys, `${purpose}.json`)
 
 /**
@@ -207,7 +211,7 @@ export function countSealed(folder: DataFolder): {
   readonly sealed: number
   readonly by: SealKind | null
 } {
-  const files = PURPOSES.map((each) => readJson(keyFile(folder, each), SEALED_VERSION))
+  const files = FILES.map((each) => readJson(keyFile(folder, each), SEALED_VERSION))
   const present = files.filter((value) => value !== null)
   const sealed = present.filter(({ version }) => version === SEALED_VERSION)
   const kinds = sealed.map((value) => sealKindOf(value) ?? 'passphrase')
@@ -221,7 +225,7 @@ export function countSealed(folder: DataFolder): {
  * @throws ZoariumError KEY_SEALED, DISK_FULL, STORE
  */
 export function resealKeys(folder: DataFolder, before: Seal | null, after: Seal | null): void {
-  for (const purpose of PURPOSES) {
+  for (const purpose of FILES) {
     const file = keyFile(folder, purpose)
     const value = readSecret(file, before)
     if (value !== null) writeSecret(file, value, after)

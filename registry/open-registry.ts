@@ -4,7 +4,6 @@ import type { Cid } from '../protocol/cid.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import type { ProfileBody } from '../protocol/record.ts'
 import { slugOf } from '../protocol/reference.ts'
-import { SCOPES } from '../protocol/scope.ts'
 import type { Clock } from './clock.ts'
 import {
   createFolders,
@@ -20,6 +19,7 @@ import { countSealed, fileLedger, readIdentityFile, readSeed, writeIdentity } fr
 import { EMPTY_LEDGER } from './ledger.ts'
 import { fileJournal, MaxSeen } from './max-seen.ts'
 import { createIdentity, type NewIdentity } from './new-identity.ts'
+import { PURPOSES } from './purpose.ts'
 import { Registry } from './registry.ts'
 import { Seal, type SealKind, type SealSecret } from './seal.ts'
 import { Signer } from './signer.ts'
@@ -120,7 +120,7 @@ export async function openRegistry(
     const { publisher, operations } = readIdentityFile(folder)
     const { by } = countSealed(folder)
     const seal = by !== null && ask !== null ? new Seal(await ask(by)) : null
-    const seeds = Object.fromEntries(SCOPES.map((each) => [each, readSeed(folder, each, seal)]))
+    const seeds = Object.fromEntries(PURPOSES.map((each) => [each, readSeed(folder, each, seal)]))
     const signer = new Signer({ publisher, seeds, ledger: fileLedger(folder.lastSigned) })
     const registry = await openParts(folder, signer, operations, clock)
     return {

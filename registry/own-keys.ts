@@ -2,14 +2,15 @@
  * The own keys: operations on the identity, signed with the root keys of the data folder. Works on
  * an open data folder, for whoever holds its lock: a command while no daemon runs, or the daemon.
  */
-import { toHex } from '../protocol/bytes.ts'
+import type { Audience, RosterName } from '../protocol/audience.ts'
+import { compareText, toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
 import { type Device, deviceOf, type Reason } from '../protocol/device.ts'
 import { assert, expectOk, refuse, ZoariumError } from '../protocol/errors.ts'
 import { commitmentOf, type Identity, type NewOperation } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../protocol/limits.ts'
-import { SCOPES, type Scope } from '../protocol/scope.ts'
+import type { Scope } from '../protocol/scope.ts'
 import type { Clock } from './clock.ts'
 import { type DeviceKey, deviceKeys } from './device-key.ts'
 import { draftAll, writeDrafts, writeOperations } from './identity-writer.ts'
@@ -23,6 +24,7 @@ import {
 } from './key-files.ts'
 import { type CutAt, lastGood } from './last-good.ts'
 import type { OpenRegistry } from './open-registry.ts'
+import { PURPOSES, type Purpose } from './purpose.ts'
 import { RootSets } from './root-sets.ts'
 import { SEAL_COST, Seal, type SealSecret } from './seal.ts'
 
@@ -201,10 +203,41 @@ export class OwnKeys {
       this.#signAll([delegationOf(other)])
       return other
     }
-    const { seed, isNew } = this.#newSeed(scope)
+    return this.#signForHere(scope, delegationOf)
+  }
+
+  /**
+   * Delegates a key that is made for this machine, whose log is for an audience alone.
+   * @returns the key
+   * @throws ZoariumError like {@link delegate}
+   */
+  confide({ publishers, rosters }: Audience): string {
+    const now = this.#clock.now()
+    const notBefore = Math.max(0, now - MAX_CLOCK_AHEAD_MS)
+    const notAfter = notBefore + MAX_DELEGATION_MS
+    const audience = {
+      publishers: [...new Set(publishers)].sort(),
+      rosters: rosters.toSorted((a, b) => compareText(nameOf(a), nameOf(b))),
+    }
+    return this.#signForHere('private', (key) => {
+      return { op: 'confide', key, notBefore, notAfter, audience, ts: now }
+    })
+  }
+
+  /**
+   * Names the publisher that vouches for the records of this one when it can no longer; null: none.
+   * @throws ZoariumError IDENTITY_INVALID for the own publisher, and like {@link delegate}
+   */
+  succeed(steward: Cid | null): void {
+    this.#signAll([{ op: 'succeed', steward, ts: this.#clock.now() }])
+  }
+
+  /** Signs the delegation of a key that is made for this machine. */
+  #signForHere(purpose: Purpose, delegationOf: (key: string) => NewOperation): string {
+    const { seed, isNew } = this.#newSeed(purpose)
     const key = toHex(publicKeyOf(seed))
     this.#signAll([delegationOf(key)], () => {
-      if (isNew) writeSeed(this.#opened.folder, this.#publisher, scope, seed, this.#seal)
+      if (isNew) writeSeed(this.#opened.folder, this.#publisher, purpose, seed, this.#seal)
     })
     return key
   }
@@ -236,14 +269,14 @@ export class OwnKeys {
   }
 
   /** A seed that is not delegated: one that an interrupted delegation has left, or a new one. */
-  #newSeed(scope: Scope): { readonly seed: Uint8Array; readonly isNew: boolean } {
-    const seed = readSeed(this.#opened.folder, scope, this.#seal)
+  #newSeed(purpose: Purpose): { readonly seed: Uint8Array; readonly isNew: boolean } {
+    const seed = readSeed(this.#opened.folder, purpose, this.#seal)
     if (seed === null) return { seed: this.#randomSeed(), isNew: true }
     const key = toHex(publicKeyOf(seed))
     const device = this.#identity.devices.find((each) => each.key === key)
     if (device === undefined) return { seed, isNew: false }
     if (device.revoked !== null) return { seed: this.#randomSeed(), isNew: true }
-    throw new ZoariumError('USAGE', `this machine has a key to ${scope} already`, {
+    throw new ZoariumError('USAGE', `this machine has a ${purpose} key already`, {
       got: key,
       hint: `renew it, or revoke it first: zoarium keys revoke ${key.slice(0, 16)} --reason superseded`,
     })
@@ -329,7 +362,7 @@ export class OwnKeys {
 
   /** The device keys whose seeds are on this machine. */
   #here(): readonly string[] {
-    return keysOf(SCOPES.flatMap((scope) => readSeed(this.#opened.folder, scope, this.#seal) ?? []))
+    return keysOf(PURPOSES.flatMap((each) => readSeed(this.#opened.folder, each, this.#seal) ?? []))
   }
 
   /** A device key that may still be changed. */
@@ -355,3 +388,5 @@ const elsewhere = (message: string): ZoariumError =>
     field: 'keys/root.json',
     hint: 'do this on a machine that has one of them, with --draft FILE where one is not enough',
   })
+
+const nameOf = ({ publisher, name }: RosterName): string => `${publisher}/${name}`

@@ -11,13 +11,13 @@ import {
   type SignedRecord,
   signRecord,
 } from '../protocol/record.ts'
-import type { Scope } from '../protocol/scope.ts'
 import type { Catalogue, KeyId, LogRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { failpoint } from './failpoint.ts'
 import { healCommand } from './fork.ts'
 import type { Identities } from './identities.ts'
-import { type Signer, scopeOf } from './signer.ts'
+import { type Purpose, purposeOf } from './purpose.ts'
+import type { Signer } from './signer.ts'
 
 /** A head is signed anew after this, so that others see that the node is alive. */
 export const HEAD_RENEWAL_MS = 24 * 3600 * 1000
@@ -52,6 +52,7 @@ export class OwnLog {
    * interruptible: nothing else of this process runs before the record is durable.
    *
    * @param also further writes, in the same transaction
+   * @param isPrivate whether it is for the audience of the private log alone
    * @throws ZoariumError SELF_UNSURE, CONTESTED, SCOPE, KEY_REVOKED, KEY_EXPIRED, DISK_FULL, STORE, or what the
    * record's own rules say; nothing is signed then
    */
@@ -59,11 +60,12 @@ export class OwnLog {
     statement: RecordBody,
     index: RecordIndex = {},
     also: () => void = () => {},
+    isPrivate = false,
   ): SignedRecord {
     const { publisher } = this.#signer
     const identity = this.#identities.get(publisher)
     if (identity === null) throw new TypeError('the own identity is in the catalogue')
-    const { key, seed } = this.#signer.device(scopeOf(statement))
+    const { key, seed } = this.#signer.device(purposeOf(statement, isPrivate))
     const { cuts } = expectOk(deviceOf(identity, key))
     const log = this.#catalogue.log(publisher, key)
     if (this.#identities.isContested(publisher)) throw forked('identity', 'zoarium keys rotate')
@@ -103,8 +105,8 @@ export class OwnLog {
    */
   whyUnsure(): Failure | null {
     const { publisher } = this.#signer
-    for (const scope of this.#signer.scopes()) {
-      const { key } = this.#signer.device(scope)
+    for (const purpose of this.#signer.purposes()) {
+      const { key } = this.#signer.device(purpose)
       const found = this.#device(key)
       const next = nextPlace(this.#catalogue.log(publisher, key), found.ok ? found.value.cuts : [])
       const failure = this.#signer.whyUnsure(this.#catalogue, key, next)
@@ -124,12 +126,12 @@ export class OwnLog {
    * this node is not sure.
    */
   heads(): readonly OwnHead[] {
-    return this.#signer.scopes().flatMap((scope) => this.#head(scope) ?? [])
+    return this.#signer.purposes().flatMap((purpose) => this.#head(purpose) ?? [])
   }
 
-  #head(scope: Scope): OwnHead | null {
+  #head(purpose: Purpose): OwnHead | null {
     const { publisher } = this.#signer
-    const { key, seed } = this.#signer.device(scope)
+    const { key, seed } = this.#signer.device(purpose)
     const log = this.#catalogue.log(publisher, key)
     if (log === null || log.proof !== null) return null
     const now = this.#clock.now()

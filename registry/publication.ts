@@ -4,13 +4,20 @@
  */
 import { compareText } from '../protocol/bytes.ts'
 import { type Cid, cidOf } from '../protocol/cid.ts'
-import { accept, expectOk, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
+import {
+  accept,
+  expectOk,
+  type Failure,
+  refuse,
+  type Verdict,
+  ZoariumError,
+} from '../protocol/errors.ts'
 import { folderCid } from '../protocol/folder.ts'
 import { MAX_BLOB_BYTES } from '../protocol/limits.ts'
 import type { ModelBody, ModelFile, SignedRecord } from '../protocol/record.ts'
 import { checkAlias, parseName, parseVersion, slugOf } from '../protocol/reference.ts'
 import type { BlobInfo, BlobStore } from './blob-store.ts'
-import type { Catalogue } from './catalogue.ts'
+import type { Catalogue, ModelRow } from './catalogue.ts'
 import { failpoint } from './failpoint.ts'
 import type { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
@@ -22,6 +29,8 @@ export interface PublicationPlan {
   readonly version: string
   readonly tested: ModelBody['tested']
   readonly aliases: readonly string[]
+  /** Whether it is for the audience of the private log alone. */
+  readonly isPrivate: boolean
 }
 
 export interface PublicationOptions {
@@ -30,6 +39,8 @@ export interface PublicationOptions {
   /** Default: the card's version, else {@link FIRST_VERSION}. */
   readonly version?: string | null | undefined
   readonly tested: ModelBody['tested']
+  /** Default: for everybody. */
+  readonly isPrivate?: boolean
 }
 
 /** The version of a package whose card states none. */
@@ -42,6 +53,7 @@ export class Publication {
   readonly #blobs: BlobStore
   readonly #log: OwnLog
   readonly #publisher: Cid
+  readonly #isPrivate: (record: Cid) => boolean
   /** One at a time, so that a failing one never deletes files of another. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -50,11 +62,14 @@ export class Publication {
     readonly blobs: BlobStore
     readonly log: OwnLog
     readonly publisher: Cid
+    /** Whether a record is for an audience alone. */
+    readonly isPrivate: (record: Cid) => boolean
   }) {
     this.#catalogue = parts.catalogue
     this.#blobs = parts.blobs
     this.#log = parts.log
     this.#publisher = parts.publisher
+    this.#isPrivate = parts.isPrivate
   }
 
   /** Name and version for a package. Fails with NAME or VERSION_EXISTS. */
@@ -70,20 +85,21 @@ export class Publication {
       const hint = 'choose one with --version, e.g. --version 1.0.0'
       return { ...version, field: 'version', hint }
     }
-    const isTaken = this.#catalogue
-      .modelVersions(this.#publisher, name.value)
-      .some((each) => each.version === version.value)
-    if (isTaken) {
-      return refuse('VERSION_EXISTS', `${name.value}@${version.value} is published already`, {
-        field: 'version',
-        got: version.value,
-        hint: 'versions never change; choose another with --version',
-      })
-    }
+    const { tested, isPrivate = false } = options
+    // What its audience has seen may be published openly, if it is the same.
+    const isTaken = this.#records(name.value, version.value).some(
+      ({ record }) => isPrivate || !this.#isPrivate(record),
+    )
+    if (isTaken) return taken(name.value, version.value)
     const nickname = description.id
     const aliases = nickname !== null && checkAlias(nickname).ok ? [nickname] : []
-    const { tested } = options
-    return accept({ name: name.value, version: version.value, tested, aliases })
+    return accept({ name: name.value, version: version.value, tested, aliases, isPrivate })
+  }
+
+  #records(name: string, version: string): readonly ModelRow[] {
+    return this.#catalogue
+      .modelVersions(this.#publisher, name)
+      .filter((each) => each.version === version)
   }
 
   /**
@@ -137,18 +153,24 @@ export class Publication {
     files: readonly ModelFile[],
     put: readonly BlobInfo[],
   ): SignedRecord {
+    const { isPrivate, ...names } = plan
     const body: ModelBody = {
-      ...plan,
+      ...names,
       card: cidOf('raw', pkg.card),
       files,
       root: expectOk(folderCid(files)),
       parents: [],
       origin: null,
     }
+    const { name, version } = plan
+    if (this.#records(name, version).some(({ root }) => root !== body.root)) {
+      throw ZoariumError.of(taken(name, version))
+    }
     const index = { card: pkg.card, description: pkg.description }
-    return this.#log.append({ kind: 'model', body }, index, () => {
+    const keepTrees = (): void => {
       for (const { cid, nodes } of put) this.#catalogue.putTree(cid, nodes)
-    })
+    }
+    return this.#log.append({ kind: 'model', body }, index, keepTrees, isPrivate)
   }
 
   /** Removes what a process that was killed while publishing has left. */
@@ -165,6 +187,13 @@ export class Publication {
     }
   }
 }
+
+const taken = (name: string, version: string): Failure =>
+  refuse('VERSION_EXISTS', `${name}@${version} is published already`, {
+    field: 'version',
+    got: version,
+    hint: 'versions never change; choose another with --version',
+  })
 
 function checkUnchanged(pkg: Package, file: Package['files'][number], info: BlobInfo): void {
   const isCard = file.path === pkg.cardPath

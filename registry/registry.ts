@@ -126,7 +126,13 @@ export class Registry {
     this.handles = new Handles({ catalogue, policy, clock })
     this.#lookup = new Lookup(catalogue, this.handles, policy)
     this.#own = new OwnLog({ catalogue, identities: this.#identities, signer, clock })
-    this.#publication = new Publication({ catalogue, blobs, log: this.#own, publisher })
+    this.#publication = new Publication({
+      catalogue,
+      blobs,
+      log: this.#own,
+      publisher,
+      isPrivate: (record) => audiences.ofRecord(record) !== null,
+    })
     const isContested = (record: Cid): boolean => this.isContested(record)
     this.rosters = new Rosters({
       publisher,
@@ -447,7 +453,7 @@ export class Registry {
     this.#requireOwn(model, 'withdraws')
     const targets = how.verb === 'restore' ? this.#erasuresOf(model) : [model.record]
     const signed = targets.map((target) =>
-      this.append({ kind: 'withdraw', body: { target, ...how } }),
+      this.#appendAbout(model, { kind: 'withdraw', body: { target, ...how } }),
     )
     // SAFE: there is at least one target.
     return signed.at(-1) as SignedRecord
@@ -479,7 +485,18 @@ export class Registry {
     const { name, record: target } = model
     const standing = this.catalogue.tags(this.publisher, name, tag)
     const replaces = standing.map(({ record }) => record)
-    return this.append({ kind: 'tag', body: { name, tag, target, replaces } })
+    return this.#appendAbout(model, { kind: 'tag', body: { name, tag, target, replaces } })
+  }
+
+  /** What is said of a private model stays in the private log. */
+  #appendAbout(
+    { record }: ModelRow,
+    statement: Exclude<RecordBody, { readonly kind: 'model' }>,
+  ): SignedRecord {
+    const isPrivate = this.audiences.ofRecord(record) !== null
+    const signed = this.#own.append(statement, {}, () => {}, isPrivate)
+    this.#signed(signed)
+    return signed
   }
 
   #requireOwn(model: ModelRow, verb: string): void {

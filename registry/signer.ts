@@ -25,31 +25,27 @@ import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
 import { type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
-import { comparePositions, type Position, type RecordBody } from '../protocol/record.ts'
-import { needsErase, SCOPES, type Scope } from '../protocol/scope.ts'
+import { comparePositions, type Position } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 import type { PreparedFile } from './durable-file.ts'
 import type { Ledger, LedgerState, SignedPosition } from './ledger.ts'
-
-/** The scope whose key signs a record. */
-export function scopeOf(statement: RecordBody): Scope {
-  if (statement.kind === 'attest') return 'serve'
-  return statement.kind === 'withdraw' && needsErase(statement.body.verb) ? 'erase' : 'publish'
-}
+import { PURPOSES, type Purpose } from './purpose.ts'
 
 /** Seeds of 32 bytes each; one that is absent or null is on another machine. */
-export type DeviceSeeds = Readonly<Partial<Record<Scope, Uint8Array | null>>>
+export type DeviceSeeds = Readonly<Partial<Record<Purpose, Uint8Array | null>>>
 
-/** Its own root makes such a key in a moment, and may end it right after. */
-const GET_ERASE_KEY =
-  'stop the daemon, run `zoarium keys delegate erase` where the root keys are, and start it again'
+/** Commands that make keys which `init` does not: the root gives them in a moment. */
+const MAKING: Readonly<Partial<Record<Purpose, string>>> = {
+  erase: 'zoarium keys delegate erase',
+  private: 'zoarium keys confide PUBLISHER...',
+}
 
 const ASK_PEERS =
   'connect to a node that holds your records; if there is none, start with --i-am-alone'
 
 export class Signer {
   readonly publisher: Cid
-  readonly #devices: ReadonlyMap<Scope, { readonly key: KeyId; readonly seed: Uint8Array }>
+  readonly #devices: ReadonlyMap<Purpose, { readonly key: KeyId; readonly seed: Uint8Array }>
   readonly #ledger: Ledger
   #state: LedgerState
   #isInDoubt: boolean
@@ -62,9 +58,9 @@ export class Signer {
     const { publisher, seeds, ledger } = options
     this.publisher = publisher
     this.#devices = new Map(
-      SCOPES.flatMap((scope) => {
-        const seed = seeds[scope]
-        return seed ? [[scope, { key: toHex(publicKeyOf(seed)), seed }]] : []
+      PURPOSES.flatMap((purpose) => {
+        const seed = seeds[purpose]
+        return seed ? [[purpose, { key: toHex(publicKeyOf(seed)), seed }]] : []
       }),
     )
     this.#ledger = ledger
@@ -72,19 +68,23 @@ export class Signer {
     this.#isInDoubt = this.#state.isShared && !this.#state.isClean
   }
 
-  /** The scopes whose keys this machine has. */
-  scopes(): readonly Scope[] {
+  /** What this machine has keys for. */
+  purposes(): readonly Purpose[] {
     return [...this.#devices.keys()]
   }
 
-  /** The key of a scope with its seed, 32 bytes. @throws ZoariumError SCOPE where it is not here */
-  device(scope: Scope): { readonly key: KeyId; readonly seed: Uint8Array } {
-    const device = this.#devices.get(scope)
+  /** A key with its seed, 32 bytes. @throws ZoariumError SCOPE where it is not here */
+  device(purpose: Purpose): { readonly key: KeyId; readonly seed: Uint8Array } {
+    const device = this.#devices.get(purpose)
     if (device !== undefined) return device
-    throw new ZoariumError('SCOPE', `this machine does not have the key to ${scope}`, {
-      field: scope,
+    const making = MAKING[purpose]
+    const name = purpose === 'private' ? 'for a private log' : `to ${purpose}`
+    throw new ZoariumError('SCOPE', `this machine does not have the key ${name}`, {
+      field: purpose,
       hint:
-        scope === 'erase' ? GET_ERASE_KEY : `do this on the machine that has keys/${scope}.json`,
+        making === undefined
+          ? `do this on the machine that has keys/${purpose}.json`
+          : `stop the daemon, run \`${making}\` where the root keys are, and start it again`,
     })
   }
 
@@ -190,8 +190,8 @@ export class Signer {
 
   /** Where the logs of this machine's keys end in a catalogue. */
   #known(catalogue: Catalogue): ReadonlyMap<KeyId, SignedPosition> {
-    const logs = this.scopes().flatMap(
-      (scope) => catalogue.log(this.publisher, this.device(scope).key) ?? [],
+    const logs = this.purposes().flatMap(
+      (purpose) => catalogue.log(this.publisher, this.device(purpose).key) ?? [],
     )
     return new Map(logs.map(({ key, epoch, seq, tip }) => [key, { epoch, seq, id: tip }]))
   }

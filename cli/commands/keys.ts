@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseCid } from '../../protocol/cid.ts'
 import type { Reason } from '../../protocol/device.ts'
+import { expectOk } from '../../protocol/errors.ts'
 import { SCOPES, type Scope } from '../../protocol/scope.ts'
 import type { CutAt } from '../../registry/last-good.ts'
 import type { AskSecret } from '../../registry/open-registry.ts'
@@ -60,6 +61,7 @@ what is to be signed; \`keys sign FILE\` where the keys are, \`keys import FILE\
     })
   addDeviceCommands(keys, session)
   addLogCommands(keys, session)
+  addOthers(keys, session)
   addRootCommands(keys, session)
   addKeyFiles(keys, session)
 }
@@ -108,6 +110,38 @@ function addDeviceCommands(keys: Command, session: Cli['session']): void {
     .option(...DRAFT)
     .action(async (scope: Scope, { key = null, draft }: Drafted & { key?: string | null }) => {
       await change(session(), draft, (own) => `${own.delegate(scope, key)} may ${scope}`)
+    })
+}
+
+/** Whom the publisher confides in, and who speaks for it when it no longer can. */
+function addOthers(keys: Command, session: Cli['session']): void {
+  keys
+    .command('confide')
+    .description('make a key for a private log, for what is not public yet: publish --private')
+    .argument('[publisher...]', 'whose nodes may have it: id, petname, verified handle or label')
+    .option('--roster <publisher/name>', 'and the members of a roster', rosterOf, [])
+    .option(...DRAFT)
+    .action(
+      async (names: readonly string[], { roster, draft }: Drafted & { roster: RosterText[] }) => {
+        await change(session(), draft, (own, { registry }) => {
+          const idOf = (name: string) => expectOk(registry.resolvePublisher(name))
+          const rosters = roster.map(({ by, name }) => ({ publisher: idOf(by), name }))
+          const key = own.confide({ publishers: names.map(idOf), rosters })
+          return `${key} may publish to ${count(names.length, 'publisher')}, ${count(rosters.length, 'roster')} and your own nodes`
+        })
+      },
+    )
+  keys
+    .command('steward')
+    .description('name the publisher that vouches for your records when you no longer can')
+    .argument('<publisher>', 'id, petname, verified handle or label; "none" names nobody any more')
+    .option(...DRAFT)
+    .action(async (name: string, { draft }: Drafted) => {
+      await change(session(), draft, (own, { registry }) => {
+        const steward = name === 'none' ? null : expectOk(registry.resolvePublisher(name))
+        own.succeed(steward)
+        return steward === null ? 'no steward any more' : `the steward is ${steward}`
+      })
     })
 }
 
@@ -182,6 +216,17 @@ const cutOrNone = (value: string): CutAt => (value === 'none' ? value : cutOf(va
 
 const placeText = (at: CutAt): string =>
   typeof at === 'object' ? `${at.epoch}.${at.seq}` : at === 'none' ? 'no record' : at
+
+interface RosterText {
+  readonly by: string
+  readonly name: string
+}
+
+function rosterOf(value: string, before: readonly RosterText[]): readonly RosterText[] {
+  const at = value.lastIndexOf('/')
+  if (at < 1) throw new InvalidArgumentError('PUBLISHER/NAME is needed.')
+  return [...before, { by: value.slice(0, at), name: value.slice(at + 1) }]
+}
 
 interface Threshold {
   readonly k: number

@@ -13,6 +13,7 @@ interface Options {
   readonly weights?: readonly WeightFormat[]
   readonly untested?: boolean
   readonly dryRun?: boolean
+  readonly private?: boolean
 }
 
 export function addPublish({ program, session }: Cli): void {
@@ -27,6 +28,7 @@ export function addPublish({ program, session }: Cli): void {
       (value) => value.split(',').map(wordOf(WEIGHT_FORMATS)),
     )
     .option('--untested', "do not run the card's own test")
+    .option('--private', 'for the audience of the private log alone: see zoarium keys confide')
     .option('--dry-run', 'check everything, publish nothing')
     .action((path: string, options: Options) => publish(session(), path, options))
 }
@@ -34,7 +36,7 @@ export function addPublish({ program, session }: Cli): void {
 async function publish(
   { client, output }: Session,
   path: string,
-  { name, version, weights, untested, dryRun }: Options,
+  { name, version, weights, untested, dryRun, private: isPrivate }: Options,
 ): Promise<void> {
   const { body, size } = await prepareUpload(path, weights ?? null)
   const progress = startProgress(output, 'sending', size)
@@ -42,7 +44,7 @@ async function publish(
     const view = await client.publish({
       body: counted(body, progress),
       size,
-      query: { name, version, weights: weights?.join(','), untested, dryRun },
+      query: { name, version, weights: weights?.join(','), untested, dryRun, private: isPrivate },
     })
     progress.stop()
     output.result(view, () => printPublication(output, view))

@@ -40,6 +40,8 @@ export interface PublishOptions {
   readonly dryRun: boolean
   /** Skip the card's own test. */
   readonly untested: boolean
+  /** For the audience of the private log alone. */
+  readonly private: boolean
 }
 
 export interface InferInput {

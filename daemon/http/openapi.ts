@@ -279,6 +279,7 @@ const paths: Readonly<Record<string, Json>> = {
         query('weights', text, `Keep only these, comma-separated: ${WEIGHT_FORMATS.join(', ')}.`),
         query('dryRun', truth, 'Check everything, sign nothing.'),
         query('untested', truth, "Skip the card's own test."),
+        query('private', truth, 'For the audience of the private log alone.'),
       ],
       requestBody: body({
         'application/zip': { schema: { type: 'string', contentMediaType: 'application/zip' } },

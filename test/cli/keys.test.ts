@@ -60,6 +60,24 @@ describe('cli/keys', () => {
     assert.deepEqual([length, devices.length, threshold], [11, 3, 2])
   })
 
+  it('makes a key for a private log, and names a steward', async () => {
+    const other = 'bafyreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi'
+    const made = await run('confide', other, '--roster', `${other}/alpha`)
+    assert.match(
+      made.stderr,
+      /^[0-9a-f]{64} may publish to 1 publisher, 1 roster and your own nodes/,
+    )
+    assert.match(made.stdout, /private +active/)
+    const { devices } = await list()
+    const shown = await run('show', devices.at(-1)?.key ?? '')
+    assert.match(shown.stdout, new RegExp(`private to +own nodes, ${other}, roster ${other}/alpha`))
+    assert.match((await run('confide', 'nobody-known')).stderr, /NOT_FOUND/)
+    assert.match((await run('confide', '--roster', 'alpha')).stderr, /PUBLISHER\/NAME/)
+    assert.match((await run('steward', other)).stdout, new RegExp(`steward +${other}`))
+    assert.match((await run('steward', 'none')).stderr, /no steward any more/)
+    assert.equal((await list()).steward, null)
+  })
+
   it('seals them under the passphrase of a file', async () => {
     const file = join(folder, 'passphrase')
     const env = { ZOARIUM_DIR: folder, ZOARIUM_PASSPHRASE_FILE: file }

@@ -121,6 +121,7 @@ describe('cli/commands/publish', () => {
       weights: ['onnx'],
       dryRun: true,
       untested: true,
+      private: false,
     })
   })
 

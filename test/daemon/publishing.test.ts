@@ -10,6 +10,15 @@ import { type DaemonParts, daemonParts, failing } from '../helpers/daemon-parts.
 import { temporaryFolder } from '../helpers/folder.ts'
 import { type ExampleOptions, exampleFiles, zipOf } from '../helpers/package.ts'
 
+const PLAIN: PublishOptions = {
+  name: null,
+  version: null,
+  weights: null,
+  dryRun: false,
+  untested: false,
+  private: false,
+}
+
 describe('daemon/publishing', () => {
   let parts: DaemonParts
   let publishing: Publishing
@@ -33,8 +42,7 @@ describe('daemon/publishing', () => {
   ) => {
     const path = join(temporaryFolder(), 'upload.zip')
     writeFileSync(path, await zipOf(exampleFiles(example)))
-    const plain = { name: null, version: null, weights: null, dryRun: false, untested: false }
-    return publishing.publish(path, { ...plain, ...options }, signal)
+    return publishing.publish(path, { ...PLAIN, ...options }, signal)
   }
   const counts = () => ({ ...parts.registry.counts(), ...parts.registry.blobs.held })
   /** Both weights in one package: ONNX and another file that nothing runs. */
@@ -159,9 +167,8 @@ describe('daemon/publishing', () => {
   it('refuses what is no zip', async () => {
     const path = join(temporaryFolder(), 'upload.zip')
     writeFileSync(path, 'not a zip')
-    const options = { name: null, version: null, weights: null, dryRun: false, untested: false }
     const { signal } = new AbortController()
-    await assert.rejects(publishing.publish(path, options, signal), { code: 'ZIP' })
+    await assert.rejects(publishing.publish(path, PLAIN, signal), { code: 'ZIP' })
   })
 
   it('publishes nothing for a client that has left', async () => {

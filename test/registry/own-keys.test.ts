@@ -261,6 +261,40 @@ describe('registry/own-keys', () => {
     )
   })
 
+  it('confides in an audience with a key of its own', async () => {
+    const [a, b] = ['a', 'b'].map((name) => cidOf('dag-cbor', utf8(name))).sort()
+    assert(a && b)
+    const rosters = [
+      { publisher: b, name: 'x' },
+      { publisher: a, name: 'y' },
+    ]
+    const key = await keys((own) => own.confide({ publishers: [b, a, b], rosters }))
+    const found = onDisk().devices.find((each) => each.key === key)
+    assert.deepEqual(
+      [found?.scope, found?.audience],
+      ['publish', { publishers: [a, b], rosters: rosters.toReversed() }],
+    )
+    const [last] = (await keys((own) => own.overview())).devices.slice(-1)
+    assert.deepEqual([last?.key, last?.isHere], [key, true])
+    const again = keys((own) => own.confide({ publishers: [], rosters: [] }))
+    await assert.rejects(again, { code: 'USAGE' })
+    await keys((own) => own.revoke(key, 'superseded', 'none'))
+    await keys((own) => own.confide({ publishers: [], rosters: [] }))
+  })
+
+  it('names a steward, and nobody any more', async () => {
+    const steward = cidOf('dag-cbor', utf8('steward'))
+    await keys((own) => own.succeed(steward))
+    assert.equal(onDisk().steward, steward)
+    const { publisher } = onDisk()
+    await assert.rejects(
+      keys((own) => own.succeed(publisher)),
+      { code: 'IDENTITY_INVALID' },
+    )
+    await keys((own) => own.succeed(null))
+    assert.equal(onDisk().steward, undefined)
+  })
+
   it('rotates to the keys that were committed to, again and again', async () => {
     const [, committed] = readRootSets(folder, null)
     for (const rotations of [1, 2, 3]) {

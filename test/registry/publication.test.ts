@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
+import { toHex } from '../../protocol/bytes.ts'
+import { publicKeyOf } from '../../protocol/crypto.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
+import { memoryLedger } from '../../registry/ledger.ts'
 import { MemoryBlobs } from '../../registry/memory-blobs.ts'
 import { MemoryCatalogue } from '../../registry/memory-catalogue.ts'
 import { FIRST_VERSION } from '../../registry/publication.ts'
 import { Registry } from '../../registry/registry.ts'
+import { Signer } from '../../registry/signer.ts'
+import type { ExampleOptions } from '../helpers/package.ts'
+import { TestPublisher } from '../helpers/publisher.ts'
 import { examplePackage, introduce, testRegistry } from '../helpers/test-registry.ts'
 import { readAll, someBytes } from '../suites/blob-store.ts'
 
@@ -239,5 +245,60 @@ describe('registry/publication', () => {
     const again = await Registry.open(parts)
     assert.equal(blobs.stat(cid), null)
     assert.equal(again.holding(kept.id).complete, true)
+  })
+  describe('for an audience', () => {
+    /** A registry whose own publisher has a private log. */
+    async function confiding() {
+      const own = new TestPublisher('here')
+      const seed = own.confide([])
+      const { publisher, operations } = own
+      const seeds = { ...own.seeds, private: seed }
+      const signer = new Signer({ publisher, seeds, ledger: memoryLedger() })
+      const test = await testRegistry('here', { signer })
+      expectOk(test.registry.admitIdentity(publisher, operations, 0))
+      return { ...test, key: toHex(publicKeyOf(seed)), open: own.key() }
+    }
+    const publish = async (
+      { registry }: { readonly registry: Registry },
+      isPrivate: boolean,
+      options: ExampleOptions = {},
+    ) => {
+      const { pkg, source } = await examplePackage(options)
+      const plan = expectOk(registry.planPublication(pkg, { tested, isPrivate }))
+      return registry.publish(pkg, source, plan)
+    }
+
+    it('signs with the key of the private log, as what is said of the model later', async () => {
+      const here = await confiding()
+      const { registry, key } = here
+      const signed = await publish(here, true)
+      assert.equal(signed.record.key, key)
+      const model = expectOk(registry.resolve(signed.id))
+      const said = [
+        registry.tag(model, 'stable'),
+        registry.withdraw(model, { verb: 'yank', reason: 'a', note: '' }),
+      ]
+      for (const { record } of said) assert.equal(record.key, key)
+      assert.equal(registry.heads().length, 1)
+    })
+
+    it('goes public as the same version, with the same files only', async () => {
+      const here = await confiding()
+      const { registry, open, own } = here
+      const hidden = await publish(here, true)
+      await assert.rejects(publish(here, true), { code: 'VERSION_EXISTS' })
+      const other = publish(here, false, { files: { 'README.md': 'Another text.' } })
+      await assert.rejects(other, { code: 'VERSION_EXISTS' })
+      const shown = await publish(here, false)
+      assert.equal(shown.record.key, open)
+      const found = expectOk(registry.resolve(`${own.publisher}/example-model@1.0.0`))
+      assert.ok([hidden.id, shown.id].includes(found.record))
+      await assert.rejects(publish(here, false), { code: 'VERSION_EXISTS' })
+      await assert.rejects(publish(here, true), { code: 'VERSION_EXISTS' })
+    })
+
+    it('is refused where the machine has no such key', async () => {
+      await assert.rejects(publish(await testRegistry(), true), { code: 'SCOPE' })
+    })
   })
 })

@@ -12,7 +12,8 @@ import {
   type SignedPosition,
 } from '../../registry/ledger.ts'
 import { MemoryCatalogue } from '../../registry/memory-catalogue.ts'
-import { Signer, scopeOf } from '../../registry/signer.ts'
+import { purposeOf } from '../../registry/purpose.ts'
+import { Signer } from '../../registry/signer.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 import { describeModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
 
@@ -40,19 +41,31 @@ describe('registry/signer', () => {
     const signer = signerOf()
     assert.equal(signer.device('publish').key, embl.key('publish'))
     assert.deepEqual(signer.device('serve').seed, embl.seeds.serve)
-    assert.deepEqual(signer.scopes(), ['publish', 'serve'])
+    assert.deepEqual(signer.purposes(), ['publish', 'serve'])
     const seeds = { publish: null, serve: embl.seeds.serve }
     const serving = new Signer({ publisher: embl.publisher, seeds, ledger: memoryLedger() })
-    assert.deepEqual(serving.scopes(), ['serve'])
+    assert.deepEqual(serving.purposes(), ['serve'])
     assert.throws(() => serving.device('publish'), { code: 'SCOPE' })
+  })
+
+  it('tells how to get the keys that a new node does not have', () => {
+    for (const [purpose, command] of [
+      ['erase', /zoarium keys delegate erase/],
+      ['private', /zoarium keys confide/],
+    ] as const) {
+      assert.throws(
+        () => signerOf().device(purpose),
+        (error: ZoariumError) => error.code === 'SCOPE' && command.test(error.data.hint ?? ''),
+      )
+    }
   })
 
   it('signs attestations with the key to serve, erasures with that to erase, the rest with that to publish', () => {
     const { record: target } = embl.model({ name: 'a' }).signed
     const { record: profile } = embl.profile('embl')
-    for (const each of [target, profile]) assert.equal(scopeOf(each), 'publish')
-    assert.equal(scopeOf(embl.roster('a', []).record), 'publish')
-    assert.equal(scopeOf(embl.vouch(embl.model({ name: 'a' }).signed).record), 'serve')
+    for (const each of [target, profile]) assert.equal(purposeOf(each), 'publish')
+    assert.equal(purposeOf(embl.roster('a', []).record), 'publish')
+    assert.equal(purposeOf(embl.vouch(embl.model({ name: 'a' }).signed).record), 'serve')
     const verbs = { yank: 'publish', recall: 'publish', erase: 'erase', restore: 'erase' } as const
     for (const [verb, scope] of Object.entries(verbs)) {
       // SAFE: a key of the record above.
@@ -62,7 +75,7 @@ describe('registry/signer', () => {
         reason: 'a',
         note: '',
       }
-      assert.equal(scopeOf({ kind: 'withdraw', body }), scope)
+      assert.equal(purposeOf({ kind: 'withdraw', body }), scope)
     }
   })
 

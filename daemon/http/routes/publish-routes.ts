@@ -80,6 +80,7 @@ export function addPublishRoutes(
       weights: listOf(oneOf(WEIGHT_FORMATS)),
       dryRun: flag,
       untested: flag,
+      private: flag,
     })
     requireType(ctx, ['application/zip'])
     const signal = whileConnected(ctx)
@@ -88,7 +89,12 @@ export function addPublishRoutes(
       await spool(ctx, path, maxBytes)
       ctx.body = await node.publish(
         path,
-        { ...options, dryRun: options.dryRun ?? false, untested: options.untested ?? false },
+        {
+          ...options,
+          dryRun: options.dryRun ?? false,
+          untested: options.untested ?? false,
+          private: options.private ?? false,
+        },
         signal,
       )
     } finally {
