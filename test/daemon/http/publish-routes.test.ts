@@ -36,6 +36,7 @@ describe('daemon/http/routes/publish-routes', () => {
       weights: ['onnx', 'torchscript'],
       dryRun: true,
       untested: false,
+      private: false,
     })
     assert.deepEqual(readdirSync(spool), [])
   })
