@@ -6,6 +6,8 @@ import type {
   EventView,
   IdentityView,
   InferView,
+  JoinView,
+  LeaveView,
   ModelPageView,
   ModelView,
   NewTokenView,
@@ -18,6 +20,8 @@ import type {
   RecordView,
   ResolveView,
   Right,
+  RosterRight,
+  RosterView,
   RouteView,
   Scope,
   StatementView,
@@ -28,7 +32,9 @@ import type {
 } from '../protocol/api.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { CODES, type Code, type Detail, ZoariumError } from '../protocol/errors.ts'
+import { MAX_ROSTER_CAR_BYTES } from '../protocol/limits.ts'
 import type { WithdrawVerb } from '../protocol/record-body.ts'
+import { CAR_TYPE } from '../protocol/roster-car.ts'
 import { exchange } from './exchange.ts'
 
 /** Largest JSON answer that is read: a page of 100 models has well under 1 MiB. */
@@ -52,6 +58,11 @@ export interface PublishRequest {
   readonly body: AsyncIterable<Uint8Array>
   readonly size: number
   readonly query: Query
+}
+
+export interface JoinQuery {
+  readonly grantRun: boolean
+  readonly dryRun: boolean
 }
 
 export interface InferRequest {
@@ -106,6 +117,37 @@ export class Client {
   explainTrust = (ref: string) => this.#get<TrustExplanation>('/v1/trust/explain', { ref })
   route = async (model: string, bytes: number) =>
     (await this.#get<{ items: readonly RouteView[] }>('/v1/route', { model, bytes })).items
+
+  rosters = async () => (await this.#get<{ items: readonly RosterView[] }>('/v1/rosters')).items
+  setRoster = (edit: {
+    name: string
+    add: readonly string[]
+    remove: readonly string[]
+    right: RosterRight | null
+    bootstrap: readonly string[] | null
+  }) => this.#post<RosterView>('/v1/rosters', edit)
+  withdrawRoster = (name: string) =>
+    this.#delete<RosterView>(`/v1/rosters/${encodeURIComponent(name)}`)
+  leave = (publisher: Cid, name: string) => this.#post<LeaveView>('/v1/leave', { publisher, name })
+
+  /** The file of a roster. */
+  async rosterFile(publisher: Cid, name: string): Promise<Uint8Array> {
+    const answer = await this.#request('GET', `/v1/rosters/${publisher}/${name}.car`)
+    return readAll(answer, MAX_ROSTER_CAR_BYTES)
+  }
+
+  /** @param source the bytes of a roster's file, or the id of its record or issuer */
+  async join(source: Uint8Array | string, query: JoinQuery): Promise<JoinView> {
+    const options =
+      typeof source === 'string'
+        ? { query: { ...query, ref: source } }
+        : {
+            query: { ...query },
+            headers: { 'Content-Type': CAR_TYPE, 'Content-Length': source.length },
+            body: source,
+          }
+    return readJson(await this.#request('POST', '/v1/join', options))
+  }
 
   tokens = async () => (await this.#get<{ items: readonly TokenView[] }>('/v1/tokens')).items
   addToken = (token: { label: string; scopes: readonly Scope[]; expiresMs: number | null }) =>

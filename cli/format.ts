@@ -26,6 +26,10 @@ export function formatPublisher({ petname, label, id }: PublisherView): string {
   return label === null || label === petname ? petname : `${petname} (${label})`
 }
 
+/** The same for a column beside that of ids: `-` where no name is known. */
+export const nameOf = (publisher: PublisherView): string =>
+  publisher.petname === null && publisher.label === null ? '-' : formatPublisher(publisher)
+
 /** The handle with its mark, or `-`: a claim that nobody confirmed must not look like a name. */
 export const markHandle = ({
   handle,

@@ -6,11 +6,14 @@ import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
 import { addGc } from './commands/gc.ts'
 import { addInit } from './commands/init.ts'
+import { addJoin } from './commands/join.ts'
 import { addKeys } from './commands/keys.ts'
+import { addLeave } from './commands/leave.ts'
 import { addPeers } from './commands/peers.ts'
 import { addProfile } from './commands/profile.ts'
 import { addPublish } from './commands/publish.ts'
 import { addPull } from './commands/pull.ts'
+import { addRoster } from './commands/roster.ts'
 import { addRun } from './commands/run.ts'
 import { addSearch } from './commands/search.ts'
 import { addShow } from './commands/show.ts'
@@ -38,6 +41,9 @@ const COMMANDS = [
   addPull,
   addVerify,
   addRun,
+  addJoin,
+  addLeave,
+  addRoster,
   addPeers,
   addSync,
   addStatus,

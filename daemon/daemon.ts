@@ -13,6 +13,7 @@ import { OwnKeys } from '../registry/own-keys.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
 import { Erasing } from './erasing.ts'
+import { Federation } from './federation.ts'
 import { HandleChecks } from './handle-checks.ts'
 import { createHttpServer } from './http/server.ts'
 import { HttpsWeb } from './https-web.ts'
@@ -169,6 +170,12 @@ async function start(
     log: log.child({ part: 'handles' }),
   })
   stops.push(() => handles.stop())
+  const federation = new Federation({
+    registry,
+    network,
+    views,
+    log: log.child({ part: 'federation' }),
+  })
   const node = new Node({
     registry,
     network,
@@ -177,6 +184,7 @@ async function start(
     inferring,
     nearest,
     erasing: new Erasing({ registry, views }),
+    federation,
     publishing: new Publishing({ registry, inference, views, self }),
     self,
     mirror,
@@ -272,6 +280,7 @@ async function start(
   stops.push(() => self.stop())
   await network.start()
   stops.push(() => network.stop())
+  federation.connectAll()
   const http = createHttpServer({ node, config: config.http, log: log.child({ part: 'http' }) })
   await http.start()
   stops.push(() => http.stop())

@@ -7,6 +7,8 @@ import type {
   ErasureView,
   EventView,
   IdentityView,
+  JoinView,
+  LeaveView,
   ModelPageView,
   ModelView,
   NewTokenView,
@@ -17,6 +19,7 @@ import type {
   PublishView,
   PullView,
   Right,
+  RosterView,
   RouteView,
   Scope,
   StatementView,
@@ -37,14 +40,17 @@ import { isSameProfile } from '../registry/profile.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Erasing } from './erasing.ts'
 import { Explanation } from './explanation.ts'
+import type { Federation } from './federation.ts'
 import type { HandleChecks } from './handle-checks.ts'
 import type {
   FileAnswer,
   InferAnswer,
   InferInput,
   InferOptions,
+  JoinOptions,
   NodeApi,
   PublishOptions,
+  RosterEdit,
 } from './http/node-api.ts'
 import type { Engine } from './inference/engine.ts'
 import type { Inference } from './inference/inference.ts'
@@ -73,6 +79,7 @@ export interface NodeParts {
   readonly nearest: Nearest
   readonly publishing: Publishing
   readonly erasing: Erasing
+  readonly federation: Federation
   readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
   readonly mirror: Mirror
   readonly renewals: Pick<KeyRenewals, 'views'>
@@ -132,6 +139,7 @@ export class Node implements NodeApi {
       self: self.isAsking ? 'asking' : registry.whyUnsure() === null ? 'sure' : 'unsure',
       renewals: renewals.views(),
       warnings: warningsOf(registry, presence.silence()),
+      rosters: this.#parts.federation.statuses(),
     }
   }
 
@@ -356,11 +364,27 @@ export class Node implements NodeApi {
 
   trust(): TrustView {
     const { registry, views } = this.#parts
+    const { trust } = registry
+    const viewOf = (id: Cid): PublisherView => views.publisher(id)
     return {
-      items: registry.trust
-        .with('see')
-        .map((id) => ({ publisher: views.publisher(id), own: id === registry.publisher })),
-      strangers: this.#unlisted().filter(({ id }) => registry.trust.rule(id) === null),
+      items: trust.with('see').map((id) => {
+        const { because, rule, roster } = trust.grant(id)
+        return {
+          publisher: viewOf(id),
+          own: id === registry.publisher,
+          // SAFE: only strangers have their right from nothing.
+          because: because as Exclude<typeof because, 'default'>,
+          roster: roster === null ? null : { publisher: roster.publisher, name: roster.name },
+          line: (rule ?? roster)?.line ?? null,
+        }
+      }),
+      run: trust.run.map(({ attested, of, publishers, line }) => ({
+        attested,
+        of: of.map(viewOf),
+        publishers: publishers?.map(viewOf) ?? null,
+        line,
+      })),
+      strangers: this.#unlisted().filter(({ id }) => trust.rule(id) === null),
     }
   }
 
@@ -384,7 +408,15 @@ export class Node implements NodeApi {
     const { registry } = this.#parts
     const id = expectOk(registry.resolvePublisher(publisher))
     if (registry.trust.rule(id) === null) {
-      throw new ZoariumError('NOT_FOUND', 'no rule names that publisher', { got: publisher })
+      const { roster } = registry.trust.grant(id)
+      throw new ZoariumError('NOT_FOUND', 'no rule names that publisher', {
+        got: publisher,
+        ...(roster === null
+          ? {}
+          : {
+              hint: `it has its right from the roster ${roster.name}: zoarium leave ${roster.name}`,
+            }),
+      })
     }
     registry.removeTrust(id)
     return this.trust()
@@ -393,6 +425,34 @@ export class Node implements NodeApi {
   explainTrust(ref: string): TrustExplanation {
     const { registry, views } = this.#parts
     return new Explanation(registry, views).of(ref)
+  }
+
+  rosters(): readonly RosterView[] {
+    return this.#parts.federation.list()
+  }
+
+  roster(publisher: string, name: string): RosterView {
+    return this.#parts.federation.one(publisher, name)
+  }
+
+  rosterFile(publisher: string, name: string): Uint8Array {
+    return this.#parts.federation.file(publisher, name)
+  }
+
+  setRoster(name: string, edit: RosterEdit): RosterView {
+    return this.#parts.federation.set(name, edit)
+  }
+
+  withdrawRoster(name: string): RosterView {
+    return this.#parts.federation.withdraw(name)
+  }
+
+  join(options: JoinOptions): Promise<JoinView> {
+    return this.#parts.federation.join(options)
+  }
+
+  leave(publisher: string, name: string): LeaveView {
+    return this.#parts.federation.leave(publisher, name)
   }
 
   tokens(): readonly TokenView[] {

@@ -11,6 +11,7 @@ import type { RecordKind } from './record.ts'
 import type { Scope as DeviceScope } from './scope.ts'
 
 export type Right = 'see' | 'list' | 'mirror' | 'run'
+export type RosterRight = Exclude<Right, 'see'>
 export type Scope = 'read' | 'infer' | 'publish' | 'admin'
 
 /** Every error answer of `/v1`. */
@@ -71,6 +72,8 @@ export interface NodeView {
   readonly renewals: readonly RenewalView[]
   /** What keeps this node from working as it should, each with the way out. */
   readonly warnings: readonly Issue[]
+  /** Rosters that it issues or follows. */
+  readonly rosters: readonly RosterStatus[]
 }
 
 export interface RenewalView {
@@ -360,6 +363,12 @@ export interface RouteView {
 export interface TrustRuleView {
   readonly publisher: PublisherView
   readonly own: boolean
+  /** What gives it its right: a rule, a roster that names it, or that it issues one. */
+  readonly because: 'own' | 'rule' | 'roster' | 'issuer'
+  /** The roster that gives it; null where none does. */
+  readonly roster: { readonly publisher: Cid; readonly name: string } | null
+  /** Line of the policy file; null for the own publisher. */
+  readonly line: number | null
 }
 
 /** GET and PUT /v1/profile: what this node's publisher says of itself. */
@@ -380,10 +389,109 @@ export interface ProfileChange {
   readonly ror?: string | null
 }
 
-/** GET /v1/trust -> {items, strangers} */
+/** Models of `publishers` (null: all listed ones) run if `attested` of the publishers in `of` vouch. */
+export interface RunRuleView {
+  readonly attested: number
+  readonly of: readonly PublisherView[]
+  readonly publishers: readonly PublisherView[] | null
+  readonly line: number | null
+}
+
+/** GET /v1/trust -> {items, run, strangers} */
 export interface TrustView {
   readonly items: readonly TrustRuleView[]
+  readonly run: readonly RunRuleView[]
   readonly strangers: readonly PublisherView[]
+}
+
+/** How a roster that this node issues or follows stands. */
+export interface RosterStatus {
+  readonly publisher: Cid
+  /** What its issuer is called here. */
+  readonly issuer: string
+  readonly name: string
+  readonly own: boolean
+  readonly followed: boolean
+  /** UNKNOWN: no record of it is here yet. Its members get nothing unless it is OK or CONTESTED. */
+  readonly state: 'OK' | 'WITHDRAWN' | 'CONTESTED' | 'UNKNOWN'
+  /** Members that the operator has not accepted; they get nothing. */
+  readonly waiting: number
+  /** Further records of that name that none replaces; the one with the greatest id holds. */
+  readonly rivals: number
+}
+
+/** GET /v1/rosters -> {items}; GET /v1/rosters/{publisher}/{name} */
+export interface RosterView {
+  readonly publisher: PublisherView
+  readonly name: string
+  readonly own: boolean
+  readonly state: RosterStatus['state']
+  /** The record that holds. */
+  readonly record: Cid | null
+  /** What it recommends. */
+  readonly right: RosterRight | null
+  readonly members: readonly PublisherView[]
+  readonly bootstrap: readonly string[]
+  readonly rivals: readonly Cid[]
+  /** Null where its members get nothing here. */
+  readonly followed: {
+    readonly right: RosterRight
+    /** Line of the policy file. */
+    readonly line: number | null
+    /** Members that the operator has not accepted; they get nothing. */
+    readonly waiting: readonly Cid[]
+    /** Accepted ones that it leaves out now; they get nothing any more. */
+    readonly gone: readonly PublisherView[]
+  } | null
+}
+
+export interface MemberView {
+  readonly publisher: PublisherView
+  /** What it has here once the roster is followed. */
+  readonly right: Right
+  /** `rule`: a rule names it, and wins over rosters. */
+  readonly because: 'roster' | 'rule' | 'own'
+  /** Whether it was not accepted before. */
+  readonly isNew: boolean
+}
+
+export interface AddressView {
+  readonly address: string
+  /** Null where it was not tried. */
+  readonly connected: boolean | null
+  readonly error: string | null
+}
+
+/** POST /v1/join */
+export interface JoinView {
+  readonly dryRun: boolean
+  /** The issuer. */
+  readonly publisher: PublisherView
+  /** 80 bits of its id, for comparing over the telephone. */
+  readonly fingerprint: string
+  readonly name: string
+  readonly record: Cid
+  readonly signed: string
+  /** Until when it can be joined by this file. */
+  readonly fresh: string
+  /** What it recommends for its members. */
+  readonly recommends: RosterRight
+  /** What they get here. */
+  readonly right: RosterRight
+  /** What they had before; null: it was not followed. */
+  readonly before: RosterRight | null
+  readonly members: readonly MemberView[]
+  /** Members that were accepted, and are none any more. */
+  readonly removed: readonly PublisherView[]
+  readonly bootstrap: readonly AddressView[]
+}
+
+/** POST /v1/leave */
+export interface LeaveView {
+  readonly publisher: PublisherView
+  readonly name: string
+  /** The members and the issuer, as they stand now, and what they had before. */
+  readonly members: readonly { readonly publisher: PublisherView; readonly before: Right }[]
 }
 
 /** A right, and what decided it. */

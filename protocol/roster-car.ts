@@ -17,6 +17,9 @@ import { comparePositions, readRecord, type SignedRecord } from './record.ts'
 import type { RosterBody } from './roster.ts'
 import { int, linkTo, list, map, word } from './shape.ts'
 
+/** Media type of the files. */
+export const CAR_TYPE = 'application/vnd.ipld.car'
+
 /** The statements that a file carries, as their signers made them. */
 export interface RosterParts {
   /** The issuer's identity operations, all of them. */

@@ -1,5 +1,5 @@
 /** `zoarium status`: the node at a glance. */
-import type { RenewalView } from '../../protocol/api.ts'
+import type { RenewalView, RosterStatus } from '../../protocol/api.ts'
 import { count, formatBytes, formatHandle } from '../format.ts'
 import type { Cli } from '../session.ts'
 
@@ -48,6 +48,9 @@ export function addStatus({ program, session }: Cli): void {
         for (const { code, message, hint } of node.warnings) {
           output.line(`  ${code}: ${message}${hint === undefined ? '' : `; ${hint}`}`)
         }
+        for (const roster of node.rosters) {
+          for (const text of rosterTexts(roster)) output.line(`  ROSTER: ${text}`)
+        }
         const troubled = node.logs.filter((log) => log.state !== 'OK')
         for (const log of troubled) {
           const at = log.seq === null ? 'nothing here' : `at ${log.epoch}/${log.seq}`
@@ -58,6 +61,29 @@ export function addStatus({ program, session }: Cli): void {
         }
       })
     })
+}
+
+/** What the operator should know of a roster. */
+function rosterTexts({ name, issuer, followed, state, waiting, rivals }: RosterStatus): string[] {
+  const roster = `${name} of ${issuer}`
+  const texts: string[] = []
+  if (waiting > 0) {
+    const members = `${count(waiting, 'member')} ${waiting === 1 ? 'waits' : 'wait'}`
+    texts.push(`${members} to be accepted in ${roster}; zoarium join --accept ${name}`)
+  }
+  if (rivals > 0) {
+    texts.push(
+      `${count(rivals + 1, 'record')} of ${roster} stand; the one with the greatest id holds`,
+    )
+  }
+  if (followed && state === 'WITHDRAWN') {
+    texts.push(`${roster} was withdrawn, and gives nothing any more; zoarium leave ${name}`)
+  } else if (followed && state === 'UNKNOWN') {
+    texts.push(`no record of ${roster} is here yet, so its members have nothing by it`)
+  } else if (state === 'CONTESTED') {
+    texts.push(`the log of ${roster} has forked; nothing new of it can be accepted`)
+  }
+  return texts
 }
 
 function renewalText({ scope, key, notAfter, renews, problem }: RenewalView): string {

@@ -1,6 +1,12 @@
 /** `zoarium trust`: what the operator lets each publisher do here. */
-import type { PublisherView, Right, TrustExplanation, TrustView } from '../../protocol/api.ts'
-import { formatHandle, formatPublisher, markHandle } from '../format.ts'
+import type {
+  PublisherView,
+  Right,
+  TrustExplanation,
+  TrustRuleView,
+  TrustView,
+} from '../../protocol/api.ts'
+import { formatHandle, formatPublisher, markHandle, nameOf } from '../format.ts'
 import type { Output } from '../output.ts'
 import { type Cli, wordOf } from '../session.ts'
 
@@ -86,20 +92,32 @@ function printExplanation(output: Output, view: TrustExplanation): void {
   )
 }
 
-function printTrust(output: Output, { items, strangers }: TrustView): void {
+function printTrust(output: Output, { items, run, strangers }: TrustView): void {
   output.table(
     ['PUBLISHER', 'RIGHT', 'SEND', 'HANDLE', 'ID'],
     [
-      ...items.map(({ publisher, own }) =>
-        rowOf(publisher, own ? `${publisher.right} (own)` : publisher.right),
-      ),
+      ...items.map((item) => rowOf(item.publisher, `${item.publisher.right}${whence(item)}`)),
       ...strangers.map((publisher) => rowOf(publisher, `${publisher.right} (no rule)`)),
     ],
   )
+  for (const { attested, of, publishers } of run) {
+    const whose =
+      publishers === null ? 'listed publishers' : publishers.map(formatPublisher).join(', ')
+    output.line(
+      `models of ${whose} run if ${attested} vouch of ${of.map(formatPublisher).join(', ')}`,
+    )
+  }
+}
+
+/** What gives the right, where it is not a rule for that publisher. */
+function whence({ because, roster }: TrustRuleView): string {
+  if (because === 'own') return ' (own)'
+  if (because === 'rule') return ''
+  return because === 'issuer' ? ` (issues ${roster?.name})` : ` (roster ${roster?.name})`
 }
 
 const rowOf = (publisher: PublisherView, right: string): readonly string[] => [
-  publisher.petname === null && publisher.label === null ? '-' : formatPublisher(publisher),
+  nameOf(publisher),
   right,
   publisher.send ? 'yes' : 'no',
   markHandle(publisher),

@@ -22,6 +22,7 @@ import { addModelRoutes } from './routes/model-routes.ts'
 import { addNodeRoutes } from './routes/node-routes.ts'
 import { addOperatorRoutes } from './routes/operator-routes.ts'
 import { addPublishRoutes } from './routes/publish-routes.ts'
+import { addRosterRoutes } from './routes/roster-routes.ts'
 
 export interface AppOptions {
   readonly node: NodeApi
@@ -61,6 +62,7 @@ export function createRouter(node: NodeApi, shared: AppOptions['shared']): Route
   addErasureRoutes(router, node)
   addInferRoutes(router, node, shared.infer)
   addOperatorRoutes(router, node)
+  addRosterRoutes(router, node)
   router.get('/v1/openapi.json', needs('read'), (ctx) => {
     ctx.body = openApi
   })

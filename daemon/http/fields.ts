@@ -11,6 +11,8 @@ type Readers = Readonly<Record<string, Reader<unknown>>>
 /** Absent fields are null. */
 export type Fields<R extends Readers> = { readonly [K in keyof R]: ReturnType<R[K]> | null }
 
+/** Most items of a list that has no bound of its own: there are fewer scopes and weight formats. */
+const MAX_LIST = 100
 /** The longest value that an error repeats, in characters. */
 const MAX_SHOWN = 80
 
@@ -47,12 +49,16 @@ export const oneOf =
     return found
   }
 
-/** A list in JSON; in a query the items stand between commas. */
+/**
+ * A list in JSON; in a query the items stand between commas.
+ * @param max most items
+ */
 export const listOf =
-  <T>(item: Reader<T>): Reader<readonly T[]> =>
+  <T>(item: Reader<T>, max = MAX_LIST): Reader<readonly T[]> =>
   (value, field) => {
     const items = typeof value === 'string' ? value.split(',') : value
     if (!Array.isArray(items)) throw wrong(field, 'a list is needed', value)
+    if (items.length > max) throw wrong(field, 'too many items', items.length, max)
     return items.map((each) => item(each, field))
   }
 

@@ -8,6 +8,8 @@ import type {
   EventView,
   IdentityView,
   InferView,
+  JoinView,
+  LeaveView,
   ModelPageView,
   ModelView,
   NewTokenView,
@@ -17,6 +19,8 @@ import type {
   PublishView,
   PullView,
   Right,
+  RosterRight,
+  RosterView,
   RouteView,
   Scope,
   StatementView,
@@ -64,6 +68,24 @@ export interface InferOptions {
 
 export interface InferAnswer extends InferView {
   readonly body: Uint8Array
+}
+
+/** A change of an own roster: null: as it was. */
+export interface RosterEdit {
+  /** Ids, handles, petnames or labels. */
+  readonly add: readonly string[] | null
+  readonly remove: readonly string[] | null
+  readonly right: RosterRight | null
+  readonly bootstrap: readonly string[] | null
+}
+
+export interface JoinOptions {
+  /** The file of the roster; null: `ref` names it. */
+  readonly car: Uint8Array | null
+  /** Its record or issuer. */
+  readonly ref: string | null
+  readonly grantRun: boolean
+  readonly dryRun: boolean
 }
 
 export interface FileAnswer {
@@ -134,6 +156,16 @@ export interface NodeApi {
   ): TrustView
   removeTrust(publisher: string): TrustView
   explainTrust(ref: string): TrustExplanation
+
+  rosters(): readonly RosterView[]
+  /** @throws NOT_FOUND, AMBIGUOUS */
+  roster(publisher: string, name: string): RosterView
+  /** The CAR file of a roster. @throws NOT_FOUND, AMBIGUOUS, CONTESTED, AUDIENCE */
+  rosterFile(publisher: string, name: string): Uint8Array
+  setRoster(name: string, edit: RosterEdit): RosterView
+  withdrawRoster(name: string): RosterView
+  join(options: JoinOptions): Promise<JoinView>
+  leave(publisher: string, name: string): LeaveView
 
   tokens(): readonly TokenView[]
   addToken(label: string, scopes: readonly Scope[], expiresMs: number | null): NewTokenView

@@ -26,6 +26,8 @@ const object = (properties: Record<string, Schema>, optional: readonly string[] 
 })
 
 const right = choice('see', 'list', 'mirror', 'run')
+const rosterRight = choice('list', 'mirror', 'run')
+const rosterState = choice('OK', 'WITHDRAWN', 'CONTESTED', 'UNKNOWN')
 const scope = choice('read', 'infer', 'publish', 'admin')
 const withdrawal = choice('yank', 'recall', 'erase')
 const position = object({ epoch: count, seq: count })
@@ -144,6 +146,18 @@ export const schemas: Readonly<Record<string, Schema>> = {
       }),
     ),
     warnings: list(ref('Issue')),
+    rosters: list(
+      object({
+        publisher: cid,
+        issuer: text,
+        name: text,
+        own: truth,
+        followed: truth,
+        state: rosterState,
+        waiting: count,
+        rivals: count,
+      }),
+    ),
   }),
   Peer: object({
     peer: text,
@@ -293,7 +307,23 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'send',
   ]),
   Trust: object({
-    items: list(object({ publisher: ref('Publisher'), own: truth })),
+    items: list(
+      object({
+        publisher: ref('Publisher'),
+        own: truth,
+        because: choice('own', 'rule', 'roster', 'issuer'),
+        roster: orNull(object({ publisher: cid, name: text })),
+        line: orNull(count),
+      }),
+    ),
+    run: list(
+      object({
+        attested: count,
+        of: list(ref('Publisher')),
+        publishers: orNull(list(ref('Publisher'))),
+        line: orNull(count),
+      }),
+    ),
     strangers: list(ref('Publisher')),
   }),
   TrustExplanation: object({
@@ -327,6 +357,64 @@ export const schemas: Readonly<Record<string, Schema>> = {
         because: text,
       }),
     ),
+  }),
+  Roster: object({
+    publisher: ref('Publisher'),
+    name: text,
+    own: truth,
+    state: rosterState,
+    record: orNull(cid),
+    right: orNull(rosterRight),
+    members: list(ref('Publisher')),
+    bootstrap: list(text),
+    rivals: list(cid),
+    followed: orNull(
+      object({
+        right: rosterRight,
+        line: orNull(count),
+        waiting: list(cid),
+        gone: list(ref('Publisher')),
+      }),
+    ),
+  }),
+  Rosters: object({ items: list(ref('Roster')) }),
+  RosterRequest: object(
+    {
+      name: text,
+      add: orNull(list(text)),
+      remove: orNull(list(text)),
+      right: orNull(rosterRight),
+      bootstrap: orNull(list(text)),
+    },
+    ['add', 'remove', 'right', 'bootstrap'],
+  ),
+  Join: object({
+    dryRun: truth,
+    publisher: ref('Publisher'),
+    fingerprint: text,
+    name: text,
+    record: cid,
+    signed: time,
+    fresh: time,
+    recommends: rosterRight,
+    right: rosterRight,
+    before: orNull(rosterRight),
+    members: list(
+      object({
+        publisher: ref('Publisher'),
+        right,
+        because: choice('roster', 'rule', 'own'),
+        isNew: truth,
+      }),
+    ),
+    removed: list(ref('Publisher')),
+    bootstrap: list(object({ address: text, connected: orNull(truth), error: orNull(text) })),
+  }),
+  LeaveRequest: object({ publisher: text, name: text }),
+  Leave: object({
+    publisher: ref('Publisher'),
+    name: text,
+    members: list(object({ publisher: ref('Publisher'), before: right })),
   }),
   TokenRequest: object(
     { label: text, scopes: list(scope), expiresMs: orNull({ type: 'integer', minimum: 1 }) },

@@ -61,6 +61,15 @@ const MODEL = [
 const RECORD = [inPath('cid', 'Content id of the record.')]
 const FILE = inPath('path', 'Path of a file in the model; may contain `/`.')
 
+const ROSTER = [
+  inPath('publisher', 'Id, verified handle, label or petname of the issuer.'),
+  inPath('name', 'Name of the roster.'),
+]
+const CAR: Json = {
+  'application/vnd.ipld.car': {
+    schema: { type: 'string', contentMediaType: 'application/vnd.ipld.car' },
+  },
+}
 const BYTES: Json = {
   'application/octet-stream': {
     schema: { type: 'string', contentMediaType: 'application/octet-stream' },
@@ -392,6 +401,64 @@ const paths: Readonly<Record<string, Json>> = {
       scope: 'admin',
       parameters: [inPath('publisher', 'Id, label or petname of the publisher.')],
       responses: ok('All rules.', json('Trust')),
+    }),
+  },
+  '/v1/rosters': {
+    get: operation({
+      summary: 'Rosters that this node issues or follows',
+      scope: 'read',
+      responses: ok('The rosters.', json('Rosters')),
+    }),
+    post: operation({
+      summary: 'Sign an own roster, the first of its name or with changes',
+      scope: 'publish',
+      requestBody: body(json('RosterRequest')),
+      responses: ok('The roster.', json('Roster')),
+    }),
+  },
+  '/v1/rosters/{name}': {
+    delete: operation({
+      summary: 'Withdraw an own roster: it has no members from then on',
+      scope: 'publish',
+      parameters: [inPath('name', 'Name of the roster.')],
+      responses: ok('The roster.', json('Roster')),
+    }),
+  },
+  '/v1/rosters/{publisher}/{name}': {
+    get: operation({
+      summary: 'A roster that this node issues or follows',
+      scope: 'read',
+      parameters: ROSTER,
+      responses: ok('The roster.', json('Roster')),
+    }),
+  },
+  '/v1/rosters/{publisher}/{name}.car': {
+    get: operation({
+      summary: 'The file by which others join a roster',
+      scope: null,
+      parameters: ROSTER,
+      responses: ok('The file.', CAR),
+    }),
+  },
+  '/v1/join': {
+    post: operation({
+      summary: 'Follow a roster: give its members rights, and connect to its addresses',
+      scope: 'admin',
+      parameters: [
+        query('ref', text, 'Record or issuer of the roster, where no file is sent.'),
+        query('grantRun', truth, 'Let models of its members run, if the roster recommends it.'),
+        query('dryRun', truth, 'Check and show everything, change nothing.'),
+      ],
+      requestBody: { required: false, content: CAR },
+      responses: ok('What was joined.', json('Join')),
+    }),
+  },
+  '/v1/leave': {
+    post: operation({
+      summary: 'Follow a roster no more',
+      scope: 'admin',
+      requestBody: body(json('LeaveRequest')),
+      responses: ok('Who lost what.', json('Leave')),
     }),
   },
   '/v1/tokens': {

@@ -34,7 +34,7 @@ import { isFault, type Peer, PeerBook } from './peers.ts'
 import { type FetchOptions, Providers } from './providers.ts'
 import { type Sleep, systemSleep } from './sleep.ts'
 import { FrameStream } from './stream.ts'
-import { type SyncReport, SyncService } from './sync.ts'
+import { type FoundRoster, type SyncReport, SyncService } from './sync.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import { TRANSFER_LIMITS, type TransferLimits, type WantedBlob } from './transfer.ts'
 
@@ -42,6 +42,8 @@ import { TRANSFER_LIMITS, type TransferLimits, type WantedBlob } from './transfe
 const GREET_INTERVAL_MS = 10 * 60_000
 const OPEN_STREAM_MS = 10_000
 const PING_MS = 5_000
+/** Peers that are asked for a roster; each may answer with 1 MiB. */
+const MAX_ASKED = 20
 /** Weight of members when connections must be dropped. */
 const MEMBER_TAG = { name: 'zoarium-member', value: 50 }
 
@@ -116,6 +118,8 @@ export class Network {
   readonly #stop = new AbortController()
   readonly #listeners = new Map<keyof NetworkEvents, Set<Listener<never>>>()
   readonly #loops: Promise<void>[] = []
+  /** Addresses to which a connection is kept. */
+  readonly #kept = new Set<string>()
   #node: NetNode | null = null
   #unlisten: (() => void) | null = null
 
@@ -193,8 +197,7 @@ export class Network {
   /** Listens and begins to dial. @throws ZoariumError CONFIG where an address cannot be used */
   async start(): Promise<void> {
     const { listen, bootstrap, mdns, dht, clock, holdings, peerKeySeed } = this.#options
-    const kept = bootstrap.map(parseAddress)
-    for (const address of kept) this.#addresses.list(address)
+    for (const address of bootstrap.map(parseAddress)) this.#addresses.list(address)
     const node = await createNode({
       seed: peerKeySeed,
       listen,
@@ -225,7 +228,7 @@ export class Network {
     )
     this.#unlisten = holdings.onTrust(() => this.#greetAll())
     this.#loops.push(this.#rounds.repeat())
-    for (const address of kept) this.#loops.push(this.#dialler.keep(address))
+    for (const address of bootstrap) this.keep(address)
     this.#background(this.#dialler.redial(holdings.knownPeers()))
   }
 
@@ -322,6 +325,16 @@ export class Network {
     const peer = this.#book.get(connection.remotePeer.toString())
     await this.#greet(peer)
     return peer.id
+  }
+
+  /** Keeps a connection to an address that the operator accepted. @throws ZoariumError PARAMETER */
+  keep(address: string): void {
+    const target = parseAddress(address)
+    const text = target.toString()
+    if (this.#kept.has(text)) return
+    this.#kept.add(text)
+    this.#addresses.list(target)
+    this.#loops.push(this.#dialler.keep(target))
   }
 
   #started(): NetNode {
@@ -457,6 +470,17 @@ export class Network {
       throw new ZoariumError('UNREACHABLE', 'the peer is not connected', { field: peer })
     }
     return [await this.#rounds.fresh(named)]
+  }
+
+  /** What each connected peer hands out for the id of a roster record or issuer. */
+  async findRoster(of: Cid): Promise<readonly FoundRoster[]> {
+    const peers = this.#book.connected().slice(0, MAX_ASKED)
+    const asked = peers.map((peer) => this.#sync.findRoster(peer, of))
+    const answers = await Promise.allSettled(asked)
+    for (const each of answers) {
+      if (each.status === 'rejected' && !(each.reason instanceof ZoariumError)) throw each.reason
+    }
+    return answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   }
 
   /**

@@ -8,7 +8,14 @@ import type { SyncView } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { refuse, type Verdict, ZoariumError } from '../../protocol/errors.ts'
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts'
-import { failureMessage, PROTOCOLS, syncReplies, syncRequests } from '../../protocol/message.ts'
+import {
+  expectReply,
+  failureMessage,
+  PROTOCOLS,
+  type SyncReply,
+  syncReplies,
+  syncRequests,
+} from '../../protocol/message.ts'
 import {
   introduce,
   pull,
@@ -50,6 +57,14 @@ export interface SyncReport extends SyncView {
   readonly refused: readonly SyncRefusal[]
 }
 
+/** What a peer hands out for the id of a roster record or issuer. */
+export interface FoundRoster {
+  /** Rosters that fit. */
+  readonly records: readonly Cid[]
+  /** The file of the only one. */
+  readonly car: Uint8Array | null
+}
+
 export class SyncService {
   readonly #holdings: Holdings
   readonly #links: Links
@@ -84,6 +99,28 @@ export class SyncService {
 
   #readable(peer: Peer): SyncSource {
     return readableBy(this.#holdings, this.#links.publisherOf(peer))
+  }
+
+  /**
+   * Asks a peer for the file of a roster; nothing of the answer is verified.
+   * @throws ZoariumError UNREACHABLE, TIMEOUT, PEER, and what the peer answers
+   */
+  async findRoster(peer: Peer, of: Cid): Promise<FoundRoster> {
+    const frames = await this.#links.open(peer, PROTOCOLS.sync)
+    try {
+      await frames.write(syncRequests.encode({ t: 'get-roster', of }), REPLY_MS)
+      const reply = syncReplies.decode(await frames.expect(MAX_FRAME_BYTES, REPLY_MS))
+      const answer = reply.ok ? expectReply<SyncReply, 'roster'>(reply.value, 'roster') : reply
+      if (!answer.ok) throw ZoariumError.of(answer)
+      await frames.write(syncRequests.encode({ t: 'done', behind: false }), REPLY_MS)
+      await frames.close(REPLY_MS)
+      return answer.value
+    } catch (error) {
+      if (!(error instanceof ZoariumError)) throw error
+      frames.abort(error)
+      this.#links.blame(peer, error.code)
+      throw error
+    }
   }
 
   async #exchange(peer: Peer, steps: SyncPull): Promise<SyncReport> {

@@ -56,9 +56,10 @@ describe('cli/commands', () => {
     assert.match((await show()).stdout, /handle +zoo.example.org \(verified\)/)
     const handleProblem: Issue = { code: 'HANDLE', message: 'no document there', got: 404 }
     const publisher = { ...node.view.publisher, handleVerified: false, handleProblem }
+    const ruled = { because: 'rule', roster: null, line: 3 } as const
     await serveWith({
       model: () => ({ ...node.view, publisher }),
-      trust: () => ({ items: [{ publisher, own: false }], strangers: [] }),
+      trust: () => ({ items: [{ ...ruled, publisher, own: false }], run: [], strangers: [] }),
     })
     assert.match((await show()).stdout, /handle +zoo.example.org \(not verified\)/)
     assert.match((await run('trust', 'list')).stdout, /zoo.example.org \(not verified\) /)

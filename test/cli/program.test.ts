@@ -17,7 +17,7 @@ describe('cli/program', () => {
     const help = await zoarium(['--help'], NOWHERE)
     assert.equal(help.status, EXIT.ok)
     const commands =
-      'init daemon start publish search show pull verify run peers sync status trust tokens keys demo'
+      'init daemon start publish search show pull verify run join leave roster peers sync status trust tokens keys demo'
     for (const command of commands.split(' ')) {
       assert.match(help.stdout, new RegExp(`^  ${command}\\b`, 'm'), command)
     }
@@ -36,6 +36,12 @@ describe('cli/program', () => {
       ['show', 'a', 'b'],
       ['trust', 'add', 'embl', 'everything'],
       ['tokens', 'add'],
+      ['join'],
+      ['join', 'a', 'b'],
+      ['leave'],
+      ['roster', 'set'],
+      ['roster', 'set', 'a', '--right', 'see'],
+      ['roster', 'export', 'a'],
       ['tokens', 'add', '--scope', 'all'],
       ['keys', 'show'],
       ['keys', 'revoke', '0123456789abcdef'],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { Erasing } from '../../daemon/erasing.ts'
+import { Federation } from '../../daemon/federation.ts'
 import { encodeNpy } from '../../daemon/inference/image/npy.ts'
 import { Metrics } from '../../daemon/metrics.ts'
 import { Mirror } from '../../daemon/mirror.ts'
@@ -60,6 +61,7 @@ describe('daemon/node', () => {
       ...parts,
       erasing: new Erasing(parts),
       publishing: new Publishing(parts),
+      federation: new Federation({ ...parts, log: { warn: () => {} } }),
       mirror,
       renewals: { views: () => [] },
       handles: {

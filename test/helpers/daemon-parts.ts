@@ -6,6 +6,7 @@ import { createLog } from '../../daemon/log.ts'
 import { Nearest } from '../../daemon/nearest.ts'
 import type { RemoteAnswer, RemoteRequest } from '../../daemon/net/infer.ts'
 import type { NetworkPeer } from '../../daemon/net/network.ts'
+import type { FoundRoster } from '../../daemon/net/sync.ts'
 import { SelfCheck } from '../../daemon/self-check.ts'
 import { Views } from '../../daemon/views.ts'
 import type { Cid } from '../../protocol/cid.ts'
@@ -42,6 +43,18 @@ export class PaperNetwork {
 
   async connect(address: string): Promise<string> {
     return address
+  }
+
+  readonly kept: string[] = []
+  /** What peers hand out. */
+  rosters: readonly FoundRoster[] = []
+
+  keep(address: string): void {
+    this.kept.push(address)
+  }
+
+  async findRoster(): Promise<readonly FoundRoster[]> {
+    return this.rosters
   }
 
   async syncNow(): Promise<readonly never[]> {

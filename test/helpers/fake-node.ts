@@ -8,14 +8,18 @@ import type {
 } from '../../daemon/http/node-api.ts'
 import type {
   EventView,
+  JoinView,
   ModelSummary,
   ModelView,
   PeerView,
   PublisherView,
   PublishView,
+  RosterStatus,
+  RosterView,
   Scope,
+  TrustView,
 } from '../../protocol/api.ts'
-import type { Cid } from '../../protocol/cid.ts'
+import { type Cid, fingerprintOf } from '../../protocol/cid.ts'
 import { ZoariumError } from '../../protocol/errors.ts'
 import { handleDocument } from '../../protocol/handle.ts'
 import type { ModelQuery } from '../../registry/catalogue.ts'
@@ -44,6 +48,7 @@ export interface FakeNode extends NodeApi {
     }[]
     readonly trust: unknown[]
     readonly profile: unknown[]
+    readonly rosters: unknown[]
   }
   readonly listeners: Set<(event: EventView) => void>
 }
@@ -100,7 +105,14 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     card: describeModel({ name: 'Nuclei', license: 'MIT' }),
   }
   const known = [model.ref, 'institute-a/nuclei', id, publisher.publisher]
-  const calls: FakeNode['calls'] = { search: [], publish: [], infer: [], trust: [], profile: [] }
+  const calls: FakeNode['calls'] = {
+    search: [],
+    publish: [],
+    infer: [],
+    trust: [],
+    profile: [],
+    rosters: [],
+  }
   const listeners: FakeNode['listeners'] = new Set()
   const tokens = new Map<string, readonly Scope[]>([
     ['operator', ['read', 'infer', 'publish', 'admin']],
@@ -118,7 +130,47 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     serves: 1,
     queue: 0,
   }
-  const trust = { items: [{ publisher: owner, own: true }], strangers: [] }
+  const trust = {
+    items: [{ publisher: owner, own: true, because: 'own', roster: null, line: null }],
+    run: [{ attested: 1, of: [owner], publishers: null, line: 9 }],
+    strangers: [],
+  } as const satisfies TrustView
+  const named = { publisher: owner, name: 'imaging' }
+  const status: RosterStatus = {
+    publisher: owner.id,
+    issuer: 'institute-a',
+    name: 'imaging',
+    own: true,
+    followed: true,
+    state: 'OK',
+    waiting: 1,
+    rivals: 1,
+  }
+  const roster: RosterView = {
+    ...named,
+    own: true,
+    state: 'OK',
+    record: id,
+    right: 'mirror',
+    members: [owner],
+    bootstrap: [],
+    rivals: [id],
+    followed: { right: 'mirror', line: 5, waiting: [owner.id], gone: [owner] },
+  }
+  const joined: JoinView = {
+    ...named,
+    dryRun: false,
+    fingerprint: fingerprintOf(owner.id),
+    record: id,
+    signed: AT,
+    fresh: AT,
+    recommends: 'run',
+    right: 'mirror',
+    before: null,
+    members: [{ publisher: owner, right: 'mirror', because: 'roster', isNew: true }],
+    removed: [owner],
+    bootstrap: [{ address: '/dns4/zoo.example.org/tcp/1', connected: false, error: 'nobody' }],
+  }
   const published: PublishView = {
     dryRun: false,
     record: id,
@@ -165,6 +217,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       self: 'sure',
       renewals: [],
       warnings: [],
+      rosters: [status],
     }),
     handleDocument: () => handleDocument(owner.id),
     ownHandle: () => owner.handle,
@@ -291,6 +344,28 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
         { record: id, publisher: owner, claim: 'reviewed', counts: false, because: 'withdrawn' },
       ],
     }),
+    rosters: () => [roster],
+    roster: (_, name) => {
+      if (name === roster.name) return roster
+      throw new ZoariumError('NOT_FOUND', 'no roster of that name')
+    },
+    rosterFile: () => new Uint8Array([1, 2, 3]),
+    setRoster: (...given) => {
+      calls.rosters.push(['set', ...given])
+      return roster
+    },
+    withdrawRoster: (...given) => {
+      calls.rosters.push(['withdraw', ...given])
+      return { ...roster, state: 'WITHDRAWN', record: null }
+    },
+    join: async (options) => {
+      calls.rosters.push(['join', options])
+      return { ...joined, dryRun: options.dryRun }
+    },
+    leave: (...given) => {
+      calls.rosters.push(['leave', ...given])
+      return { ...named, members: [{ publisher: owner, before: 'mirror' }] }
+    },
     tokens: () => [{ id: 't1', label: 'viewer', scopes: ['read'], created: AT, expires: null }],
     addToken: (label, scopes, expiresMs) => ({
       id: 't2',

@@ -528,6 +528,16 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         assert.deepEqual(shown(), [['imaging', signed.id, false]])
       })
 
+      it('are taken back, and what they replaced stands again', () => {
+        const first = embl.roster('a', [])
+        const second = embl.roster('a', [crick.publisher], { replaces: [first.id] })
+        for (const each of [first, second]) catalogue.putRoster(rosterOf(each))
+        catalogue.dropRoster(embl.publisher, second.id)
+        assert.deepEqual(shown(), [['a', first.id, false]])
+        catalogue.dropRoster(embl.publisher, second.id)
+        assert.deepEqual(shown(), [['a', first.id, false]])
+      })
+
       it('go with their log, and with their publisher', () => {
         const first = embl.roster('a', [])
         const second = embl.roster('a', [crick.publisher], { replaces: [first.id] })

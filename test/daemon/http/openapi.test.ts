@@ -67,6 +67,12 @@ describe('daemon/http/openapi', () => {
       ['POST', '/v1/trust', { publisher: 'institute-b', right: 'list' }],
       ['GET', '/v1/trust/explain?ref=institute-a'],
       ['DELETE', '/v1/trust/institute-b'],
+      ['GET', '/v1/rosters'],
+      ['POST', '/v1/rosters', { name: 'imaging' }],
+      ['DELETE', '/v1/rosters/imaging'],
+      ['GET', '/v1/rosters/institute-a/imaging'],
+      ['POST', `/v1/join?ref=${publisher.id}&dryRun=true`],
+      ['POST', '/v1/leave', { publisher: publisher.id, name: 'imaging' }],
       ['GET', '/v1/tokens'],
       ['POST', '/v1/tokens', { scopes: ['read'] }],
     ]

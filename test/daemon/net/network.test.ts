@@ -4,6 +4,7 @@ import { FAULTS_PER_MINUTE } from '../../../daemon/net/peers.ts'
 import { FrameStream } from '../../../daemon/net/stream.ts'
 import { expectOk } from '../../../protocol/errors.ts'
 import { PROTOCOLS, type SyncReply, syncReplies, syncRequests } from '../../../protocol/message.ts'
+import { readRosterCar } from '../../../protocol/roster-car.ts'
 import {
   bindingOf,
   heartbeatOf,
@@ -322,5 +323,48 @@ describe('daemon/net/network', () => {
     const two = await startNode(b)
     await two.network.connect(one.address)
     assert.equal(two.network.peers()[0]?.publisher, a.publisher)
+  })
+
+  it('asks its peers for a roster, strangers as they may be', async () => {
+    const one = await startNode(a)
+    const two = await startNode(b)
+    const three = await startNode(c)
+    const { record } = one.registry.rosters.set('imaging', { add: [c.publisher] })
+    await two.network.connect(one.address)
+    await two.network.connect(three.address)
+    for (const id of [record, a.publisher]) {
+      const answers = await two.network.findRoster(id)
+      const [found, ...more] = answers.filter(({ car }) => car !== null)
+      assert.deepEqual([found?.records, answers.length, more], [[record], 2, []])
+      const { signed } = expectOk(readRosterCar(found?.car ?? assert.fail()))
+      assert.equal(signed.id, record)
+    }
+    const none = await two.network.findRoster(c.publisher)
+    assert.deepEqual(none, [
+      { t: 'roster', records: [], car: null },
+      { t: 'roster', records: [], car: null },
+    ])
+  })
+
+  it('goes without peers that answer something else', async () => {
+    const node = await startNode(a)
+    const raw = await startRawPeer(b, {
+      sync: async (frames) => {
+        await frames.read(1000, 1000)
+        await frames.write(syncReplies.encode({ t: 'profile', envelope: null }), 1000)
+      },
+    })
+    await node.network.connect(raw.address)
+    assert.deepEqual(await node.network.findRoster(a.publisher), [])
+  })
+
+  it('keeps a connection to an address that is accepted while it runs', async () => {
+    const one = await startNode(a)
+    const two = await startNode(b, { sleep: manualSleep().sleep })
+    const met = two.next('peer', ({ peer, connected }) => connected && peer === one.network.peerId)
+    two.network.keep(one.address)
+    two.network.keep(one.address)
+    await met
+    assert.throws(() => two.network.keep('somewhere'), { code: 'PARAMETER' })
   })
 })
