@@ -6,6 +6,7 @@ import { parseDocument } from 'yaml'
 import { ZoariumError } from '../protocol/errors.ts'
 import { HEARTBEAT_LABEL, MAX_RESIDENCY } from '../protocol/heartbeat.ts'
 import { HANDLE_PATTERN } from '../protocol/reference.ts'
+import { DEFAULT_QUOTAS, type QuotaLimits } from '../registry/quotas.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 
 export interface Config {
@@ -49,6 +50,8 @@ export interface Config {
     /** Renew the device keys of this machine in time, where it has enough root keys. */
     readonly renew: boolean
   }
+  /** How much a publisher may bring, and how full the disk may become. */
+  readonly quotas: QuotaLimits
   readonly logLevel: LogLevel
   /** Nobody holds more of the own logs than this node: a word of one start, never of a file. */
   readonly isAlone: boolean
@@ -110,6 +113,7 @@ function readFile(folder: string, root: unknown): Config {
   const inference = file.section('inference')
   const handles = file.section('handles')
   const keys = file.section('keys')
+  const quotas = file.section('quotas')
   const config: Config = {
     folder,
     http: {
@@ -134,10 +138,12 @@ function readFile(folder: string, root: unknown): Config {
     },
     handles: { allowPrivate: readHandles(handles) },
     keys: { renew: keys.flag('renew', true) },
+    quotas: readQuotas(quotas),
     logLevel: file.oneOf('logLevel', LOG_LEVELS, 'info'),
     isAlone: false,
   }
-  for (const section of [http, network, mirror, inference, handles, keys, file]) section.finish()
+  for (const section of [http, network, mirror, inference, handles, keys, quotas, file])
+    section.finish()
   return config
 }
 
@@ -177,6 +183,18 @@ function readHandles(section: Section): readonly string[] {
   const handles = section.texts('allowPrivate', [])
   if (handles.every((handle) => HANDLE_PATTERN.test(handle))) return handles
   throw section.wrong('allowPrivate', 'a list of domain names in lower case', handles)
+}
+
+function readQuotas(section: Section): QuotaLimits {
+  const { recordsPerDay, modelsPerPublisher, bytesPerPublisher, diskFreePercent } = DEFAULT_QUOTAS
+  const percent = section.integer('diskFreePercent', diskFreePercent)
+  if (percent > 100) throw section.wrong('diskFreePercent', 'a percentage', percent)
+  return {
+    recordsPerDay: section.integer('recordsPerDay', recordsPerDay),
+    modelsPerPublisher: section.integer('modelsPerPublisher', modelsPerPublisher),
+    bytesPerPublisher: section.integer('bytesPerPublisher', bytesPerPublisher),
+    diskFreePercent: percent,
+  }
 }
 
 function readTls(http: Section): Config['http']['tls'] {

@@ -31,6 +31,7 @@ import { Node } from './node.ts'
 import { Offer } from './offer.ts'
 import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
 import { Publishing } from './publishing.ts'
+import { quotaViews } from './quota-views.ts'
 import { whyForbidden } from './runnable.ts'
 import { SelfCheck } from './self-check.ts'
 import { Tokens } from './tokens.ts'
@@ -99,7 +100,7 @@ async function start(
   const paths = dataFolder(config.folder)
   const log = createLog(config.logLevel)
   const clock = systemClock
-  const opened = await openRegistry(paths, clock, ask)
+  const opened = await openRegistry(paths, clock, ask, config.quotas)
   stops.push(() => opened.close())
   const { registry } = opened
 
@@ -135,7 +136,7 @@ async function start(
   })
   const nearest = new Nearest({ registry, network, inference, views })
   const inferring = new Inferring({ registry, network, inference, nearest, views })
-  const metrics = createMetrics(registry, network, inference)
+  const metrics = createMetrics(registry, network, inference, views)
   const mirror = new Mirror({
     registry,
     network,
@@ -309,7 +310,12 @@ async function start(
   }
 }
 
-const createMetrics = (registry: Registry, network: Network, inference: Inference): Metrics =>
+const createMetrics = (
+  registry: Registry,
+  network: Network,
+  inference: Inference,
+  views: Views,
+): Metrics =>
   new Metrics({
     zoarium_records: { help: 'Records here', read: () => registry.counts().records },
     zoarium_models: { help: 'Model records here', read: () => registry.counts().models },
@@ -317,6 +323,16 @@ const createMetrics = (registry: Registry, network: Network, inference: Inferenc
     zoarium_peers: {
       help: 'Connected peers',
       read: () => network.peers().filter(({ connected }) => connected).length,
+    },
+    zoarium_limits_met: {
+      help: 'Limits that are met now, by kind',
+      read: () => {
+        const counts: Record<string, number> = {}
+        for (const { kind } of quotaViews(registry, network, views)) {
+          counts[kind] = (counts[kind] ?? 0) + 1
+        }
+        return counts
+      },
     },
     zoarium_inference_queue: {
       help: 'Inference requests that wait or run',

@@ -1,6 +1,8 @@
 /** Prometheus metrics of one daemon. Names end in their unit. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
+type Counts = Readonly<Record<string, number>>
+
 export class Metrics {
   readonly #registry = new Registry()
   readonly inferences = new Counter({
@@ -22,16 +24,22 @@ export class Metrics {
     registers: [this.#registry],
   })
 
-  /** @param gauges read at each scrape: name -> value */
-  constructor(gauges: Readonly<Record<string, { help: string; read: () => number }>>) {
+  /** @param gauges read at each scrape: name -> value, or the values of each `kind` */
+  constructor(gauges: Readonly<Record<string, { help: string; read: () => number | Counts }>>) {
     collectDefaultMetrics({ register: this.#registry })
     for (const [name, { help, read }] of Object.entries(gauges)) {
       new Gauge({
         name,
         help,
+        labelNames: ['kind'] as const,
         registers: [this.#registry],
         collect() {
-          this.set(read())
+          const now = read()
+          if (typeof now === 'number') this.set(now)
+          else {
+            this.reset()
+            for (const [kind, value] of Object.entries(now)) this.set({ kind }, value)
+          }
         },
       })
     }

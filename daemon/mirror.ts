@@ -51,8 +51,8 @@ export class Mirror {
   readonly #stop = new AbortController()
   /** A pull and the mirror share one download of a blob. */
   readonly #downloads = new SharedWork<Cid>()
-  /** Bytes of the blobs that are being fetched. */
-  readonly #coming = new Map<Cid, number>()
+  /** Blobs that are being fetched, with the publisher for whose model. */
+  readonly #coming = new Map<Cid, { readonly publisher: Cid; readonly size: number }>()
   readonly #fetching = new Set<{ readonly record: Cid; readonly leave: AbortController }>()
   readonly #setbacks = new Map<Cid, Setback>()
   #running: Promise<void> | null = null
@@ -127,7 +127,10 @@ export class Mirror {
     const missing = [
       ...new Map(registry.holding(model.record).missing.map((file) => [file.cid, file])).values(),
     ]
-    this.#requireRoom(missing.filter(({ cid }) => !this.#coming.has(cid)))
+    this.#requireRoom(
+      model,
+      missing.filter(({ cid }) => !this.#coming.has(cid)),
+    )
     const leave = new AbortController()
     const fetching = { record: model.record, leave }
     this.#fetching.add(fetching)
@@ -148,8 +151,8 @@ export class Mirror {
     const { network, onProgress } = this.#options
     const { record } = model
     const { cid, path, size, sha256 } = file
-    this.#requireRoom([file])
-    this.#coming.set(cid, size)
+    this.#requireRoom(model, [file])
+    this.#coming.set(cid, { publisher: model.publisher, size })
     try {
       await network.fetchBlob(
         { cid, size, sha256 },
@@ -160,12 +163,23 @@ export class Mirror {
     }
   }
 
-  /** @throws ZoariumError QUOTA where these files do not fit beside what is here and coming */
-  #requireRoom(files: readonly ModelFileRow[]): void {
+  /**
+   * Wants room for files of a model beside what is here and coming.
+   * @throws ZoariumError QUOTA, DISK_FULL
+   */
+  #requireRoom({ publisher }: ModelRow, files: readonly ModelFileRow[]): void {
+    if (files.length === 0) return
     const { registry, maxBytes } = this.#options
-    const coming = [...this.#coming.values()].reduce((sum, size) => sum + size, 0)
-    const total = registry.blobs.held.bytes + coming + sizeOf(files)
-    if (files.length === 0 || total <= maxBytes) return
+    const { quotas } = registry
+    const coming = [...this.#coming.values()]
+    const total = registry.blobs.held.bytes + sizeOf(coming) + sizeOf(files)
+    if (total <= maxBytes) {
+      const others = coming.filter((each) => each.publisher === publisher)
+      quotas.requireRoom(publisher, sizeOf(others) + sizeOf(files))
+      quotas.clear('mirror')
+      return
+    }
+    quotas.meet('mirror', null, maxBytes)
     throw new ZoariumError('QUOTA', 'the files would exceed mirror.maxBytes', {
       limit: maxBytes,
       got: total,
@@ -218,5 +232,5 @@ export class Mirror {
   }
 }
 
-const sizeOf = (files: readonly ModelFileRow[]): number =>
+const sizeOf = (files: readonly { readonly size: number }[]): number =>
   files.reduce((sum, { size }) => sum + size, 0)

@@ -62,6 +62,7 @@ import { LOCAL, type Nearest } from './nearest.ts'
 import type { Network, NetworkPeer } from './net/network.ts'
 import type { Presence } from './presence.ts'
 import type { Publishing } from './publishing.ts'
+import { quotaViews } from './quota-views.ts'
 import type { SelfCheck } from './self-check.ts'
 import type { Tokens } from './tokens.ts'
 import type { Views } from './views.ts'
@@ -135,6 +136,7 @@ export class Node implements NodeApi {
         // A session of a card's test, before its publication, belongs to no record.
         warm: warm.filter((record) => registry.catalogue.record(record) !== null),
       },
+      quotas: quotaViews(registry, network, views),
       incomplete: registry.incompleteModels().length,
       self: self.isAsking ? 'asking' : registry.whyUnsure() === null ? 'sure' : 'unsure',
       renewals: renewals.views(),
@@ -169,6 +171,7 @@ export class Node implements NodeApi {
       roles: peer.roles,
       rttMs: peer.rttMs,
       lastSync: peer.lastSync === null ? null : new Date(peer.lastSync).toISOString(),
+      shutOutUntil: peer.shutOut === null ? null : new Date(peer.shutOut.until).toISOString(),
       serves: peer.heartbeat?.serves.length ?? 0,
       queue: peer.heartbeat?.queue ?? null,
     }

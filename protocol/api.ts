@@ -61,6 +61,8 @@ export interface NodeView {
   readonly logs: readonly LogView[]
   readonly blobs: { readonly count: number; readonly bytes: number }
   readonly engine: EngineView
+  /** Limits that are met now. */
+  readonly quotas: readonly QuotaView[]
   /** Models that this node may mirror and does not hold in full yet. */
   readonly incomplete: number
   /**
@@ -84,6 +86,25 @@ export interface RenewalView {
   readonly renews: string | null
   /** Why this node could not renew it, though it was due. */
   readonly problem: Issue | null
+}
+
+/** A limit that is met: something is left out now. */
+export interface QuotaView {
+  /** Whose; null for limits of the whole node, or of a peer. */
+  readonly publisher: PublisherView | null
+  /** The PeerId, for `faults`. */
+  readonly peer: string | null
+  /**
+   * `records` and `profiles` of a day, `models`, `bytes` of files of a publisher; `mirror`, all files
+   * here; `disk`, what must stay free; `faults` of a peer in a minute, which shut it out.
+   */
+  readonly kind: 'records' | 'profiles' | 'models' | 'bytes' | 'mirror' | 'disk' | 'faults'
+  readonly limit: number
+  readonly since: string
+  /** When it goes on by itself; null: once there is room. */
+  readonly until: string | null
+  /** What is left out. */
+  readonly leftOut: string
 }
 
 export interface LogView {
@@ -121,6 +142,8 @@ export interface PeerView {
   /** Round trip, milliseconds, smoothed; null before the first ping. */
   readonly rttMs: number | null
   readonly lastSync: string | null
+  /** When it may come again, after too many faults; null: it may. */
+  readonly shutOutUntil: string | null
   /** Models that it offers to run. */
   readonly serves: number
   readonly queue: number | null

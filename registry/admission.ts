@@ -21,14 +21,9 @@ import type { Clock } from './clock.ts'
 import { contested, isForked } from './fork.ts'
 import type { Identities } from './identities.ts'
 import { profileOf } from './profile.ts'
+import type { Quotas } from './quotas.ts'
 import { retractBranch } from './retraction.ts'
 import type { TrustPolicy } from './trust.ts'
-
-/** Most records of one publisher that are taken in on one day; withdrawals are not counted. */
-export const MAX_RECORDS_PER_DAY = 20_000
-/** Most profiles that are taken on one day without their log: names change rarely. */
-export const MAX_PROFILES_PER_DAY = 16
-const DAY_MS = 24 * 3600 * 1000
 
 /** `known`: the record was here before. */
 export type Admitted =
@@ -49,8 +44,7 @@ export class Admission {
   readonly #policy: () => TrustPolicy
   readonly #clock: Clock
   readonly #audiences: Pick<Audiences, 'whyClosed'>
-  readonly #maxRecordsPerDay: number
-  #today = { day: 0, counts: new Map<Cid, number>() }
+  readonly #quotas: Pick<Quotas, 'record' | 'profile' | 'count'>
 
   constructor(parts: {
     readonly catalogue: Catalogue
@@ -58,10 +52,9 @@ export class Admission {
     readonly policy: () => TrustPolicy
     readonly clock: Clock
     readonly audiences: Pick<Audiences, 'whyClosed'>
-    /** Default {@link MAX_RECORDS_PER_DAY}. */
-    readonly maxRecordsPerDay?: number
+    readonly quotas: Pick<Quotas, 'record' | 'profile' | 'count'>
   }) {
-    this.#maxRecordsPerDay = parts.maxRecordsPerDay ?? MAX_RECORDS_PER_DAY
+    this.#quotas = parts.quotas
     this.#catalogue = parts.catalogue
     this.#identities = parts.identities
     this.#policy = parts.policy
@@ -73,7 +66,7 @@ export class Admission {
    * Takes in the next record of a log.
    *
    * Fails with TRUST, AUDIENCE, GAP (records or identity operations before it are missing), KEY_NOT_DELEGATED,
-   * KEY_REVOKED, KEY_EXPIRED, SCOPE, HELD (dated ahead of the clock: offer it again later), QUOTA, CONTESTED,
+   * KEY_REVOKED, KEY_EXPIRED, SCOPE, HELD (dated ahead of the clock: offer it again later), QUOTA, DISK_FULL, CONTESTED,
    * EQUIVOCATION (the proof is kept), PREV_UNKNOWN, SEQ, and like `readRecord` and `indexCard`.
    *
    * @param card the card's bytes of a model record; null where it has none, the card is here, or the
@@ -101,7 +94,7 @@ export class Admission {
     const signed = read.value
     const delegated = this.#delegation(signed)
     if (!delegated.ok) return delegated
-    const quota = this.#quota(signed)
+    const quota = this.#quotas.record(signed)
     if (!quota.ok) return quota
     const next = checkNext(log, signed, device.cuts)
     if (!next.ok) return next.code === 'EQUIVOCATION' ? this.#keepProof(signed, device, next) : next
@@ -110,7 +103,7 @@ export class Admission {
 
     const isLate = this.#clock.now() > device.notAfter && !isVouched(device, signed.record)
     this.#catalogue.appendRecord(signed, { ...index.value, isLate })
-    this.#count(signed)
+    this.#quotas.count(signed)
     return accept({ status: 'admitted', signed })
   }
 
@@ -131,10 +124,10 @@ export class Admission {
     if (!delegated.ok) return delegated
     const row = profileOf(id, envelope, record.publisher, record.body)
     if (this.#catalogue.profile(record.publisher)?.record === id) return accept(row)
-    const quota = this.#quota(read.value, MAX_PROFILES_PER_DAY)
+    const quota = this.#quotas.profile(record.publisher)
     if (!quota.ok) return quota
     this.#catalogue.putProfile(row)
-    this.#count(read.value)
+    this.#quotas.count(read.value)
     return accept(row)
   }
 
@@ -210,22 +203,6 @@ export class Admission {
       limit: now + MAX_CLOCK_AHEAD_MS,
       got: time,
     })
-  }
-
-  #quota({ record }: SignedRecord, limit = this.#maxRecordsPerDay): Verdict<unknown> {
-    const day = Math.floor(this.#clock.now() / DAY_MS)
-    if (day !== this.#today.day) this.#today = { day, counts: new Map() }
-    const count = this.#today.counts.get(record.publisher) ?? 0
-    if (count < limit || record.kind === 'withdraw') return accept(null)
-    return refuse('QUOTA', 'more records of one publisher than are taken in on one day', {
-      limit,
-      hint: 'the rest follows tomorrow',
-    })
-  }
-
-  #count({ record }: SignedRecord): void {
-    const { counts } = this.#today
-    counts.set(record.publisher, (counts.get(record.publisher) ?? 0) + 1)
   }
 
   #index({ id, record }: SignedRecord, card: Uint8Array | null): Verdict<RecordIndex> {

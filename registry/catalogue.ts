@@ -294,6 +294,14 @@ export interface Catalogue {
   modelsByRoot(root: Cid): readonly ModelRow[]
   /** Ids of a publisher's models in the order of their coming; not what was recalled or erased. */
   modelIds(publisher: Cid): readonly Cid[]
+  /** Models of a publisher, withdrawn ones too. */
+  modelCount(publisher: Cid): number
+  /** Blobs that a publisher's models name, each once, by id. */
+  blobsOf(publisher: Cid): readonly Cid[]
+  /** Records of a publisher that were counted on a day, a number of days since 1970. */
+  intake(publisher: Cid, day: number): number
+  /** Counts one more; other days are forgotten. */
+  countIntake(publisher: Cid, day: number): void
   /** @throws ZoariumError PARAMETER for a cursor or limit that is none */
   search(query: ModelQuery): ModelPage
   /** Records that name a blob, by record id. */

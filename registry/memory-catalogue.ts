@@ -90,6 +90,7 @@ const emptyState = () => ({
   settings: new Map<string, string>(),
   erasures: new Map<Cid, ErasureRow>(),
   doomed: new Map<Cid, true>(),
+  intake: new Map<Cid, { readonly day: number; readonly records: number }>(),
 })
 type State = ReturnType<typeof emptyState>
 
@@ -142,6 +143,7 @@ export class MemoryCatalogue implements Catalogue {
     const { operations, heads, profiles, rosters, rivals, evidence } = this.#state
     operations.delete(publisher)
     rivals.delete(publisher)
+    this.#state.intake.delete(publisher)
     evidence.delete(publisher)
     for (const [id, row] of heads) if (row.publisher === publisher) heads.delete(id)
     for (const [id, row] of profiles) if (row.publisher === publisher) profiles.delete(id)
@@ -378,6 +380,26 @@ export class MemoryCatalogue implements Catalogue {
       .map((model) => this.#withWithdrawal(model))
       .filter(({ withdrawn }) => withdrawn === null || withdrawn === 'yank')
       .map(({ record }) => record)
+  }
+
+  modelCount(publisher: Cid): number {
+    return this.#modelsWhere((row) => row.publisher === publisher).length
+  }
+
+  blobsOf(publisher: Cid): readonly Cid[] {
+    const models = this.#modelsWhere(
+      (row, model) => row.publisher === publisher && !model.isStripped,
+    )
+    return [...new Set(models.flatMap(({ files }) => files.map(({ cid }) => cid)))].sort(compare)
+  }
+
+  intake(publisher: Cid, day: number): number {
+    const counted = this.#state.intake.get(publisher)
+    return counted?.day === day ? counted.records : 0
+  }
+
+  countIntake(publisher: Cid, day: number): void {
+    this.#state.intake.set(publisher, { day, records: this.intake(publisher, day) + 1 })
   }
 
   search(query: ModelQuery): ModelPage {

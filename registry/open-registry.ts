@@ -13,6 +13,7 @@ import {
   readToken,
   requireInitialised,
 } from './data-folder.ts'
+import { diskOf } from './disk-space.ts'
 import { readText, writeDurably } from './durable-file.ts'
 import { FileBlobs } from './file-blobs.ts'
 import { countSealed, fileLedger, readIdentityFile, readSeed, writeIdentity } from './key-files.ts'
@@ -20,6 +21,7 @@ import { EMPTY_LEDGER } from './ledger.ts'
 import { fileJournal, MaxSeen } from './max-seen.ts'
 import { createIdentity, type NewIdentity } from './new-identity.ts'
 import { PURPOSES } from './purpose.ts'
+import type { QuotaLimits } from './quotas.ts'
 import { Registry } from './registry.ts'
 import { Seal, type SealKind, type SealSecret } from './seal.ts'
 import { Signer } from './signer.ts'
@@ -112,6 +114,7 @@ export async function openRegistry(
   folder: DataFolder,
   clock: Clock,
   ask: AskSecret | null = null,
+  quotas: Partial<QuotaLimits> = {},
 ): Promise<OpenRegistry> {
   requireInitialised(folder)
   const lock = lockFolder(folder)
@@ -122,7 +125,7 @@ export async function openRegistry(
     const seal = by !== null && ask !== null ? new Seal(await ask(by)) : null
     const seeds = Object.fromEntries(PURPOSES.map((each) => [each, readSeed(folder, each, seal)]))
     const signer = new Signer({ publisher, seeds, ledger: fileLedger(folder.lastSigned) })
-    const registry = await openParts(folder, signer, operations, clock)
+    const registry = await openParts(folder, signer, operations, clock, quotas)
     return {
       folder,
       registry,
@@ -145,6 +148,7 @@ async function openParts(
   signer: Signer,
   operations: readonly Uint8Array[],
   clock: Clock,
+  quotas: Partial<QuotaLimits> = {},
 ): Promise<Registry> {
   // All before the catalogue, which would have to be closed again.
   const trust = new TrustBook(fileTrust(folder.trust), signer.publisher)
@@ -152,7 +156,9 @@ async function openParts(
   const maxSeen = new MaxSeen(fileJournal(folder.maxSeen))
   const catalogue = new SqliteCatalogue(folder.catalogue)
   try {
-    const registry = await Registry.open({ catalogue, blobs, trust, signer, clock, maxSeen })
+    const disk = diskOf(folder.path)
+    const parts = { catalogue, blobs, trust, signer, clock, maxSeen, disk, quotas }
+    const registry = await Registry.open(parts)
     // A catalogue that was lost begins anew with what the folder knows, and one that was left
     // behind by a kill while the keys changed catches up. The folder may also be behind, as of
     // operations that another machine signed; a fork is kept and shown like that of any publisher.

@@ -37,6 +37,7 @@ import type {
 } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { Closure } from './closure.ts'
+import { type DiskSpace, endlessDisk } from './disk-space.ts'
 import { type Collected, Erasure } from './erasure.ts'
 import { Events, type RegistryEvents } from './events.ts'
 import { isForked } from './fork.ts'
@@ -50,6 +51,7 @@ import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
 import type { PackageSource } from './package-source.ts'
 import { Publication, type PublicationOptions, type PublicationPlan } from './publication.ts'
+import { type QuotaLimits, Quotas } from './quotas.ts'
 import { renewals } from './renewal.ts'
 import { Rosters } from './rosters.ts'
 import { type JudgedAttestation, type RunGrant, RunRight } from './run-right.ts'
@@ -65,6 +67,9 @@ export interface RegistryParts {
   readonly clock: Clock
   /** Default: forgotten with the process. */
   readonly maxSeen?: MaxSeen
+  /** Default: a disk without end. */
+  readonly disk?: DiskSpace
+  readonly quotas?: Partial<QuotaLimits>
 }
 
 /** What of a model's files is here. */
@@ -91,6 +96,7 @@ export class Registry {
   readonly #own: OwnLog
   readonly #closure: Closure
   readonly #publication: Publication
+  readonly quotas: Quotas
   readonly #erasure: Erasure
   readonly #runRight: RunRight
   /** The rules of the book, with the rosters as they stand now. */
@@ -121,7 +127,10 @@ export class Registry {
       membersOf: (roster) => this.rosterMembers(roster.publisher, roster.name),
     })
     const { audiences } = this
-    this.#admission = new Admission({ catalogue, identities, policy, clock, audiences })
+    const { disk = endlessDisk, quotas: limits = {} } = parts
+    this.quotas = new Quotas({ own: publisher, catalogue, blobs, clock, disk, limits })
+    const { quotas } = this
+    this.#admission = new Admission({ catalogue, identities, policy, clock, audiences, quotas })
     this.#closure = new Closure({ catalogue, identities, policy, clock })
     this.handles = new Handles({ catalogue, policy, clock })
     this.#lookup = new Lookup(catalogue, this.handles, policy)
@@ -342,6 +351,7 @@ export class Registry {
     // Also where a later operation was refused: what came before it is kept.
     if (after !== null && after.tip !== before?.tip) {
       // Records may have been taken back.
+      this.quotas.forget()
       this.#found.complete.clear()
       this.#erasure.note()
       if (verdict.ok && verdict.value.isReplaced) this.#admitEvidence(publisher)
@@ -383,7 +393,7 @@ export class Registry {
   admitRecords(
     records: readonly { readonly envelope: Uint8Array; readonly card: Uint8Array | null }[],
   ): readonly Verdict<Admitted>[] {
-    const verdicts = this.catalogue.transaction(() => {
+    const verdicts = this.#together(() => {
       const all = records.map(({ envelope, card }) => this.#admission.record(envelope, card))
       // In the same transaction: the time of an erasure counts from here.
       this.#erasure.note()
@@ -399,6 +409,15 @@ export class Registry {
     const twin = records[forked]
     if (twin !== undefined) this.#events.emit('fork', expectOk(peekRecord(twin.envelope)))
     return verdicts
+  }
+
+  #together<T>(work: () => T): T {
+    try {
+      return this.catalogue.transaction(work)
+    } catch (error) {
+      this.quotas.forget()
+      throw error
+    }
   }
 
   /** Like {@link Admission.proof}. */
@@ -717,6 +736,7 @@ export class Registry {
   blobKept(cid: Cid, size: number): void {
     const records = this.catalogue.recordsWithFile(cid)
     for (const record of records) this.#found.lacking.delete(record)
+    this.quotas.kept(cid, size)
     // What named it was erased while it came.
     if (records.length === 0) this.catalogue.doom(cid)
     this.#events.emit('blob', { cid, size })

@@ -49,6 +49,7 @@ const TABLES_OF_STRANGERS = [
   'rosters',
   'replaced',
   'evidence',
+  'intake',
 ]
 const LOGS = `SELECT l.publisher, l.key, l.epoch, l.seq, l.tip, l.proof_first, l.proof_second,
   h.envelope AS head, h.issued FROM logs l
@@ -357,6 +358,32 @@ export class SqliteCatalogue implements Catalogue {
 
   modelIds(publisher: Cid): readonly Cid[] {
     return this.#models.ids(publisher)
+  }
+
+  modelCount(publisher: Cid): number {
+    return this.#models.countOf(publisher)
+  }
+
+  blobsOf(publisher: Cid): readonly Cid[] {
+    return this.#models.blobsOf(publisher)
+  }
+
+  intake(publisher: Cid, day: number): number {
+    const row = this.#db.get<{ records: number }>(
+      'SELECT records FROM intake WHERE publisher = ? AND day = ?',
+      publisher,
+      day,
+    )
+    return row?.records ?? 0
+  }
+
+  countIntake(publisher: Cid, day: number): void {
+    this.#db.run(
+      `INSERT INTO intake VALUES (?, ?, 1) ON CONFLICT (publisher) DO UPDATE SET
+         records = CASE WHEN day = excluded.day THEN records + 1 ELSE 1 END, day = excluded.day`,
+      publisher,
+      day,
+    )
   }
 
   search(query: ModelQuery): ModelPage {

@@ -280,6 +280,23 @@ export class SqliteModels {
       .map((row) => row.record)
   }
 
+  countOf(publisher: Cid): number {
+    return (
+      this.#db.get<{ n: number }>('SELECT count(*) AS n FROM models WHERE publisher = ?', publisher)
+        ?.n ?? 0
+    )
+  }
+
+  blobsOf(publisher: Cid): readonly Cid[] {
+    return this.#db
+      .all<{ cid: Cid }>(
+        `SELECT DISTINCT f.cid FROM models m JOIN model_files f ON f.model = m.id
+         WHERE m.publisher = ? ORDER BY f.cid`,
+        publisher,
+      )
+      .map((row) => row.cid)
+  }
+
   count(): number {
     return this.#db.get<{ n: number }>('SELECT count(*) AS n FROM models')?.n ?? 0
   }

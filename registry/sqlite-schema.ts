@@ -237,6 +237,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX models_without_card ON models (record) WHERE carded = 0;
   CREATE INDEX models_erased ON models (record) WHERE withdrawn = 3;
   CREATE INDEX models_by_card ON models (card);
+  CREATE INDEX model_files_by_model ON model_files (model);
   -- Models that are erased. since: when this node learned of it; here: its operator did it.
   CREATE TABLE erasures (
     record TEXT PRIMARY KEY,
@@ -245,5 +246,11 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   -- Blobs whose bytes are being deleted.
   CREATE TABLE doomed (cid TEXT PRIMARY KEY) WITHOUT ROWID;
+  -- Records that were taken in on the last day on which any was; day: since 1970.
+  CREATE TABLE intake (
+    publisher TEXT PRIMARY KEY,
+    day INTEGER NOT NULL,
+    records INTEGER NOT NULL
+  ) WITHOUT ROWID;
   `,
 ]

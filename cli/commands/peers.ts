@@ -29,7 +29,7 @@ async function listPeers({ client, output }: Session): Promise<void> {
         peer.peer,
         nameOf(peer),
         peer.publisher === null ? '-' : markHandle(peer.publisher),
-        peer.connected ? 'connected' : 'away',
+        stateOf(peer),
         peer.rttMs === null ? '-' : formatMs(peer.rttMs),
         String(peer.serves),
         peer.queue === null ? '-' : String(peer.queue),
@@ -47,6 +47,11 @@ async function listPeers({ client, output }: Session): Promise<void> {
       '  zoarium peers add MULTIADDR   # `zoarium status` on the other node prints its own',
     )
   }
+}
+
+function stateOf({ connected, shutOutUntil }: PeerView): string {
+  if (shutOutUntil !== null) return `shut out until ${shutOutUntil}`
+  return connected ? 'connected' : 'away'
 }
 
 const nameOf = ({ publisher }: PeerView): string =>

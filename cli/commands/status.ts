@@ -1,5 +1,5 @@
 /** `zoarium status`: the node at a glance. */
-import type { RenewalView, RosterStatus } from '../../protocol/api.ts'
+import type { ErasureView, QuotaView, RenewalView, RosterStatus } from '../../protocol/api.ts'
 import { count, formatBytes, formatHandle } from '../format.ts'
 import type { Cli } from '../session.ts'
 
@@ -11,6 +11,7 @@ export function addStatus({ program, session }: Cli): void {
       const { client, output } = session()
       const node = await client.node()
       const peers = await client.peers()
+      const erased = (await client.erasures()).filter(({ gone }) => !gone)
       output.result(node, () => {
         const { publisher, counts, blobs, engine } = node
         output.line(
@@ -44,6 +45,8 @@ export function addStatus({ program, session }: Cli): void {
               : '  SELF_UNSURE: it signs nothing until a node that holds its records is connected; zoarium daemon --help tells of --i-am-alone',
           )
         }
+        for (const erasure of erased) output.line(`  ERASED: ${erasureText(erasure)}`)
+        for (const quota of node.quotas) output.line(`  QUOTA: ${quotaText(quota)}`)
         for (const renewal of node.renewals) output.line(`  RENEW: ${renewalText(renewal)}`)
         for (const { code, message, hint } of node.warnings) {
           output.line(`  ${code}: ${message}${hint === undefined ? '' : `; ${hint}`}`)
@@ -85,6 +88,28 @@ function rosterTexts({ name, issuer, followed, state, waiting, rivals }: RosterS
   }
   return texts
 }
+
+/** Whom a limit concerns, which one, what is left out, and when it goes on. */
+function quotaText({ publisher, peer, kind, limit, since, until, leftOut }: QuotaView): string {
+  const name = publisher?.petname ?? publisher?.label ?? publisher?.id ?? null
+  const who = peer ?? name ?? 'this node'
+  const goesOn = until === null ? 'until there is room' : `until ${until}`
+  return `${who}: ${LIMITS[kind](limit)} since ${since}; left out ${goesOn}: ${leftOut}`
+}
+
+const LIMITS: Readonly<Record<QuotaView['kind'], (limit: number) => string>> = {
+  records: (limit) => `${count(limit, 'record')} a day`,
+  profiles: (limit) => `${count(limit, 'profile')} a day`,
+  models: (limit) => count(limit, 'model'),
+  bytes: (limit) => `${formatBytes(limit)} of files`,
+  mirror: (limit) => `${formatBytes(limit)} of files (mirror.maxBytes)`,
+  disk: (limit) => `less than ${formatBytes(limit)} of the disk free`,
+  faults: (limit) => `more than ${count(limit, 'fault')} a minute`,
+}
+
+/** Erased models whose bytes are still here. */
+const erasureText = ({ publisher, name, version, by, due }: ErasureView): string =>
+  `${publisher.petname ?? publisher.label ?? publisher.id}/${name}@${version} by ${by === 'operator' ? 'the operator here' : 'its publisher'}; its bytes go at ${due}`
 
 function renewalText({ scope, key, notAfter, renews, problem }: RenewalView): string {
   const what = `the ${scope} key ${key.slice(0, 16)} runs out at ${notAfter}`

@@ -60,7 +60,9 @@ async function withdraw(
       ['model', done.target],
     ])
     if (verb === 'erase')
-      output.note(`to take it back: zoarium withdraw ${done.target} --verb restore`)
+      output.note(
+        `to take it back: zoarium withdraw ${done.target} --verb restore --reason mistake`,
+      )
   })
 }
 

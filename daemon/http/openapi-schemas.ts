@@ -134,6 +134,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       running: count,
       warm: list(cid),
     }),
+    quotas: list(ref('Quota')),
     incomplete: count,
     self: choice('sure', 'asking', 'unsure'),
     renewals: list(
@@ -159,6 +160,15 @@ export const schemas: Readonly<Record<string, Schema>> = {
       }),
     ),
   }),
+  Quota: object({
+    publisher: orNull(ref('Publisher')),
+    peer: orNull(text),
+    kind: choice('records', 'profiles', 'models', 'bytes', 'mirror', 'disk', 'faults'),
+    limit: count,
+    since: time,
+    until: orNull(time),
+    leftOut: text,
+  }),
   Peer: object({
     peer: text,
     addresses: list(text),
@@ -167,6 +177,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     roles: list(text),
     rttMs: orNull(number),
     lastSync: orNull(time),
+    shutOutUntil: orNull(time),
     serves: count,
     queue: orNull(count),
   }),

@@ -88,6 +88,8 @@ export interface NetworkPeer {
   readonly rttMs: number | null
   /** When a sync last ended well, milliseconds since 1970. */
   readonly lastSync: number | null
+  /** Since when, and until when it is shut out for its faults, milliseconds; null: it is not. */
+  readonly shutOut: { readonly since: number; readonly until: number } | null
   /** The newest that has not run out. */
   readonly heartbeat: Heartbeat | null
 }
@@ -310,6 +312,7 @@ export class Network {
         agent: peer.agent,
         rttMs: peer.rttMs,
         lastSync: peer.lastSync,
+        shutOut: this.#book.shutOut(peer),
         heartbeat: this.#book.heartbeatOf(peer),
       }
     })

@@ -92,6 +92,8 @@ export class Peer {
   seen = 0
   /** When it last said who it is; 0: not yet. */
   greetedAt = 0
+  /** When it was last shut out, and until when; milliseconds. */
+  bannedAt = 0
   bannedUntil = 0
   bans = 0
   /** Streams of blobs that it holds open here. */
@@ -212,11 +214,18 @@ export class PeerBook {
   ban(peer: Peer): number {
     const ms = Math.min(FIRST_BAN_MS * 2 ** peer.bans, LAST_BAN_MS)
     peer.bans++
-    peer.bannedUntil = this.#clock.now() + ms
+    peer.bannedAt = this.#clock.now()
+    peer.bannedUntil = peer.bannedAt + ms
     return ms
   }
 
   isBanned(id: string): boolean {
-    return (this.#peers.get(id)?.bannedUntil ?? 0) > this.#clock.now()
+    const peer = this.#peers.get(id)
+    return peer !== undefined && this.shutOut(peer) !== null
+  }
+
+  /** Since when and until when a peer is shut out; null: it is not. */
+  shutOut({ bannedAt, bannedUntil }: Peer): { since: number; until: number } | null {
+    return bannedUntil > this.#clock.now() ? { since: bannedAt, until: bannedUntil } : null
   }
 }

@@ -50,6 +50,78 @@ describe('cli/commands', () => {
     assert.match((await run('trust', 'remove', 'institute-a')).stdout, /run \(own\)/)
   })
 
+  it('takes models back, and says how to go on', async () => {
+    const withdraw = (...words: string[]) => run('withdraw', 'institute-a/nuclei', ...words)
+    const erased = await withdraw('--verb', 'erase', '--reason', 'licence')
+    assert.match(erased.stdout, /its bytes go after 72 hours\n +record +bafy/)
+    assert.match(erased.stderr, /zoarium withdraw bafy\S+ --verb restore --reason mistake/)
+    const restored = await withdraw('--verb', 'restore', '--reason', 'mistake')
+    assert.match(restored.stdout, /stands again/)
+    for (const wrong of [
+      ['--verb', 'erase'],
+      ['--verb', 'yank', '--here'],
+    ]) {
+      assert.equal((await withdraw(...wrong)).status, EXIT.usage, wrong.join(' '))
+    }
+    assert.equal((await withdraw('--verb', 'burn')).status, EXIT.usage)
+    assert.match((await withdraw('--verb', 'erase', '--here')).stdout, /on this node: 1 file, 2 B/)
+    assert.match((await withdraw('--verb', 'restore', '--here')).stdout, /no longer erased/)
+    assert.deepEqual((await withdraw('--verb', 'erase', '--here', '--json')).json(), {
+      count: 1,
+      bytes: 2,
+    })
+    assert.match((await run('gc')).stdout, /deleted 1 file, 2 B/)
+  })
+
+  it('says which limits are met, who is shut out, and what is about to go', async () => {
+    const { quotas: _, ...rest } = node.node()
+    const [peer] = node.peers()
+    const state = { peer: null, since: '2026-01-01T00:00:00.000Z', until: null } as const
+    const until = '2026-01-02T00:00:00.000Z'
+    const { publisher } = rest
+    await serveWith({
+      node: () => ({
+        ...rest,
+        quotas: [
+          { ...state, publisher, kind: 'records', limit: 20_000, until, leftOut: 'its records' },
+          { ...state, publisher: null, kind: 'disk', limit: 5e9, leftOut: 'files' },
+          {
+            ...state,
+            publisher: null,
+            peer: '12D3',
+            kind: 'faults',
+            limit: 20,
+            until,
+            leftOut: 'it',
+          },
+        ],
+      }),
+      peers: () => (peer === undefined ? [] : [{ ...peer, shutOutUntil: until }]),
+      erasures: () => [
+        {
+          record: node.view.record,
+          publisher,
+          name: 'nuclei',
+          version: '1.0.0',
+          by: 'publisher',
+          since: state.since,
+          due: until,
+          gone: false,
+        },
+      ],
+    })
+    const { stdout } = await run('status')
+    for (const line of [
+      `QUOTA: institute-a: 20000 records a day since ${state.since}; left out until ${until}: its records`,
+      `QUOTA: this node: less than 5.00 GB of the disk free since ${state.since}; left out until there is room: files`,
+      `QUOTA: 12D3: more than 20 faults a minute since ${state.since}; left out until ${until}: it`,
+      `ERASED: institute-a/nuclei@1.0.0 by its publisher; its bytes go at ${until}`,
+    ]) {
+      assert(stdout.includes(`  ${line}\n`), `${line}\n${stdout}`)
+    }
+    assert.match((await run('peers')).stdout, /institute-a .*shut out until 2026-01-02T/)
+  })
+
   it('shows a handle with its mark', async () => {
     assert.match((await run('status')).stdout, /handle +zoo.example.org \(verified\)/)
     const show = () => run('show', 'institute-a/nuclei')

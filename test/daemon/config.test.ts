@@ -9,6 +9,7 @@ import {
   readConfig,
 } from '../../daemon/config.ts'
 import type { Code, ZoariumError } from '../../protocol/errors.ts'
+import { DEFAULT_QUOTAS } from '../../registry/quotas.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 
 describe('daemon/config', () => {
@@ -40,6 +41,7 @@ describe('daemon/config', () => {
       inference: { acceptRemote: true, residency: [] },
       handles: { allowPrivate: [] },
       keys: { renew: true },
+      quotas: DEFAULT_QUOTAS,
       logLevel: 'info',
       isAlone: false,
     }
@@ -60,6 +62,7 @@ mirror: { follow: false, maxBytes: 0 }
 inference: { acceptRemote: false, residency: ["country:DE"] }
 handles: { allowPrivate: [zoo.example.org] }
 keys: { renew: false }
+quotas: { recordsPerDay: 5, modelsPerPublisher: 6, bytesPerPublisher: 7, diskFreePercent: 8 }
 logLevel: debug
 `
 
@@ -82,6 +85,7 @@ logLevel: debug
       inference: { acceptRemote: false, residency: ['country:DE'] },
       handles: { allowPrivate: ['zoo.example.org'] },
       keys: { renew: false },
+      quotas: { recordsPerDay: 5, modelsPerPublisher: 6, bytesPerPublisher: 7, diskFreePercent: 8 },
       logLevel: 'debug',
       isAlone: false,
     })
@@ -129,6 +133,8 @@ logLevel: debug
       ['http: { behindProxy: "yes" }', 'http.behindProxy', '"yes"'],
       ['http: { tls: c.pem }', 'http.tls', '"c.pem"'],
       ['http: { tls: { cert: 7, key: k } }', 'http.tls.cert', '7'],
+      ['quotas: { diskFreePercent: 101 }', 'quotas.diskFreePercent', '101'],
+      ['quotas: { recordsPerDay: -1 }', 'quotas.recordsPerDay', '-1'],
       ['mirror: { maxBytes: 1.5 }', 'mirror.maxBytes', '1.5'],
       ['mirror: { maxBytes: -1 }', 'mirror.maxBytes', '-1'],
       ['mirror: { maxBytes: 100 GiB }', 'mirror.maxBytes', '"100 GiB"'],

@@ -26,6 +26,16 @@ describe('daemon/metrics', () => {
     assert.match(text, /^process_resident_memory_bytes \d+$/m)
   })
 
+  it('prints a gauge of several kinds, and none that is over', async () => {
+    let counts: Record<string, number> = { disk: 1, bytes: 2 }
+    const metrics = new Metrics({ zoarium_limits_met: { help: 'Limits', read: () => counts } })
+    assert.match(await metrics.text(), /^zoarium_limits_met\{kind="bytes"\} 2$/m)
+    counts = { disk: 1 }
+    const text = await metrics.text()
+    assert.match(text, /^zoarium_limits_met\{kind="disk"\} 1$/m)
+    assert(!text.includes('bytes"'))
+  })
+
   it('belongs to one daemon', async () => {
     const [first, second] = [new Metrics({}), new Metrics({})]
     first.fetchedBytes.inc(5)

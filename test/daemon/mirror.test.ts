@@ -178,6 +178,36 @@ describe('daemon/mirror', () => {
       await fetch(row)
     })
 
+    it('says which limit it meets, until there is room', async () => {
+      const row = model('nuclei')
+      const states = () =>
+        registry.quotas.states().map(({ kind, publisher, limit }) => [kind, publisher, limit])
+      create({ maxBytes: sizeOf(row) - 1 })
+      await assert.rejects(fetch(row), { code: 'QUOTA' })
+      assert.deepEqual(states(), [['mirror', null, sizeOf(row) - 1]])
+      create({ maxBytes: sizeOf(row) })
+      await fetch(row)
+      assert.deepEqual(states(), [])
+    })
+
+    it('holds a publisher to its own share, coming files counted', async () => {
+      const rows = [model('nuclei'), model('cells')]
+      const bytesPerPublisher = rows.reduce((sum, row) => sum + sizeOf(row), 0) - 1
+      Object.assign(registry.quotas.limits, { bytesPerPublisher })
+      const gate = Promise.withResolvers<void>()
+      onFetch = () => gate.promise
+      const results = Promise.allSettled(rows.map((row) => fetch(row)))
+      gate.resolve()
+      const [one, two] = await results
+      assert.equal(one?.status, 'fulfilled')
+      assert(two?.status === 'rejected')
+      assert.deepEqual([two.reason.code, two.reason.data.limit], ['QUOTA', bytesPerPublisher])
+      assert.deepEqual(
+        registry.quotas.states().map(({ kind, publisher }) => [kind, publisher]),
+        [['bytes', embl.publisher]],
+      )
+    })
+
     it('counts what is coming', async () => {
       const rows = [model('nuclei'), model('cells')]
       const [first = assert.fail(), second = assert.fail()] = rows

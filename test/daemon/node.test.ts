@@ -195,6 +195,41 @@ describe('daemon/node', () => {
       assert.deepEqual([engine.warm, engine.queued, engine.running], [[record], 1, 2])
     })
 
+    it('tells which limits are met: of publishers, of the node, of peers', () => {
+      const { registry, clock, views } = parts
+      registry.quotas.meet('records', embl.publisher, 20_000, clock.time + 1000)
+      const shutOut = { since: clock.time, until: clock.time + 60_000 }
+      parts.network.known = [peerOf(embl, [], { shutOut })]
+      const at = (ms: number) => new Date(clock.time + ms).toISOString()
+      const publisher = views.publisher(embl.publisher)
+      assert.deepEqual(node.node().quotas, [
+        {
+          publisher,
+          peer: null,
+          kind: 'records',
+          limit: 20_000,
+          since: at(0),
+          until: at(1000),
+          leftOut: 'its newer records, but withdrawals',
+        },
+        {
+          publisher,
+          peer: 'embl-peer',
+          kind: 'faults',
+          limit: 20,
+          since: at(0),
+          until: at(60_000),
+          leftOut: 'the peer',
+        },
+      ])
+      assert.equal(node.peers()[0]?.shutOutUntil, at(60_000))
+      clock.time += 1000
+      assert.deepEqual(
+        node.node().quotas.map(({ kind }) => kind),
+        ['faults'],
+      )
+    })
+
     it('is ready once the network is', () => {
       assert.deepEqual(node.notReady(), [])
       Object.assign(parts.network, { isStarted: false })
@@ -217,6 +252,7 @@ describe('daemon/node', () => {
         roles: ['sync', 'serve'],
         rttMs: 10,
         lastSync: '2026-02-01T00:00:00.000Z',
+        shutOutUntil: null,
         serves: 1,
         queue: 2,
       })

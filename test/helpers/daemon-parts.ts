@@ -161,6 +161,7 @@ export function peerOf(
     peer,
     addresses: [],
     connected: true,
+    shutOut: null,
     publisher: publisher.publisher,
     roles: ['sync', 'serve'],
     agent: 'test',

@@ -127,6 +127,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     roles: ['sync', 'serve'],
     rttMs: 0.4,
     lastSync: null,
+    shutOutUntil: null,
     serves: 1,
     queue: 0,
   }
@@ -213,6 +214,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
         running: 0,
         warm: [id],
       },
+      quotas: [],
       incomplete: 0,
       self: 'sure',
       renewals: [],

@@ -4,8 +4,8 @@ import type { Code, Verdict } from '../../protocol/errors.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { signHead } from '../../protocol/head.ts'
 import { MAX_CARD_BYTES, MAX_CLOCK_AHEAD_MS, MAX_RECORD_BYTES } from '../../protocol/limits.ts'
-import { Admission, MAX_PROFILES_PER_DAY } from '../../registry/admission.ts'
-import { Identities, MAX_STRANGERS } from '../../registry/identities.ts'
+import { MAX_STRANGERS } from '../../registry/identities.ts'
+import { MAX_PROFILES_PER_DAY } from '../../registry/quotas.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { exampleFiles } from '../helpers/package.ts'
 import { seedOf, type TestModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
@@ -142,25 +142,6 @@ describe('registry/admission', () => {
       refused(offer(model), 'HELD')
       clock.time += 1
       admit(registry, model)
-    })
-
-    it('bounds the records of a publisher in a day, but not withdrawals', () => {
-      const { catalogue } = registry
-      introduce(registry, embl)
-      const identities = new Identities(catalogue, () => registry.trust)
-      const policy = () => registry.trust
-      const { audiences } = registry
-      const parts = { catalogue, identities, policy, clock, audiences, maxRecordsPerDay: 3 }
-      const admission = new Admission(parts)
-      const take = ({ signed, card }: TestModel) => admission.record(signed.envelope, card)
-      const models = ['a', 'b', 'c'].map((name) => embl.model({ name }))
-      for (const model of models) expectOk(take(model))
-      const target = models[0]?.signed.id ?? assert.fail()
-      expectOk(admission.record(embl.withdraw(target).envelope, null))
-      const fourth = embl.model({ name: 'd' })
-      refused(take(fourth), 'QUOTA')
-      clock.time += DAY_MS
-      expectOk(take(fourth))
     })
 
     it('makes many durable together, each with its own verdict', () => {

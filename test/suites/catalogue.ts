@@ -693,6 +693,37 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         assert.equal(catalogue.card(cid), null)
       })
 
+      it('counts what each publisher has here', () => {
+        add(crick, { name: 'a', weights: shared })
+        assert.deepEqual(
+          [embl, crick].map((each) => catalogue.modelCount(each.publisher)),
+          [2, 1],
+        )
+        const all = new Set([...cids(first), ...cids(second)])
+        assert.deepEqual(catalogue.blobsOf(embl.publisher), [...all].sort())
+        erase(first)
+        catalogue.strip(first)
+        assert.deepEqual(catalogue.blobsOf(embl.publisher), [...cids(second)].sort())
+        assert.equal(catalogue.modelCount(embl.publisher), 2)
+      })
+
+      it('counts what came in on a day, and forgets the days before', () => {
+        const { publisher } = embl
+        for (const day of [4, 4, 5]) catalogue.countIntake(publisher, day)
+        assert.deepEqual(
+          [4, 5, 6].map((day) => catalogue.intake(publisher, day)),
+          [0, 1, 0],
+        )
+        assert.equal(catalogue.intake(crick.publisher, 5), 0)
+        assert.throws(() =>
+          catalogue.transaction(() => {
+            catalogue.countIntake(publisher, 5)
+            throw new Error('undone')
+          }),
+        )
+        assert.equal(catalogue.intake(publisher, 5), 1)
+      })
+
       it('keeps marks of blobs until they are gone or spared', () => {
         const [card, weights] = cids(first) as [Cid, Cid]
         for (const cid of [card, weights, card]) catalogue.doom(cid)
