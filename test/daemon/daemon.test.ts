@@ -44,7 +44,10 @@ describe('daemon/daemon', () => {
     writeFileSync(join(folder, 'config.yaml'), 'htp: {}\n')
     await assert.rejects(createDaemon(options(folder)), {
       code: 'CONFIG',
-      data: { field: 'htp', limit: 'http, network, mirror, inference, handles, keys, quotas, logLevel' },
+      data: {
+        field: 'htp',
+        limit: 'http, network, mirror, inference, handles, keys, quotas, logLevel',
+      },
     })
     writeFileSync(join(folder, 'config.yaml'), '')
     await (await createDaemon(options(folder))).stop()
