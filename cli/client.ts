@@ -30,6 +30,7 @@ import type {
   TrustExplanation,
   TrustView,
 } from '../protocol/api.ts'
+import type { Claim } from '../protocol/attestation.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { CODES, type Code, type Detail, ZoariumError } from '../protocol/errors.ts'
 import { MAX_ROSTER_CAR_BYTES } from '../protocol/limits.ts'
@@ -93,6 +94,8 @@ export class Client {
   resolve = (ref: string) => this.#get<ResolveView>('/v1/resolve', { ref })
   record = (cid: Cid) => this.#get<ModelView | RecordView>(`/v1/records/${cid}`)
   identity = (publisher: Cid) => this.#get<IdentityView>(`/v1/identities/${publisher}`)
+  attest = (statement: { ref: string; claim: Claim; note?: string }) =>
+    this.#post<StatementView>('/v1/attest', statement)
   withdraw = (statement: { ref: string; verb: WithdrawVerb; reason: string; note?: string }) =>
     this.#post<StatementView>('/v1/withdraw', statement)
   erasures = async () => (await this.#get<{ items: readonly ErasureView[] }>('/v1/erasures')).items

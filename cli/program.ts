@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { CODES, EXIT, ZoariumError } from '../protocol/errors.ts'
 import { VERSION } from '../protocol/version.ts'
+import { addAttest } from './commands/attest.ts'
 import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
 import { addGc } from './commands/gc.ts'
@@ -34,6 +35,7 @@ const COMMANDS = [
   addDaemon,
   addStart,
   addPublish,
+  addAttest,
   addWithdraw,
   addTag,
   addSearch,

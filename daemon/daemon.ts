@@ -11,6 +11,7 @@ import { dataFolder } from '../registry/data-folder.ts'
 import { type AskSecret, openRegistry } from '../registry/open-registry.ts'
 import { OwnKeys } from '../registry/own-keys.ts'
 import type { Registry } from '../registry/registry.ts'
+import { Attesting } from './attesting.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
 import { Erasing } from './erasing.ts'
 import { Federation } from './federation.ts'
@@ -187,6 +188,7 @@ async function start(
     erasing: new Erasing({ registry, views }),
     federation,
     publishing: new Publishing({ registry, inference, views, self }),
+    attesting: new Attesting({ registry, inference, engine, self }),
     self,
     mirror,
     handles,

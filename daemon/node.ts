@@ -28,6 +28,7 @@ import type {
   TrustExplanation,
   TrustView,
 } from '../protocol/api.ts'
+import type { Claim } from '../protocol/attestation.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
 import { type HandleDocument, handleDocument } from '../protocol/handle.ts'
@@ -38,6 +39,7 @@ import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
 import { isSameProfile } from '../registry/profile.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { Attesting } from './attesting.ts'
 import type { Erasing } from './erasing.ts'
 import { Explanation } from './explanation.ts'
 import type { Federation } from './federation.ts'
@@ -79,6 +81,7 @@ export interface NodeParts {
   readonly inferring: Inferring
   readonly nearest: Nearest
   readonly publishing: Publishing
+  readonly attesting: Attesting
   readonly erasing: Erasing
   readonly federation: Federation
   readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
@@ -284,6 +287,17 @@ export class Node implements NodeApi {
 
   collectGarbage(): Promise<CollectedView> {
     return this.#parts.erasing.collectGarbage()
+  }
+
+  async attest(
+    ref: string,
+    claim: Claim,
+    note: string,
+    signal: AbortSignal,
+  ): Promise<StatementView> {
+    const model = expectOk(this.#parts.registry.resolve(ref))
+    const { id } = await this.#parts.attesting.attest(model, claim, note, signal)
+    return this.#stated(model, id)
   }
 
   async tag(ref: string, tag: string): Promise<StatementView> {

@@ -1,14 +1,17 @@
 /** Whether this node may and can run a model, and what the engine then gets. */
-import { type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
+import { accept, type Failure, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { ModelRow } from '../registry/catalogue.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RunnableModel } from './inference/inference.ts'
 
 /** The first rule that keeps the model from running here; null: it runs. */
-export function whyNotRunnable(registry: Registry, model: ModelRow): Failure | null {
-  const failure = whyForbidden(registry, model) ?? whyUnsupported(model)
-  if (failure !== null) return failure
-  if (registry.holding(model.record).complete) return null
+export const whyNotRunnable = (registry: Registry, model: ModelRow): Failure | null =>
+  whyForbidden(registry, model) ?? whyUnable(registry, model)
+
+/** What keeps this node from running it, whatever the rules say. */
+function whyUnable(registry: Registry, model: ModelRow): Failure | null {
+  const failure = whyUnsupported(model)
+  if (failure !== null || registry.holding(model.record).complete) return failure
   return refuse('BLOB_MISSING', 'the files of the model are not on this node', {
     hint: `zoarium pull ${model.record}`,
   })
@@ -42,6 +45,20 @@ export function whyUnsupported(model: ModelRow): Failure | null {
 
 /** The rule of trust, the withdrawal or the fork against running it, here or for this node elsewhere. */
 export function whyForbidden(registry: Registry, model: ModelRow): Failure | null {
+  const failure = whyDoubtful(registry, model)
+  if (failure !== null) return failure
+  if (registry.isUnclosed(model.record)) {
+    return refuse('UNCLOSED', 'it came after the end of its key, and nobody has vouched for it', {
+      field: model.publisher,
+      hint: 'its publisher renews the key, or its steward or two institutions that are listed here attest it',
+    })
+  }
+  const right = registry.mayRun(model)
+  return right.ok ? null : right
+}
+
+/** The withdrawal or the fork that speaks against a model, whatever the rules of trust say. */
+function whyDoubtful(registry: Registry, model: ModelRow): Failure | null {
   if (model.withdrawn === 'recall') {
     return refuse('RECALLED', 'the publisher took the model back')
   }
@@ -56,14 +73,7 @@ export function whyForbidden(registry: Registry, model: ModelRow): Failure | nul
       },
     )
   }
-  if (registry.isUnclosed(model.record)) {
-    return refuse('UNCLOSED', 'it came after the end of its key, and nobody has vouched for it', {
-      field: model.publisher,
-      hint: 'its publisher renews the key, or its steward or two institutions that are listed here attest it',
-    })
-  }
-  const right = registry.mayRun(model)
-  return right.ok ? null : right
+  return null
 }
 
 const onnxOf = (model: ModelRow) => {
@@ -79,6 +89,20 @@ const onnxOf = (model: ModelRow) => {
 export function runnableOf(registry: Registry, model: ModelRow): RunnableModel {
   const failure = whyNotRunnable(registry, model)
   if (failure !== null) throw ZoariumError.of(failure)
+  return engineInput(registry, model)
+}
+
+/**
+ * What the engine gets for a test that the operator asks for. No rule has to let the model run: its
+ * result is what such a rule may rest on.
+ * Fails with RECALLED, ERASED, CONTESTED, MODEL_UNSUPPORTED, BLOB_MISSING, and like the card.
+ */
+export function testableOf(registry: Registry, model: ModelRow): Verdict<RunnableModel> {
+  const failure = whyDoubtful(registry, model) ?? whyUnable(registry, model)
+  return failure ?? accept(engineInput(registry, model))
+}
+
+function engineInput(registry: Registry, model: ModelRow): RunnableModel {
   const weights = onnxOf(model)
   if (weights === null) throw new TypeError('a runnable model has ONNX weights')
   return {

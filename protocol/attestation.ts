@@ -22,6 +22,10 @@ interface CommonFields {
 /** The common fields, and those of the claim as they were decoded. */
 export type AttestBody = CommonFields & Readonly<Record<string, unknown>>
 
+/** Claims that this program signs; others it keeps and shows. */
+export const CLAIMS = ['reproduced', 'reviewed', 'advisory', 'usage'] as const
+export type Claim = (typeof CLAIMS)[number]
+
 /** Claims that say: this model does what it says. The others inform. */
 const VOUCHING_CLAIMS: ReadonlySet<string> = new Set(['reproduced', 'reviewed'])
 

@@ -9,7 +9,7 @@
 import { concat } from '../protocol/bytes.ts'
 import { type Cid, codecOf } from '../protocol/cid.ts'
 import { checkPosition, type Device, deviceOf } from '../protocol/device.ts'
-import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
+import { expectOk, type Failure, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
 import type { Fork } from '../protocol/log.ts'
 import {
@@ -505,6 +505,30 @@ export class Registry {
     const standing = this.catalogue.tags(this.publisher, name, tag)
     const replaces = standing.map(({ record }) => record)
     return this.#appendAbout(model, { kind: 'tag', body: { name, tag, target, replaces } })
+  }
+
+  /**
+   * States something of a model, of anybody's.
+   * @param more further fields of the claim
+   * @throws ZoariumError AUDIENCE for a private model, whose record nobody else is to hear of,
+   * RECORD_INVALID or LIMIT for fields against the rules, and like {@link OwnLog.append}
+   */
+  attest(
+    { record: target, root }: ModelRow,
+    claim: string,
+    more: Readonly<Record<string, string | number>> = {},
+  ): SignedRecord {
+    const failure = this.whySecret(target)
+    if (failure !== null) throw ZoariumError.of(failure)
+    return this.append({ kind: 'attest', body: { ...more, target, root, claim } })
+  }
+
+  /** Why no public record may name a record; null: it may. Fails with AUDIENCE. */
+  whySecret(record: Cid): Failure | null {
+    if (this.audiences.ofRecord(record) === null) return null
+    return refuse('AUDIENCE', 'it is private, and a public record would tell all of it', {
+      got: record,
+    })
   }
 
   /** What is said of a private model stays in the private log. */

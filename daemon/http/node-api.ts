@@ -29,6 +29,7 @@ import type {
   TrustExplanation,
   TrustView,
 } from '../../protocol/api.ts'
+import type { Claim } from '../../protocol/attestation.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import type { HandleDocument } from '../../protocol/handle.ts'
 import type { WeightFormat } from '../../protocol/model-description.ts'
@@ -130,6 +131,8 @@ export interface NodeApi {
   restoreHere(ref: string): readonly ErasureView[]
   /** Deletes files that no model names. */
   collectGarbage(): Promise<CollectedView>
+  /** @throws TEST_FAILED, AUDIENCE, and where the model cannot be tested here */
+  attest(ref: string, claim: Claim, note: string, signal: AbortSignal): Promise<StatementView>
   /** @throws SCOPE for models of others, NAME */
   tag(ref: string, tag: string): Promise<StatementView>
   /** @throws NOT_FOUND where no profile of this node's publisher is here */

@@ -1,4 +1,5 @@
 /** JSON schemas (2020-12) of what the routes take and give; protocol/api.ts has the same as types. */
+import { CLAIMS } from '../../protocol/attestation.ts'
 import { WITHDRAW_VERBS } from '../../protocol/record-body.ts'
 import { SCOPES } from '../../protocol/scope.ts'
 
@@ -252,6 +253,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     test: orNull(object({ worstAbsolute: number, mismatchedPerMillion: number, ms: number })),
     warnings: list(ref('Issue')),
   }),
+  AttestRequest: object({ ref: text, claim: choice(...CLAIMS), note: text }, ['claim', 'note']),
   WithdrawRequest: object(
     { ref: text, verb: choice(...WITHDRAW_VERBS), reason: text, note: text },
     ['note'],

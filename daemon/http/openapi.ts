@@ -333,6 +333,14 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('What was deleted.', json('Collected')),
     }),
   },
+  '/v1/attest': {
+    post: operation({
+      summary: "State something of a model: that the card's own test was reproduced here, or words",
+      scope: 'publish',
+      requestBody: body(json('AttestRequest')),
+      responses: ok('The signed statement.', json('Statement')),
+    }),
+  },
   '/v1/tags': {
     post: operation({
       summary: 'Give a version of an own model a name that can move on',

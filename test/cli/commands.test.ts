@@ -48,6 +48,8 @@ describe('cli/commands', () => {
       /CONTESTED.*\n.*yank\n[\s\S]*run +yes +a rule gives it "run" +zoarium trust add institute-a mirror\n[\s\S]*reviewed +no +withdrawn/,
     )
     assert.match((await run('trust', 'remove', 'institute-a')).stdout, /run \(own\)/)
+    assert.match((await run('attest', 'institute-a/nuclei')).stdout, /nuclei\S*: reproduced\n/)
+    assert.equal((await run('attest', 'a/b', '--claim', 'liked')).status, EXIT.usage)
   })
 
   it('takes models back, and says how to go on', async () => {

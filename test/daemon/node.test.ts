@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Attesting } from '../../daemon/attesting.ts'
 import { Erasing } from '../../daemon/erasing.ts'
 import { Federation } from '../../daemon/federation.ts'
 import { encodeNpy } from '../../daemon/inference/image/npy.ts'
@@ -62,6 +63,7 @@ describe('daemon/node', () => {
       erasing: new Erasing(parts),
       publishing: new Publishing(parts),
       federation: new Federation({ ...parts, log: { warn: () => {} } }),
+      attesting: new Attesting(parts),
       mirror,
       renewals: { views: () => [] },
       handles: {

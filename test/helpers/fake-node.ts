@@ -281,6 +281,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       calls.publish.push({ zip, options })
       return published
     },
+    attest: async () => ({ record: id, target: id, ref: model.ref }),
     withdraw: async () => ({ record: id, target: id, ref: model.ref }),
     erasures: () => [],
     eraseHere: async () => ({ count: 1, bytes: 2 }),

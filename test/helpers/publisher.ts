@@ -177,21 +177,24 @@ export class TestPublisher {
     readonly aliases?: readonly string[]
     /** Models that it is converted from. */
     readonly parents?: readonly Cid[]
+    /** Tensors of the card's own test, by path. */
+    readonly tests?: ReadonlyMap<string, Uint8Array>
     readonly header?: Partial<LogRecord>
     readonly seed?: Uint8Array
   }): TestModel {
     const { name, version = '1.0.0', aliases = [], parents = [] } = options
     const card = options.card ?? utf8(`name: ${name}\nversion: ${version}\n`)
     const weights = options.weights ?? utf8(`weights of ${this.name} ${name} ${version}`)
+    const tests = [...(options.tests ?? [])]
     const files = [
       fileOf('rdf.yaml', card, 'card', 'application/yaml'),
+      ...tests.map(([path, bytes]) => fileOf(path, bytes, 'test-input', 'application/x-npy')),
       fileOf('weights.onnx', weights, 'weights', 'application/octet-stream'),
-    ]
-    const [cardFile] = files
+    ].sort((a, b) => (a.path < b.path ? -1 : 1))
     const body = {
       name,
       version,
-      card: cardFile?.cid ?? cidOf('raw', card),
+      card: cidOf('raw', card),
       files,
       root: expectOk(folderCid(files)),
       parents: parents.map((record) => ({ record, relation: 'converted' as const })),
@@ -202,10 +205,7 @@ export class TestPublisher {
     return {
       signed: this.record({ kind: 'model', body }, options.header, options.seed),
       card,
-      files: new Map([
-        ['rdf.yaml', card],
-        ['weights.onnx', weights],
-      ]),
+      files: new Map([['rdf.yaml', card], ['weights.onnx', weights], ...tests]),
     }
   }
 

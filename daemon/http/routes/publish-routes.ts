@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Router } from '@koa/router'
+import { CLAIMS } from '../../../protocol/attestation.ts'
 import { MAX_NOTE_CHARS, MAX_URL_CHARS } from '../../../protocol/limits.ts'
 import { WEIGHT_FORMATS } from '../../../protocol/model-description.ts'
 import { WITHDRAW_VERBS } from '../../../protocol/record-body.ts'
@@ -26,6 +27,9 @@ const MAX_NAME_CHARS = 200
 /** Longest domain name. */
 const MAX_HANDLE_CHARS = 253
 
+/** Longest note of an attestation, in characters: a paragraph. */
+const MAX_ATTEST_NOTE_CHARS = 1000
+
 /** @param maxBytes largest zip */
 export function addPublishRoutes(
   router: Router<RequestState>,
@@ -44,6 +48,17 @@ export function addPublishRoutes(
       reason: required(reason, 'reason'),
       note: note ?? '',
     })
+  })
+
+  router.post('/v1/attest', needs('publish'), async (ctx) => {
+    const { ref, claim, note } = readFields(await readJson(ctx), {
+      ref: text(MAX_REF_CHARS),
+      claim: oneOf(CLAIMS),
+      note: text(MAX_ATTEST_NOTE_CHARS),
+    })
+    const signal = whileConnected(ctx)
+    const stated = claim ?? 'reproduced'
+    ctx.body = await node.attest(required(ref, 'ref'), stated, note ?? '', signal)
   })
 
   router.post('/v1/tags', needs('publish'), async (ctx) => {
