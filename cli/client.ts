@@ -7,6 +7,7 @@ import type {
   IdentityView,
   InferView,
   JoinView,
+  KeysView,
   LeaveView,
   ModelPageView,
   ModelView,
@@ -85,6 +86,7 @@ export class Client {
   }
 
   node = () => this.#get<NodeView>('/v1/node')
+  keys = () => this.#get<KeysView>('/v1/keys')
   peers = async () => (await this.#get<{ items: readonly PeerView[] }>('/v1/peers')).items
   addPeer = (address: string) => this.#post<PeerView>('/v1/peers', { address })
   sync = async (peer: string | null) =>

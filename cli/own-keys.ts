@@ -1,5 +1,6 @@
 /** What the commands on the own keys share: opening the data folder, and showing what is there. */
-import type { DeviceKeyView, KeysView } from '../daemon/keys.ts'
+import type { DeviceKeyView, KeysView } from '../protocol/api.ts'
+import { ZoariumError } from '../protocol/errors.ts'
 import type { OpenRegistry } from '../registry/open-registry.ts'
 import type { OwnKeys } from '../registry/own-keys.ts'
 import { count } from './format.ts'
@@ -34,6 +35,25 @@ export async function change(
     )
     output.note('root keys are, and then for `zoarium keys import` here')
   } else if (done !== null) output.note(done)
+}
+
+/** The keys of the data folder, be it by way of the daemon that uses it. */
+export async function readKeys({ folder, io, client }: Session): Promise<KeysView> {
+  const { keysView, withKeys } = await import('../daemon/keys.ts')
+  try {
+    return await withKeys(
+      folder,
+      (by) => readSecret(io, by),
+      (own) => keysView(own.overview()),
+    )
+  } catch (error) {
+    if (!(error instanceof ZoariumError) || error.code !== 'LOCKED') throw error
+    return client.keys().catch((cause: unknown) => {
+      // What uses the folder is no daemon, or one at another address.
+      const isNone = cause instanceof ZoariumError && cause.code === 'UNREACHABLE'
+      throw isNone ? error : cause
+    })
+  }
 }
 
 /** Root keys and device keys. */

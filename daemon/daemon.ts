@@ -158,9 +158,10 @@ async function start(
     log: log.child({ part: 'self' }),
     isAlone: config.isAlone,
   })
+  const keys = new OwnKeys(opened, clock)
   const renewals = new KeyRenewals({
     registry,
-    keys: new OwnKeys(opened, clock),
+    keys,
     isAutomatic: config.keys.renew,
     clock,
     log: log.child({ part: 'keys' }),
@@ -192,6 +193,7 @@ async function start(
     self,
     mirror,
     handles,
+    keys,
     renewals,
     presence,
     tokens: new Tokens(registry.catalogue, clock, opened.token),

@@ -1,59 +1,13 @@
-/** The own keys as `zoarium keys` changes and shows them, while no daemon runs. */
-
-import type { Audience } from '../protocol/audience.ts'
-import type { Reason } from '../protocol/device.ts'
+/** The own keys as `zoarium keys` changes them, while no daemon runs, and as all show them. */
+import type { DeviceKeyView, KeysView } from '../protocol/api.ts'
 import type { Draft } from '../protocol/identity-draft.ts'
 import type { Operation } from '../protocol/identity-operation.ts'
 import type { LogPosition } from '../protocol/record.ts'
-import type { Scope } from '../protocol/scope.ts'
 import { systemClock } from '../registry/clock.ts'
 import { dataFolder } from '../registry/data-folder.ts'
-import type { DeviceKey, KeyState } from '../registry/device-key.ts'
+import type { DeviceKey } from '../registry/device-key.ts'
 import { type AskSecret, type OpenRegistry, openRegistry } from '../registry/open-registry.ts'
 import { type KeyOverview, OwnKeys, type OwnKeysOptions } from '../registry/own-keys.ts'
-
-/** Times are ISO 8601. */
-export interface DeviceKeyView {
-  readonly key: string
-  readonly scope: Scope
-  /** For whom its log is; null: for everybody. */
-  readonly audience: Audience | null
-  readonly state: KeyState
-  readonly notBefore: string
-  readonly notAfter: string
-  /** Whether its seed is on this machine. */
-  readonly here: boolean
-  readonly revoked: Reason | null
-  /** The epoch in which it signs. */
-  readonly epoch: number
-  /** The newest record of its log that is known here. */
-  readonly last: PlaceView | null
-  /** What the root keys said of its log, oldest first. */
-  readonly cuts: readonly { readonly last: PlaceView | null; readonly epoch: number | null }[]
-}
-
-export interface PlaceView {
-  readonly epoch: number
-  readonly seq: number
-  readonly tip: string
-}
-
-export interface KeysView {
-  readonly publisher: string
-  /** Number of operations. */
-  readonly length: number
-  readonly tip: string
-  readonly threshold: number
-  readonly rotations: number
-  readonly roots: readonly { readonly key: string; readonly here: boolean }[]
-  /** The root key set that a rotation reveals. */
-  readonly next: { readonly commitment: string; readonly here: boolean }
-  /** Whether the private keys on this machine are sealed. */
-  readonly sealed: boolean
-  /** The publisher that vouches for its records when it no longer can. */
-  readonly steward: string | null
-  readonly devices: readonly DeviceKeyView[]
-}
 
 /**
  * Opens the data folder, does something with the own keys and lets go of it.

@@ -8,6 +8,7 @@ import type {
   EventView,
   IdentityView,
   JoinView,
+  KeysView,
   LeaveView,
   ModelPageView,
   ModelView,
@@ -37,6 +38,7 @@ import { parseHandle } from '../protocol/reference.ts'
 import { VERSION } from '../protocol/version.ts'
 import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
+import type { OwnKeys } from '../registry/own-keys.ts'
 import { isSameProfile } from '../registry/profile.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Attesting } from './attesting.ts'
@@ -58,6 +60,7 @@ import type { Engine } from './inference/engine.ts'
 import type { Inference } from './inference/inference.ts'
 import type { Inferring } from './inferring.ts'
 import type { KeyRenewals } from './key-renewals.ts'
+import { keysView } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { Mirror } from './mirror.ts'
 import { LOCAL, type Nearest } from './nearest.ts'
@@ -86,6 +89,7 @@ export interface NodeParts {
   readonly federation: Federation
   readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
   readonly mirror: Mirror
+  readonly keys: Pick<OwnKeys, 'overview'>
   readonly renewals: Pick<KeyRenewals, 'views'>
   readonly presence: Pick<Presence, 'silence'>
   readonly handles: Pick<HandleChecks, 'kick'>
@@ -304,6 +308,10 @@ export class Node implements NodeApi {
     await this.#parts.self.settled()
     const model = expectOk(this.#parts.registry.resolve(ref))
     return this.#stated(model, this.#parts.registry.tag(model, tag).id)
+  }
+
+  keys(): KeysView {
+    return keysView(this.#parts.keys.overview())
   }
 
   profile(): ProfileView {

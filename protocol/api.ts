@@ -4,7 +4,9 @@
  *
  * Times are ISO 8601 UTC text, durations milliseconds, sizes bytes.
  */
+import type { Audience } from './audience.ts'
 import type { Cid } from './cid.ts'
+import type { Reason } from './device.ts'
 import type { Issue } from './errors.ts'
 import type { FileRole, ModelDescription, WeightFormat } from './model-description.ts'
 import type { RecordKind } from './record.ts'
@@ -297,6 +299,49 @@ export interface IdentityView {
     readonly notBefore: string
     readonly notAfter: string
   }[]
+}
+
+export interface DeviceKeyView {
+  readonly key: string
+  readonly scope: DeviceScope
+  /** For whom its log is; null: for everybody. */
+  readonly audience: Audience | null
+  readonly state: 'active' | 'expiring' | 'expired' | 'revoked'
+  readonly notBefore: string
+  readonly notAfter: string
+  /** Whether its seed is on this machine. */
+  readonly here: boolean
+  readonly revoked: Reason | null
+  /** The epoch in which it signs. */
+  readonly epoch: number
+  /** The newest record of its log that is known here. */
+  readonly last: PlaceView | null
+  /** What the root keys said of its log, oldest first. */
+  readonly cuts: readonly { readonly last: PlaceView | null; readonly epoch: number | null }[]
+}
+
+export interface PlaceView {
+  readonly epoch: number
+  readonly seq: number
+  readonly tip: string
+}
+
+/** GET /v1/keys, and what `zoarium keys` prints of a stopped node. */
+export interface KeysView {
+  readonly publisher: string
+  /** Number of operations. */
+  readonly length: number
+  readonly tip: string
+  readonly threshold: number
+  readonly rotations: number
+  readonly roots: readonly { readonly key: string; readonly here: boolean }[]
+  /** The root key set that a rotation reveals. */
+  readonly next: { readonly commitment: string; readonly here: boolean }
+  /** Whether the private keys on this machine are sealed. */
+  readonly sealed: boolean
+  /** The publisher that vouches for its records when it no longer can. */
+  readonly steward: string | null
+  readonly devices: readonly DeviceKeyView[]
 }
 
 /** POST /v1/publish */

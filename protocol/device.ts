@@ -57,6 +57,29 @@ export function deviceOf(
     : accept(device)
 }
 
+/** Fewest digits by which a key may be named. */
+const MIN_DIGITS = 8
+
+/** The one of several keys that begins with some hex digits. Fails with USAGE, NOT_FOUND, AMBIGUOUS. */
+export function byDigits<T extends { readonly key: string }>(
+  all: readonly T[],
+  digits: string,
+): Verdict<T> {
+  if (!new RegExp(`^[0-9a-f]{${MIN_DIGITS},64}$`).test(digits)) {
+    return refuse('USAGE', 'a key is named by its first 8 to 64 hex digits', {
+      got: digits,
+      hint: 'zoarium keys list shows them',
+    })
+  }
+  const [found, ...more] = all.filter(({ key }) => key.startsWith(digits))
+  if (found === undefined) {
+    return refuse('NOT_FOUND', 'no device key begins like that', { got: digits })
+  }
+  return more.length === 0
+    ? accept(found)
+    : refuse('AMBIGUOUS', 'several device keys begin like that', { got: digits })
+}
+
 /**
  * Whether records of a device may stand at a position.
  * Fails with KEY_REVOKED (after the cut of a revocation), or SEQ (after another cut in an epoch

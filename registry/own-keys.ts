@@ -6,7 +6,7 @@ import type { Audience, RosterName } from '../protocol/audience.ts'
 import { compareText, toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf, randomBytes } from '../protocol/crypto.ts'
-import { type Device, deviceOf, type Reason } from '../protocol/device.ts'
+import { byDigits, type Device, deviceOf, type Reason } from '../protocol/device.ts'
 import { assert, expectOk, refuse, ZoariumError } from '../protocol/errors.ts'
 import { commitmentOf, type Identity, type NewOperation } from '../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../protocol/limits.ts'
@@ -27,9 +27,6 @@ import type { OpenRegistry } from './open-registry.ts'
 import { PURPOSES, type Purpose } from './purpose.ts'
 import { RootSets } from './root-sets.ts'
 import { SEAL_COST, Seal, type SealSecret } from './seal.ts'
-
-/** Fewest digits by which a key may be named. */
-const MIN_PREFIX = 8
 
 export interface KeyOverview {
   readonly identity: Identity
@@ -98,20 +95,7 @@ export class OwnKeys {
    * @throws ZoariumError NOT_FOUND, AMBIGUOUS, USAGE where they are too few
    */
   device(text: string): DeviceKey {
-    if (!new RegExp(`^[0-9a-f]{${MIN_PREFIX},64}$`).test(text)) {
-      throw new ZoariumError('USAGE', 'a key is named by its first 8 to 64 hex digits', {
-        got: text,
-        hint: 'zoarium keys list shows them',
-      })
-    }
-    const [found, ...more] = this.#devices().filter(({ key }) => key.startsWith(text))
-    if (found === undefined) {
-      throw new ZoariumError('NOT_FOUND', 'no device key begins like that', { got: text })
-    }
-    if (more.length > 0) {
-      throw new ZoariumError('AMBIGUOUS', 'several device keys begin like that', { got: text })
-    }
-    return found
+    return expectOk(byDigits(this.#devices(), text))
   }
 
   /** The keys of this machine that may be renewed, or those of one scope. */

@@ -1,14 +1,12 @@
 /** `zoarium keys`: the root keys and device keys of the data folder, while no daemon uses it. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseCid } from '../../protocol/cid.ts'
-import type { Reason } from '../../protocol/device.ts'
+import { byDigits, type Reason } from '../../protocol/device.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { SCOPES, type Scope } from '../../protocol/scope.ts'
 import type { CutAt } from '../../registry/last-good.ts'
-import type { AskSecret } from '../../registry/open-registry.ts'
 import { count } from '../format.ts'
-import { change, printKey, SHORT } from '../own-keys.ts'
-import { readSecret } from '../seal-secret.ts'
+import { change, printKey, printKeys, readKeys, SHORT } from '../own-keys.ts'
 import { type Cli, wordOf } from '../session.ts'
 import { addKeyFiles } from './key-files.ts'
 
@@ -30,7 +28,7 @@ interface Revocation {
 export function addKeys({ program, session }: Cli): void {
   const keys = program
     .command('keys')
-    .description('the keys of this publisher: stop the daemon first')
+    .description('the keys of this publisher; to change them, stop the daemon first')
     .addHelpText(
       'after',
       `
@@ -47,17 +45,17 @@ what is to be signed; \`keys sign FILE\` where the keys are, \`keys import FILE\
     .command('list', { isDefault: true })
     .description('root keys and device keys')
     .action(async () => {
-      await change(session(), undefined, () => null)
+      const opened = session()
+      const view = await readKeys(opened)
+      opened.output.result(view, () => printKeys(opened.output, view))
     })
   keys
     .command('show <key>')
     .description('a device key, its log, and what the root keys said of it')
     .action(async (key: string) => {
-      const { folder, io, output } = session()
-      const { deviceView, withKeys } = await import('../../daemon/keys.ts')
-      const ask: AskSecret = (by) => readSecret(io, by)
-      const view = await withKeys(folder, ask, (own) => deviceView(own.device(key)))
-      output.result(view, () => printKey(output, view))
+      const opened = session()
+      const view = expectOk(byDigits((await readKeys(opened)).devices, key))
+      opened.output.result(view, () => printKey(opened.output, view))
     })
   addDeviceCommands(keys, session)
   addLogCommands(keys, session)

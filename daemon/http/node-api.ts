@@ -9,6 +9,7 @@ import type {
   IdentityView,
   InferView,
   JoinView,
+  KeysView,
   LeaveView,
   ModelPageView,
   ModelView,
@@ -135,6 +136,8 @@ export interface NodeApi {
   attest(ref: string, claim: Claim, note: string, signal: AbortSignal): Promise<StatementView>
   /** @throws SCOPE for models of others, NAME */
   tag(ref: string, tag: string): Promise<StatementView>
+  /** The own keys. @throws STORE */
+  keys(): KeysView
   /** @throws NOT_FOUND where no profile of this node's publisher is here */
   profile(): ProfileView
   /** @throws NAME, RECORD_INVALID, LIMIT, NFC, and what keeps the node from signing */

@@ -31,6 +31,7 @@ const rosterRight = choice('list', 'mirror', 'run')
 const rosterState = choice('OK', 'WITHDRAWN', 'CONTESTED', 'UNKNOWN')
 const scope = choice('read', 'infer', 'publish', 'admin')
 const withdrawal = choice('yank', 'recall', 'erase')
+const place = object({ epoch: count, seq: count, tip: cid })
 const position = object({ epoch: count, seq: count })
 const detail = {
   field: text,
@@ -234,6 +235,37 @@ export const schemas: Readonly<Record<string, Schema>> = {
     prev: orNull(cid),
     published: time,
     body: anything,
+  }),
+  Keys: object({
+    publisher: cid,
+    length: count,
+    tip: cid,
+    threshold: count,
+    rotations: count,
+    roots: list(object({ key, here: truth })),
+    next: object({ commitment: text, here: truth }),
+    sealed: truth,
+    steward: orNull(cid),
+    devices: list(
+      object({
+        key,
+        scope: choice(...SCOPES),
+        audience: orNull(
+          object({
+            publishers: list(cid),
+            rosters: list(object({ publisher: cid, name: text })),
+          }),
+        ),
+        state: choice('active', 'expiring', 'expired', 'revoked'),
+        notBefore: time,
+        notAfter: time,
+        here: truth,
+        revoked: orNull(text),
+        epoch: count,
+        last: orNull(place),
+        cuts: list(object({ last: orNull(place), epoch: orNull(count) })),
+      }),
+    ),
   }),
   Identity: object({
     publisher: cid,

@@ -183,6 +183,13 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('The node.', json('Node')),
     }),
   },
+  '/v1/keys': {
+    get: operation({
+      summary: 'The own root keys and device keys, without private ones',
+      scope: 'admin',
+      responses: ok('The keys.', json('Keys')),
+    }),
+  },
   '/v1/peers': {
     get: operation({
       summary: 'Other nodes seen from here',

@@ -9,7 +9,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import type { DeviceKeyView, DraftView, KeysView } from '../../daemon/keys.ts'
+import type { DraftView } from '../../daemon/keys.ts'
+import type { DeviceKeyView, KeysView } from '../../protocol/api.ts'
 import { EXIT } from '../../protocol/errors.ts'
 import { systemClock } from '../../registry/clock.ts'
 import { dataFolder } from '../../registry/data-folder.ts'

@@ -3,8 +3,7 @@ import assert from 'node:assert/strict'
 import { cp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { environmentOf, type NodeProcess, projectPath, runCommand } from '../../cli/colony.ts'
-import type { KeysView } from '../../daemon/keys.ts'
-import type { NodeView } from '../../protocol/api.ts'
+import type { KeysView, NodeView } from '../../protocol/api.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS } from '../../protocol/limits.ts'
 import { type Clock, systemClock } from '../../registry/clock.ts'
 import { dataFolder } from '../../registry/data-folder.ts'
@@ -86,6 +85,12 @@ describe('e2e/keys', () => {
     const folder = await founded(MAX_DELEGATION_MS - RENEWAL_MARGIN_MS + DAY_MS)
     const node = await colony.start(folder)
     assert.deepEqual((await clientOf(node).node()).renewals, [])
+    // While it runs, it is asked itself.
+    const running = await zoarium(node, 'keys')
+    assert.match(running.stdout, /publish +active .* this machine\n/)
+    const [first] = (await zoariumJson<KeysView>(node, 'keys')).devices
+    assert.match((await zoarium(node, 'keys', 'show', first?.key ?? '')).stdout, /good up to/)
+    assert.match((await zoarium(node, 'keys', 'renew')).stderr, /LOCKED/)
     await node.stop()
     const { devices } = JSON.parse((await keys(folder, 'list')).stdout) as KeysView
     assert.deepEqual(

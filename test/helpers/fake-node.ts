@@ -9,6 +9,7 @@ import type {
 import type {
   EventView,
   JoinView,
+  KeysView,
   ModelSummary,
   ModelView,
   PeerView,
@@ -287,6 +288,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     eraseHere: async () => ({ count: 1, bytes: 2 }),
     restoreHere: () => [],
     collectGarbage: async () => ({ count: 1, bytes: 2 }),
+    keys: () => keysOf(owner.id, model.key),
     profile: () => ({ record: id, publisher: owner, url: null, ror: '03mstc592' }),
     setProfile: async (profile) => {
       calls.profile.push(profile)
@@ -388,3 +390,30 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     ...overrides,
   }
 }
+
+const keysOf = (publisher: Cid, key: string): KeysView => ({
+  publisher,
+  length: 3,
+  tip: publisher,
+  threshold: 1,
+  rotations: 0,
+  roots: [{ key, here: false }],
+  next: { commitment: key, here: false },
+  sealed: true,
+  steward: null,
+  devices: [
+    {
+      key,
+      scope: 'publish',
+      audience: null,
+      state: 'active',
+      notBefore: AT,
+      notAfter: AT,
+      here: true,
+      revoked: null,
+      epoch: 0,
+      last: { epoch: 0, seq: 1, tip: publisher },
+      cuts: [],
+    },
+  ],
+})

@@ -35,6 +35,10 @@ export function addNodeRoutes(router: Router<RequestState>, node: NodeApi): void
     ctx.body = node.node()
   })
 
+  router.get('/v1/keys', needs('admin'), (ctx) => {
+    ctx.body = node.keys()
+  })
+
   router.get('/v1/peers', needs('read'), (ctx) => {
     ctx.body = { items: node.peers() }
   })
