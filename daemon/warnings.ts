@@ -3,6 +3,9 @@ import { type Failure, type Issue, issueOf } from '../protocol/errors.ts'
 import { healCommand } from '../registry/fork.ts'
 import type { Registry } from '../registry/registry.ts'
 
+/** Most conflicts of names that are shown. */
+const MAX_CONFLICTS = 20
+
 /** @param silence why the node does not speak for its publisher, or null */
 export function warningsOf(registry: Registry, silence: Failure | null): readonly Issue[] {
   const { publisher, catalogue } = registry
@@ -28,8 +31,25 @@ export function warningsOf(registry: Registry, silence: Failure | null): readonl
     }),
     ...(silence === null ? [] : [issueOf(silence)]),
     ...policyFaults(registry.trustFault),
+    ...conflicts(registry),
   ]
 }
+
+/** Names that stand for several things, of publishers whom this node lists. */
+const conflicts = ({ catalogue, trust, publisher: own }: Registry): readonly Issue[] =>
+  catalogue
+    .conflicts()
+    .filter(({ publisher }) => trust.may(publisher, 'list'))
+    .slice(0, MAX_CONFLICTS)
+    .map(({ publisher, kind, name, records: [first, ...others] }) => ({
+      code: 'AMBIGUOUS',
+      message: `${others.length + 1} statements say what the ${kind}${name === '' ? '' : ` ${name}`} is, and none replaces the others: ${first} holds`,
+      field: publisher,
+      hint:
+        publisher === own
+          ? 'two of your machines signed it: say it once more, and that replaces both'
+          : 'its publisher can say it once more, and that replaces them',
+    }))
 
 /** What is wrong with the policy file since it was changed, each with its line. */
 function policyFaults(fault: Failure | null): readonly Issue[] {

@@ -158,6 +158,16 @@ export interface AttestationRow {
   readonly isWithdrawn: boolean
 }
 
+/** Statements of one publisher that none of them replaces, and only one can hold. */
+export interface ConflictRow {
+  readonly publisher: Cid
+  readonly kind: 'profile' | 'roster' | 'tag'
+  /** Of the roster, or `name@tag`; '' for a profile. */
+  readonly name: string
+  /** The one that holds comes first. */
+  readonly records: readonly Cid[]
+}
+
 export interface PeerRow {
   /** libp2p PeerId, base58 or base36 text. */
   readonly peer: string
@@ -352,6 +362,9 @@ export interface Catalogue {
   dropBlob(cid: Cid): void
   /** The blob stays after all. */
   spare(cid: Cid): void
+
+  /** By publisher, kind, then name. */
+  conflicts(): readonly ConflictRow[]
 
   // Blob trees
   /** Inner nodes of a blob's tree, root first. */

@@ -12,6 +12,7 @@ import { withoutCard } from './card-index.ts'
 import {
   type AttestationRow,
   type Catalogue,
+  type ConflictRow,
   type ErasureRow,
   type HeadRow,
   type KeyId,
@@ -590,6 +591,33 @@ export class MemoryCatalogue implements Catalogue {
       .filter((row) => row.publisher === publisher && !this.#isReplaced(row))
       .map((row) => ({ ...row, isWithdrawn: this.withdrawal(publisher, row.record) !== null }))
       .sort((a, b) => compare(a.body.name, b.body.name) || compare(b.record, a.record))
+  }
+
+  conflicts(): readonly ConflictRow[] {
+    const { profiles, rosters, tags } = this.#state
+    const all = [
+      ...[...profiles.values()].map((row) => ({ row, kind: 'profile' as const, name: '' })),
+      ...[...rosters.values()].map((row) => ({
+        row,
+        kind: 'roster' as const,
+        name: row.body.name,
+      })),
+      ...[...tags.values()].map((row) => ({
+        row,
+        kind: 'tag' as const,
+        name: `${row.name}@${row.tag}`,
+      })),
+    ].filter(({ row }) => !this.#isReplaced(row))
+    const groups = Map.groupBy(all, ({ row, kind, name }) => `${row.publisher} ${kind} ${name}`)
+    return [...groups]
+      .sort(([a], [b]) => compare(a, b))
+      .flatMap(([, group]) => {
+        const [first, second] = group
+        if (first === undefined || second === undefined) return []
+        const { row, kind, name } = first
+        const records = group.map((each) => each.row.record).sort((a, b) => compare(b, a))
+        return [{ publisher: row.publisher, kind, name, records }]
+      })
   }
 
   attestations(root: Cid): readonly AttestationRow[] {

@@ -11,6 +11,7 @@ import { type Cid, codecOf } from '../protocol/cid.ts'
 import { checkPosition, type Device, deviceOf } from '../protocol/device.ts'
 import { expectOk, type Failure, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
+import { MAX_REPLACES } from '../protocol/limits.ts'
 import type { Fork } from '../protocol/log.ts'
 import {
   type LogPosition,
@@ -454,11 +455,17 @@ export class Registry {
     return signed
   }
 
-  /** Signs a profile that stands in for the present one. @throws like {@link OwnLog.append} */
+  /** Signs a profile that stands in for the present ones. @throws like {@link OwnLog.append} */
   publishProfile(profile: Omit<ProfileBody, 'replaces'>): SignedRecord {
+    const several = this.catalogue
+      .conflicts()
+      .find(({ publisher, kind }) => publisher === this.publisher && kind === 'profile')
     const present = this.profile(this.publisher)
-    const replaces = present === null ? [] : [present.record]
-    return this.append({ kind: 'profile', body: { ...profile, replaces } })
+    const all = several?.records ?? (present === null ? [] : [present.record])
+    return this.append({
+      kind: 'profile',
+      body: { ...profile, replaces: all.slice(0, MAX_REPLACES) },
+    })
   }
 
   /**

@@ -4,6 +4,7 @@ import type { LogRecord, Position, RecordKind, SignedRecord } from '../protocol/
 import {
   type AttestationRow,
   type Catalogue,
+  type ConflictRow,
   type ErasureRow,
   type HeadRow,
   type KeyId,
@@ -491,6 +492,10 @@ export class SqliteCatalogue implements Catalogue {
 
   spare(cid: Cid): void {
     this.#withdrawals.spare(cid)
+  }
+
+  conflicts(): readonly ConflictRow[] {
+    return this.#names.conflicts()
   }
 
   // Blob trees

@@ -4,7 +4,7 @@
  */
 import type { Cid } from '../protocol/cid.ts'
 import type { RosterBody, TagBody } from '../protocol/record.ts'
-import type { LastRoster, ProfileRow, RosterRow, TagRow } from './catalogue.ts'
+import type { ConflictRow, LastRoster, ProfileRow, RosterRow, TagRow } from './catalogue.ts'
 import { plain, type SqliteDatabase } from './sqlite-database.ts'
 import { STANDS } from './sqlite-withdrawals.ts'
 
@@ -111,6 +111,29 @@ export class SqliteNames {
         body: JSON.parse(body) as RosterBody,
         isWithdrawn: withdrawn === 1,
       }))
+  }
+
+  conflicts(): readonly ConflictRow[] {
+    const standing = (table: string): string =>
+      `FROM ${table} t WHERE NOT EXISTS
+         (SELECT 1 FROM replaced r WHERE r.publisher = t.publisher AND r.record = t.record)`
+    const rows = this.#db.all<{
+      publisher: Cid
+      kind: ConflictRow['kind']
+      name: string
+      records: string
+    }>(
+      `SELECT publisher, kind, name, group_concat(record) AS records FROM (
+         SELECT publisher, 'profile' AS kind, '' AS name, record ${standing('profiles')}
+         UNION ALL SELECT publisher, 'roster', name, record ${standing('rosters')}
+         UNION ALL SELECT publisher, 'tag', name || '@' || tag, record ${standing('tags')}
+       ) GROUP BY publisher, kind, name HAVING count(*) > 1 ORDER BY publisher, kind, name`,
+    )
+    return rows.map(({ records, ...row }) => ({
+      ...row,
+      // SAFE: content ids, which have no comma.
+      records: records.split(',').sort().reverse() as Cid[],
+    }))
   }
 
   /** Takes back a profile, tag or roster. @returns whether the publisher goes by another label or name now */

@@ -6,7 +6,7 @@ import { LEAF_BYTES } from '../../protocol/limits.ts'
 import type { BlobStore } from '../../registry/blob-store.ts'
 import { HEAD_RENEWAL_MS } from '../../registry/own-log.ts'
 import type { Registry } from '../../registry/registry.ts'
-import { TestPublisher, utf8 } from '../helpers/publisher.ts'
+import { seedOf, TestPublisher, utf8 } from '../helpers/publisher.ts'
 import { keepFiles } from '../helpers/registry.ts'
 import { admit, introduce, type TestClock, testRegistry } from '../helpers/test-registry.ts'
 import { inChunks, someBytes } from '../suites/blob-store.ts'
@@ -223,6 +223,21 @@ describe('registry/registry', () => {
       })
       assert.equal(registry.counts().records, 0)
       assert.deepEqual(registry.heads(), [])
+    })
+
+    it('ends a conflict of its profiles by saying once more who it is', () => {
+      const other = seedOf('another machine')
+      own.delegate('publish', other)
+      expectOk(registry.admitIdentity(own.publisher, own.operations, 0))
+      const profile = { label: 'h', displayName: 'H', handle: null, url: null, ror: null }
+      const body = { ...profile, replaces: [] }
+      const here = registry.publishProfile(profile)
+      const there = own.record({ kind: 'profile', body }, {}, other)
+      expectOk(registry.admitRecord(there.envelope, null))
+      const [conflict] = registry.catalogue.conflicts()
+      assert.deepEqual(conflict?.records.toSorted(), [here.id, there.id].sort())
+      registry.publishProfile(profile)
+      assert.deepEqual(registry.catalogue.conflicts(), [])
     })
 
     it('signs nothing more in a log of its own that has forked', () => {

@@ -153,6 +153,38 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
       })
     })
 
+    it('tells which names several statements claim, the one that holds first', () => {
+      assert.deepEqual(catalogue.conflicts(), [])
+      const { publisher } = embl
+      const tags = ['a', 'b'].map((target) =>
+        embl.tag('nuclei', 'stable', cidOf('dag-cbor', utf8(target))),
+      )
+      const profiles = [embl.profile('embl'), embl.profile('other')]
+      for (const each of [...tags, ...profiles, embl.tag('nuclei', 'beta', publisher)]) {
+        catalogue.appendRecord(each, {})
+      }
+      catalogue.appendRecord(crick.profile('crick'), {})
+      const idsOf = (records: readonly { readonly id: Cid }[]) =>
+        records
+          .map(({ id }) => id)
+          .sort()
+          .reverse()
+      assert.deepEqual(catalogue.conflicts(), [
+        { publisher, kind: 'profile', name: '', records: idsOf(profiles) },
+        { publisher, kind: 'tag', name: 'nuclei@stable', records: idsOf(tags) },
+      ])
+      const last = embl.profile(
+        'last',
+        'last',
+        profiles.map(({ id }) => id),
+      )
+      catalogue.appendRecord(last, {})
+      assert.deepEqual(
+        catalogue.conflicts().map(({ kind }) => kind),
+        ['tag'],
+      )
+    })
+
     describe('what came late, and who names it', () => {
       it('keeps that a record came late, until it is taken back', () => {
         const [one, two] = [embl.tag('a', 'x', embl.publisher), embl.tag('a', 'y', embl.publisher)]
