@@ -5,6 +5,7 @@ import { ZoariumError } from '../protocol/errors.ts'
 import { MAX_ROSTER_CAR_BYTES } from '../protocol/limits.ts'
 import { CAR_TYPE } from '../protocol/roster-car.ts'
 
+const ADDRESS = 'the address of a roster ends in /v1/rosters/PUBLISHER/NAME.car'
 /** The host has so long to answer in full. */
 const FETCH_MS = 30_000
 
@@ -56,7 +57,7 @@ async function readAnswer(answer: Response, url: URL): Promise<Uint8Array> {
     const hint =
       status >= 300 && status < 400
         ? 'redirects are not followed: name the address that it leads to'
-        : 'the address of a roster ends in /v1/rosters/PUBLISHER/NAME.car'
+        : ADDRESS
     const code = status === 404 ? 'NOT_FOUND' : 'UNREACHABLE'
     throw new ZoariumError(code, `${url.host} has no roster there`, { got: status, hint })
   }
@@ -65,6 +66,7 @@ async function readAnswer(answer: Response, url: URL): Promise<Uint8Array> {
     throw new ZoariumError('MEDIA_TYPE', 'the address does not lead to a CAR file', {
       got: (type || 'none').slice(0, 80),
       limit: CAR_TYPE,
+      hint: ADDRESS,
     })
   }
   const chunks: Uint8Array[] = []
