@@ -21,7 +21,30 @@ export interface GossipOptions {
   readonly onHeartbeat: (peer: string) => void
 }
 
-/** Judges one message. Rejected messages count against the peer that brought them. */
+/** Messages over its budget that make one fault of a peer. */
+const SURPLUS_PER_FAULT = 100
+
+/**
+ * Whether a message of a peer is looked at at all. Asked before anything of it is verified: the
+ * signature of the transport costs as much as that of the content. Strangers are not heard; who goes
+ * on beyond its budget, stranger or member, is shut out.
+ */
+export function hearsGossip(
+  { book, links }: Pick<GossipOptions, 'book' | 'links'>,
+  from: string,
+): boolean {
+  const peer = book.find(from)
+  if (peer === null) return false
+  if (peer.gossip.take()) return book.isMember(peer)
+  peer.surplus++
+  if (peer.surplus % SURPLUS_PER_FAULT === 0) links.blame(peer, 'LIMIT')
+  return false
+}
+
+/**
+ * Judges one message. Those that no honest peer passes on are rejected and count as faults of the
+ * peer that brought them.
+ */
 export function judgeGossip(
   options: GossipOptions,
   topic: string,
@@ -29,10 +52,13 @@ export function judgeGossip(
   data: Uint8Array,
 ): TopicValidatorResult {
   const peer = options.book.find(from)
-  if (peer === null || !options.book.isMember(peer) || !peer.gossip.take()) {
-    return TopicValidatorResult.Ignore
+  if (peer === null || !options.book.isMember(peer)) return TopicValidatorResult.Ignore
+  const judgement = (code: Code): TopicValidatorResult => {
+    if (!isFault(code)) return TopicValidatorResult.Ignore
+    options.links.blame(peer, code)
+    return TopicValidatorResult.Reject
   }
-  if (topic === TOPICS.status) return judgeHeartbeat(options, data)
+  if (topic === TOPICS.status) return judgeHeartbeat(options, data, judgement)
   const verdict = options.holdings.admitHead(data)
   if (!verdict.ok) return judgement(verdict.code)
   const { publisher, key } = verdict.value.head
@@ -42,7 +68,11 @@ export function judgeGossip(
   return TopicValidatorResult.Accept
 }
 
-function judgeHeartbeat(options: GossipOptions, data: Uint8Array): TopicValidatorResult {
+function judgeHeartbeat(
+  options: GossipOptions,
+  data: Uint8Array,
+  judgement: (code: Code) => TopicValidatorResult,
+): TopicValidatorResult {
   const { holdings, book, clock, onHeartbeat } = options
   const claim = peekHeartbeat(data)
   if (!claim.ok) return judgement(claim.code)
@@ -59,6 +89,3 @@ function judgeHeartbeat(options: GossipOptions, data: Uint8Array): TopicValidato
   onHeartbeat(id)
   return TopicValidatorResult.Accept
 }
-
-const judgement = (code: Code): TopicValidatorResult =>
-  isFault(code) ? TopicValidatorResult.Reject : TopicValidatorResult.Ignore

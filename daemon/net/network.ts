@@ -19,7 +19,7 @@ import type { Log } from '../log.ts'
 import { AddressPolicy, bareAddress } from './address.ts'
 import { BlobServer } from './blob.ts'
 import { Dialler, parseAddress } from './dialler.ts'
-import { judgeGossip } from './gossip.ts'
+import { hearsGossip, judgeGossip } from './gossip.ts'
 import { Greeter } from './hello.ts'
 import type { Holdings } from './holdings.ts'
 import {
@@ -209,6 +209,7 @@ export class Network {
       mdns,
       dht,
       isBanned: (peer) => this.#book.isBanned(peer),
+      hears: (peer) => hearsGossip({ book: this.#book, links: this.#links }, peer),
       validate: (topic, from, data) => this.#judge(topic, from, data),
     })
     this.#node = node

@@ -70,6 +70,8 @@ export interface NodeOptions {
   readonly dht: boolean
   /** Whether a peer is shut out for a while. */
   readonly isBanned: (peer: string) => boolean
+  /** Whether a gossip message of a peer is looked at; asked once for each. */
+  readonly hears: (peer: string) => boolean
   readonly validate: (topic: string, from: string, data: Uint8Array) => TopicValidatorResult
 }
 
@@ -118,12 +120,29 @@ export async function createNode(options: NodeOptions): Promise<NetNode> {
   node.addEventListener('connection:open', ({ detail: { direction, remoteAddr } }) => {
     if (direction === 'outbound') addresses.reached(remoteAddr)
   })
+  hearOnly(node.services.gossip, options.hears)
   for (const topic of Object.values(TOPICS)) {
     node.services.gossip.topicValidators.set(topic, (from, { data }) =>
       options.validate(topic, from.toString(), data),
     )
   }
   return node
+}
+
+/**
+ * Drops messages before gossipsub verifies them, one by one: a frame holds hundreds, and all of a
+ * frame are verified in one turn of the event loop. Its scores come too late for that.
+ */
+function hearOnly(gossip: GossipSub, hears: (peer: string) => boolean): void {
+  // SAFE: gossipsub calls this one method, which it says may be replaced, for each frame.
+  const inbound = gossip as unknown as {
+    handleReceivedRpc(from: PeerId, rpc: { readonly messages: readonly unknown[] }): Promise<void>
+  }
+  const handle = inbound.handleReceivedRpc.bind(gossip)
+  inbound.handleReceivedRpc = (from, rpc) => {
+    const peer = from.toString()
+    return handle(from, { ...rpc, messages: rpc.messages.filter(() => hears(peer)) })
+  }
 }
 
 /** Messages are hints and carry their own signatures; the content is their id. */

@@ -19,7 +19,7 @@ export const MAX_PEERS = 1000
 export const STRANGER_BYTES_PER_SECOND = 1024 * 1024
 const STRANGER_BURST_BYTES = 4 * 1024 * 1024
 /** Gossip messages of one peer that are looked at, at once and per second. */
-const GOSSIP_BURST = 200
+const GOSSIP_BURST = 50
 const GOSSIP_PER_SECOND = 20
 /** Syncs that a peer may cause at once; then one a second by new heads, one in ten by its word. */
 const HINTS_BURST = 20
@@ -73,8 +73,9 @@ export class Peer {
   memory: SyncMemory = createSyncMemory()
   /** What a stranger may take. */
   readonly budget: Budget
-  /** Gossip messages that are looked at. */
+  /** Gossip messages that are looked at, and how many more there were. */
   readonly gossip: Budget
+  surplus = 0
   /** Syncs that its gossip may cause, and those that its word "you lack something" may cause. */
   readonly hints: Budget
   readonly nudges: Budget

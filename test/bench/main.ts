@@ -4,6 +4,7 @@
  */
 import { benchAdmission } from './admission-bench.ts'
 import type { Figure } from './figure.ts'
+import { benchFlood } from './flood-bench.ts'
 import { benchHttp } from './http-bench.ts'
 import { benchInference } from './inference-bench.ts'
 import { benchStartup } from './startup-bench.ts'
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   transfer: benchTransfer,
   admission: benchAdmission,
   startup: benchStartup,
+  flood: benchFlood,
 }
 
 const wanted = process.argv.slice(2)
