@@ -5,15 +5,13 @@
  */
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
-import type { Connection, Stream } from '@libp2p/interface'
+import type { Connection, PrivateKey, Stream } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { FrameStream } from '../../daemon/net/stream.ts'
-import { concat } from '../../protocol/bytes.ts'
 import { cidOf } from '../../protocol/cid.ts'
 import { randomBytes } from '../../protocol/crypto.ts'
 import { signHead } from '../../protocol/head.ts'
@@ -30,6 +28,7 @@ import { systemClock } from '../../registry/clock.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { bindingOf, startNode, type TestNode } from '../helpers/network.ts'
 import { seedOf, TestPublisher, utf8 } from '../helpers/publisher.ts'
+import { PUBSUB_PROTOCOL, pubsubFrame, pubsubMessage } from '../helpers/pubsub.ts'
 import { helloOf } from '../helpers/raw-peer.ts'
 import { openTestRegistry } from '../helpers/registry.ts'
 
@@ -63,26 +62,11 @@ function spoilt(envelope: Uint8Array): Uint8Array {
   return copy
 }
 
-const varint = (value: number): number[] =>
-  value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)]
-const field = (number: number, bytes: Uint8Array): Uint8Array =>
-  concat([Uint8Array.of((number << 3) | 2, ...varint(bytes.length)), bytes])
-
-/** Messages of libp2p's pubsub, each in an RPC of its own; one that gossipsub itself would not send. */
-async function pubsubMessages(own: TestPublisher, name: string, road: Road): Promise<Uint8Array[]> {
-  const privateKey = await generateKeyPairFromSeed('Ed25519', seedOf(name))
-  const from = peerIdFromPrivateKey(privateKey).toMultihash().bytes
+/** Gossip of bad heads; by the road `transport` the signature of libp2p is wrong as well. */
+async function gossipOf(own: TestPublisher, key: PrivateKey, road: Road): Promise<Uint8Array[]> {
   const made: Uint8Array[] = []
   for (let n = 0; n < POOL; n++) {
-    const seqno = new Uint8Array(8)
-    new DataView(seqno.buffer).setUint32(4, n)
-    const data = badHead(own, n)
-    const parts = [field(1, from), field(2, data), field(3, seqno), field(4, utf8(TOPICS.heads))]
-    const signed =
-      road === 'transport'
-        ? randomBytes(SIGNATURE_BYTES)
-        : await privateKey.sign(concat([utf8('libp2p-pubsub:'), ...parts]))
-    made.push(field(2, concat([...parts, field(5, signed)])))
+    made.push(await pubsubMessage(key, TOPICS.heads, badHead(own, n), n, road === 'heads'))
   }
   return made
 }
@@ -96,9 +80,9 @@ export interface FloodNews {
 
 /** Floods until it is killed. @param perSecond bad signatures */
 export async function flood(road: Road, own: TestPublisher, address: string, perSecond: number) {
-  const { name } = own
+  const privateKey = await generateKeyPairFromSeed('Ed25519', seedOf(own.name))
   const node = await createLibp2p({
-    privateKey: await generateKeyPairFromSeed('Ed25519', seedOf(name)),
+    privateKey,
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
@@ -113,15 +97,15 @@ export async function flood(road: Road, own: TestPublisher, address: string, per
   await node.handle(PROTOCOLS.sync, async (stream) => {
     await answerSync(new FrameStream(stream), own, page, news).catch(() => {})
   })
-  const messages = road === 'pages' ? [] : await pubsubMessages(own, name, road)
+  const messages = road === 'pages' ? [] : await gossipOf(own, privateKey, road)
   setInterval(() => process.send?.(news), 200)
   const target = multiaddr(address)
   for (;;) {
     try {
       const connection = await node.dial(target)
       news.connections++
-      if (road === 'pages') await untilClosed(connection)
-      else await blast(await connection.newStream('/meshsub/1.1.0'), messages, perSecond, news)
+      if (road === 'pages') await nudge(connection)
+      else await blast(await connection.newStream(PUBSUB_PROTOCOL), messages, perSecond, news)
     } catch {
       // Thrown out, or not let in.
     }
@@ -129,8 +113,14 @@ export async function flood(road: Road, own: TestPublisher, address: string, per
   }
 }
 
-async function untilClosed(connection: Connection): Promise<void> {
-  while (connection.status === 'open') await sleep(RETRY_MS)
+/** Says again and again that there is something to be pulled. */
+async function nudge(connection: Connection): Promise<void> {
+  while (connection.status === 'open') {
+    await sleep(RETRY_MS)
+    const frames = new FrameStream(await connection.newStream(PROTOCOLS.sync))
+    await frames.write(syncRequests.encode({ t: 'done', behind: true }), 1000)
+    await frames.close(1000)
+  }
 }
 
 async function greet(frames: FrameStream, own: TestPublisher, id: string): Promise<void> {
@@ -150,12 +140,8 @@ async function blast(
   const batch = Math.ceil(perSecond / BATCHES_PER_SECOND)
   const started = performance.now()
   for (let n = 0; stream.status === 'open'; n++) {
-    const rpcs = Array.from(
-      { length: batch },
-      (_, i) => messages[(n * batch + i) % POOL] as Uint8Array,
-    )
-    const rpc = concat(rpcs)
-    if (!stream.send(concat([Uint8Array.from(varint(rpc.length)), rpc]))) {
+    const from = (n * batch) % POOL
+    if (!stream.send(pubsubFrame(messages.slice(from, from + batch)))) {
       await Promise.race([
         sleep(1000),
         new Promise((resolve) => stream.addEventListener('drain', resolve, { once: true })),
@@ -233,7 +219,7 @@ export async function nodeNow(own: TestPublisher, registry: Registry): Promise<T
   return node
 }
 
-/** An honest node that signs a record now and then. @param everyMs time between two records */
+/** An honest node that signs a record now and then, and says its number. @param everyMs time between two */
 export async function publish(own: TestPublisher, address: string, everyMs: number): Promise<void> {
   const registry = await openTestRegistry(own, systemClock)
   const { network } = await nodeNow(own, registry)
@@ -241,7 +227,8 @@ export async function publish(own: TestPublisher, address: string, everyMs: numb
   await network.connect(address)
   const profile = { label: own.name, handle: null, url: null, ror: null }
   for (let n = 0; ; n++) {
-    registry.publishProfile({ ...profile, displayName: `record ${n}` })
+    const { record } = registry.publishProfile({ ...profile, displayName: `record ${n}` })
+    process.send?.(record.seq)
     await sleep(everyMs)
   }
 }
