@@ -70,7 +70,7 @@ export function readCar(bytes: Uint8Array, maxBytes: number): Verdict<Car> {
 
 function readHeader(section: Uint8Array): Verdict<Cid> {
   const decoded = decode(section)
-  if (!decoded.ok) return decoded
+  if (!decoded.ok) return { ...decoded, message: `not a CAR file: ${decoded.message}` }
   const version = isMap(decoded.value) ? decoded.value.version : undefined
   if (typeof version === 'number' && version !== 1) {
     return refuse('UNKNOWN_VERSION', 'a CAR file of another version', {

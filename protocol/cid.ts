@@ -97,7 +97,8 @@ export const codecOf = (cid: Cid): Codec =>
   cid[3] === 'k' ? 'raw' : cid[4] === 'r' ? 'dag-cbor' : 'dag-pb'
 
 /** 80 bits of an id's digest in four groups, for people to compare; not to be relied on alone. */
-export const fingerprintOf = (cid: Cid): string => (cid.slice(8, 24).match(/.{4}/g) ?? []).join(' ')
+export const fingerprintOf = (cid: Cid): string =>
+  [8, 12, 16, 20].map((at) => cid.slice(at, at + 4)).join(' ')
 
 /** The sha2-256 digest inside, 32 bytes. */
 export const digestOf = (cid: Cid): Uint8Array => bytesOf(cid).subarray(CID_BYTES - DIGEST_BYTES)

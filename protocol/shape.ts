@@ -245,7 +245,8 @@ export const ascending = <T extends string>(item: Shape<T>, max: number): Shape<
       const read = shape.read(value, field)
       if (!read.ok) return read
       const { value: items } = read
-      const at = items.findIndex((each, n) => n > 0 && each <= (items[n - 1] ?? ''))
+      // SAFE: there is one before each but the first.
+      const at = items.findIndex((each, n) => n > 0 && each <= (items[n - 1] as T))
       return at < 0 ? read : wrong(`${field}[${at}]`, 'after the one before')
     },
     write: shape.write,

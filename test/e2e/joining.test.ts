@@ -166,7 +166,7 @@ describe('e2e/joining', () => {
     const cases: [string, number, RegExp][] = [
       [`${file}.bent`, 7, /CONTENT_MISMATCH/],
       [`${file}.none`, 3, /NOT_FOUND/],
-      [join(example, 'rdf.yaml'), 7, /TRUNCATED/],
+      [join(example, 'rdf.yaml'), 7, /not a CAR file/],
       [join(example, 'test_input.npy'), 4, /LIMIT/],
       ['http://192.0.2.1/imaging.car', 2, /only https/],
       [`${a.url}/v1/rosters/${a.publisher}/other.car`, 3, /NOT_FOUND/],

@@ -8,6 +8,7 @@ import {
   cidOf,
   codecOf,
   digestOf,
+  fingerprintOf,
   isContentOf,
   linkOf,
   parseCid,
@@ -23,6 +24,12 @@ const codeOf = (text: string): string => {
 }
 
 describe('protocol/cid', () => {
+  it('shows 80 bits of a digest to people', () => {
+    const cid = cidOf('dag-cbor', new Uint8Array())
+    assert.match(fingerprintOf(cid), /^[a-z2-7]{4}( [a-z2-7]{4}){3}$/)
+    assert(cid.includes(fingerprintOf(cid).replaceAll(' ', '')))
+  })
+
   it('writes and reads ids as multiformats does', () => {
     const digest = fc.uint8Array({ minLength: 32, maxLength: 32 })
     fc.assert(

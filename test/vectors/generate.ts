@@ -472,6 +472,7 @@ function rosterCarVectors(): Vector[] {
     bad('KEY_REVOKED', 'a roster by a key that was revoked before', { operations: [...operations, revoke] }),
     bad('RECORD_INVALID', 'a head from before the roster', { head: headEnvelope }),
     bad('RECORD_INVALID', 'a head of another log', { head: signHead({ ...newest(roster), key: keyOf(seeds.serve) }, seeds.serve) }),
+    bad('KEY_EXPIRED', 'a head of after the delegation of its key', { head: signHead({ ...newest(roster), issued: NOW + MAX_DELEGATION_MS + 1, expires: NOW + MAX_DELEGATION_MS + DAY_MS }, seeds.publish) }),
     bad('EQUIVOCATION', "a head with another record at the roster's place", { head: signHead({ ...newest(roster), tip: tag.id }, seeds.publish) }),
   ]
 }
