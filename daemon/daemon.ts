@@ -266,6 +266,7 @@ async function start(
   })
   registry.on('identity', ({ publisher }) => node.emit('identity', { publisher }))
   registry.on('trust', () => {
+    federation.connectAll()
     endForbidden()
     mirror.retry()
     handles.kick()

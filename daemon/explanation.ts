@@ -79,11 +79,7 @@ export class Explanation {
     const grant = trust.grant(publisher)
     const granted = trust.may(publisher, right)
     const name = this.#views.nameOf(publisher)
-    // Everybody is seen, and nothing changes what the own publisher may.
-    const below = RIGHTS[RIGHTS.indexOf(right) - 1]
-    const target = granted ? below : right
-    const change =
-      grant.because === 'own' || target === undefined ? null : `zoarium trust add ${name} ${target}`
+    const change = changeOf(grant, right, granted, name)
     return { right, granted, because: this.#because(grant), line: lineOf(grant), change }
   }
 
@@ -96,7 +92,7 @@ export class Explanation {
       case 'roster':
         return `the ${this.#nameOf(roster)} gives its members "${right}"${at(roster?.line)}`
       case 'issuer':
-        return `it issues the ${this.#nameOf(roster)}, which is followed here${at(roster?.line)}`
+        return `it issues the ${this.#nameOf(roster)}, and is listed for that${at(roster?.line)}`
       case 'default':
         return 'no rule names it: a stranger is seen, and neither listed nor fetched nor run'
     }
@@ -175,6 +171,20 @@ export class Explanation {
       }
     })
   }
+}
+
+/** The command that turns a right round; everybody is seen, and the own publisher may everything. */
+function changeOf(
+  { because, roster }: Grant,
+  right: Right,
+  granted: boolean,
+  name: string,
+): string | null {
+  if (because === 'own') return null
+  // As long as its roster is followed, so is its log.
+  if (because === 'issuer' && granted && right !== 'see') return `zoarium leave ${roster?.name}`
+  const target = granted ? RIGHTS[RIGHTS.indexOf(right) - 1] : right
+  return target === undefined ? null : `zoarium trust add ${name} ${target}`
 }
 
 const lineOf = ({ rule, roster }: Grant): number | null => rule?.line ?? roster?.line ?? null

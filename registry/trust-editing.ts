@@ -21,7 +21,7 @@ export function withRule(text: string, change: TrustChange): string {
   else if (petname !== undefined) rule.set('petname', petname)
   if (send === false) rule.delete('send')
   else if (send !== undefined) rule.set('send', send)
-  return String(document)
+  return textOf(document)
 }
 
 /** The file without the rules for a publisher. */
@@ -37,7 +37,7 @@ export function withRoster(text: string, roster: Omit<RosterRule, 'line'>): stri
   entry.set('members', document.createNode(members))
   if (bootstrap.length > 0) entry.set('bootstrap', document.createNode(bootstrap))
   else entry.delete('bootstrap')
-  return String(document)
+  return textOf(document)
 }
 
 export const withoutRoster = (text: string, publisher: Cid, name: string): string =>
@@ -72,5 +72,9 @@ function without(text: string, name: string, names: Named): string {
   const document = parseDocument(text)
   const list = listOf(document, name)
   list.items = list.items.filter((item) => !isNamed(names)(item))
-  return String(document)
+  list.flow = list.items.length === 0
+  return textOf(document)
 }
+
+/** Lines stay as long as the operator wrote them. */
+const textOf = (document: Document): string => document.toString({ lineWidth: 0 })

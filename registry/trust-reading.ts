@@ -40,8 +40,14 @@ export function parseTrust(text: string, own: Cid | null): Verdict<TrustPolicy> 
   // Tags and directives that the library only warns of are not what was meant.
   const [error] = [...document.errors, ...document.warnings]
   if (error !== undefined) {
-    const message = `the policy file is not valid YAML: ${error.message.split('\n')[0]}`
-    return refuse('POLICY', message, { field: `line ${error.linePos?.[0].line ?? 1}` })
+    const line = error.linePos?.[0].line ?? 1
+    // The library ends its first line with the place.
+    const [what = ''] = error.message.split(/ at line \d|\n/)
+    const message = `not valid YAML: ${what}`
+    return refuse('POLICY', `the policy file is ${message}`, {
+      field: `line ${line}`,
+      issues: [{ code: 'POLICY', message, line }],
+    })
   }
   const { contents } = document
   if (!isMap(contents)) {

@@ -74,6 +74,9 @@ A roster is signed by one publisher, its issuer. Others join by it: zoarium join
       output.note(
         `or by this node's https address: zoarium join https://…/v1/rosters/${id}/${view.name}.car`,
       )
+      if (!view.members.some((member) => member.id === id)) {
+        output.note(`It does not name you: to be a member yourself, add --member ${id}`)
+      }
       if (view.followed === null && view.record !== null) {
         output.note(`So that it gives rights here, too: zoarium join ${view.record}`)
       }

@@ -16,6 +16,12 @@ export function addTrust({ program, session }: Cli): void {
   const trust = program
     .command('trust')
     .description('which publishers are listed, mirrored and run here')
+    .addHelpText(
+      'after',
+      `
+The rules stand in trust.yaml of the data folder. Changes by hand count as soon as the file is saved;
+where it is wrong, the rules of before stay in force and \`zoarium status\` names the line.`,
+    )
   trust
     .command('list', { isDefault: true })
     .description('all rules, and publishers without one')
@@ -64,7 +70,8 @@ export function addTrust({ program, session }: Cli): void {
 
 function printExplanation(output: Output, view: TrustExplanation): void {
   const { publisher, model, rights, attestations } = view
-  output.line(`${model?.ref ?? view.ref}  ${formatPublisher(publisher)}  ${publisher.id}`)
+  const parts = [model?.ref ?? view.ref, formatPublisher(publisher), publisher.id]
+  output.line([...new Set(parts)].join('  '))
   if (model !== null) output.line(`  record ${model.record}`)
   if (publisher.handle !== null) output.line(`  handle ${formatHandle(publisher)}`)
   if (view.contested) output.line('  CONTESTED: the identity of the publisher has forked')
@@ -101,13 +108,13 @@ function printTrust(output: Output, { items, run, strangers }: TrustView): void 
     ],
   )
   for (const { attested, of, publishers } of run) {
-    const whose =
-      publishers === null ? 'listed publishers' : publishers.map(formatPublisher).join(', ')
-    output.line(
-      `models of ${whose} run if ${attested} vouch of ${of.map(formatPublisher).join(', ')}`,
-    )
+    const whose = publishers === null ? 'listed publishers' : namesOf(publishers)
+    output.line(`run, too: models of ${whose} for which ${attested} of ${namesOf(of)} vouch`)
   }
 }
+
+const namesOf = (publishers: readonly PublisherView[]): string =>
+  publishers.map(formatPublisher).join(', ')
 
 /** What gives the right, where it is not a rule for that publisher. */
 function whence({ because, roster }: TrustRuleView): string {

@@ -76,7 +76,10 @@ describe('daemon/explanation', () => {
     const name = `roster imaging of ${issuer.publisher}`
     assert.equal(because, `the ${name} gives its members "mirror" (line ${line} of trust.yaml)`)
     assert.match(file.read()?.split('\n')[(line ?? 0) - 1] ?? '', /publisher: /)
-    assert.match(right(issuer.publisher, 'list').because, /it issues the roster imaging/)
+    const listed = right(issuer.publisher, 'list')
+    assert.match(listed.because, /it issues the roster imaging/)
+    assert.equal(listed.change, 'zoarium leave imaging')
+    assert.match(right(issuer.publisher, 'run').change ?? '', /^zoarium trust add \S+ run$/)
   })
 
   it('counts who vouches for a model, and says why others do not count', async () => {

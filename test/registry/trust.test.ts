@@ -9,7 +9,7 @@ import {
   TrustPolicy,
   type TrustRule,
 } from '../../registry/trust.ts'
-import { withoutRule, withRoster, withRule } from '../../registry/trust-editing.ts'
+import { withoutRoster, withoutRule, withRoster, withRule } from '../../registry/trust-editing.ts'
 import { memoryTrust, TrustBook, type TrustFile } from '../../registry/trust-file.ts'
 import { parseTrust } from '../../registry/trust-reading.ts'
 import { TestPublisher, utf8 } from '../helpers/publisher.ts'
@@ -315,6 +315,13 @@ run:
       rosters.map(({ right, members, bootstrap }) => [right, members, bootstrap]),
       [['run', [crick], []]],
     )
+  })
+
+  it('leaves the lines of others as they are', () => {
+    const run = `run:\n  - { attested: 1, of: [ embl, ${crick} ], publishers: [ ${issuer}, ${crick} ] }\n`
+    const followed = withRoster(`${valid}${run}`, roster([embl]))
+    assert(followed.includes(run), followed)
+    assert.equal(withoutRoster(followed, issuer, 'imaging'), `${valid}${run}rosters: []\n`)
   })
 
   it('refuses what is no such file', () => {

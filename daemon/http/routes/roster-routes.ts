@@ -43,6 +43,7 @@ export function addRosterRoutes(router: Router<RequestState>, node: NodeApi): vo
     const { publisher = '', name = '' } = ctx.params
     ctx.body = Buffer.from(node.rosterFile(publisher, name))
     ctx.type = CAR_TYPE
+    ctx.set('Cache-Control', 'no-cache')
     ctx.attachment(`${name}.car`)
   })
 
