@@ -55,10 +55,9 @@ export class RunRight {
       return refuse('TRUST', message, { field: publisher, hint })
     }
     const count = rule.of.filter((each) => vouchers.has(each)).length
-    return refuse('TRUST', 'no rule lets it run, and too few publishers vouch for it', {
+    const message = `no rule lets it run: ${count} of the ${rule.attested} publishers that are needed vouch for it`
+    return refuse('TRUST', message, {
       field: publisher,
-      limit: rule.attested,
-      got: count,
       hint: `wait for more attestations (zoarium trust explain ${model.record}), or: ${hint}`,
     })
   }

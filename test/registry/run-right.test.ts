@@ -43,7 +43,9 @@ describe('registry/run-right', () => {
     const model = here.registry.catalogue.model(record) ?? assert.fail()
     const verdict = here.registry.mayRun(model)
     assert.equal(whyForbidden(here.registry, model)?.code ?? 'ok', verdict.ok ? 'ok' : verdict.code)
-    return verdict.ok ? 'ok' : `${verdict.code} ${verdict.got} of ${verdict.limit}`
+    if (verdict.ok) return 'ok'
+    const counts = /: (\d+) of the (\d+) /.exec(verdict.message)?.slice(1, 3) ?? ['no', 'rule']
+    return `${verdict.code} ${counts.join(' of ')}`
   }
 
   it('comes from the publisher, or from enough others that vouch for the model', () => {
@@ -167,7 +169,7 @@ describe('registry/run-right', () => {
     policy('  - {attested: 1, of: [a], publishers: [embl]}\n  - {attested: 2, of: [a, b, c]}\n')
     assert.deepEqual([outcome(id), outcome(other)], ['ok', 'TRUST 1 of 2'])
     policy('  - {attested: 1, of: [a], publishers: [embl]}\n')
-    assert.equal(outcome(other), 'TRUST undefined of undefined')
+    assert.equal(outcome(other), 'TRUST no of rule')
   })
 
   it('runs nothing of a publisher that is not listed, nor what was recalled', () => {
@@ -175,7 +177,7 @@ describe('registry/run-right', () => {
     const id = admit(here.registry, model)
     take(...others.map((each) => each.vouch(model.signed)))
     here.registry.setTrust({ publisher: embl.publisher, right: 'see' })
-    assert.equal(outcome(id), 'TRUST undefined of undefined')
+    assert.equal(outcome(id), 'TRUST no of rule')
     here.registry.setTrust({ publisher: embl.publisher, right: 'list' })
     take(embl.withdraw(id, 'recall'))
     const row = here.registry.catalogue.model(id) ?? assert.fail()
