@@ -80,6 +80,11 @@ export async function importShare(
   const { share, seal } = await readShare(file, text, async (by) => new Seal(await ask(by)))
   const theirs = expectOk(readIdentity(share.operations))
   const usable = share.sets.filter((set) => isOf(set, theirs))
+  if (usable.every(({ seeds }) => seeds.length === 0)) {
+    throw new ZoariumError('IDENTITY_INVALID', 'no root key of that chain is in the file', {
+      field: 'sets',
+    })
+  }
   if (!isInitialised(folder)) {
     found(folder, { ...share, sets: usable }, seal)
     return usable.flatMap(({ seeds }) => seeds).length

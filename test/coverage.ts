@@ -12,7 +12,17 @@ import path from 'node:path'
 /** What verifies foreign statements: every branch counts. */
 const VERIFYING = [
   ...['cbor', 'cid', 'shape', 'envelope', 'statement', 'signature', 'identity'],
-  ...['identity-operation', 'audience', 'device', 'delegation', 'log', 'head', 'record'],
+  ...[
+    'identity-draft',
+    'identity-operation',
+    'key-bundle',
+    'audience',
+    'device',
+    'delegation',
+    'log',
+    'head',
+    'record',
+  ],
   ...['record-body', 'binding', 'heartbeat'],
 ].map((name) => `protocol/${name}.ts`)
 

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { cidOf } from '../../protocol/cid.ts'
 import {
   applyToDevices,
+  byDigits,
   checkPosition,
   type Device,
   isSettled,
@@ -61,6 +62,22 @@ function statesOf(list: readonly DeviceOperation[]): readonly Device[] {
 }
 
 describe('protocol/device', () => {
+  it('finds a key by its first 8 digits or more', () => {
+    const keys = ['0123456789'.padEnd(64, '0'), '0123456789'.padEnd(64, '1')].map((key) => ({
+      key,
+    }))
+    const find = (digits: string) => {
+      const verdict = byDigits(keys, digits)
+      return verdict.ok ? keys.indexOf(verdict.value) : verdict.code
+    }
+    assert.deepEqual(
+      ['01234567891', '01234567890', '01234567', '1123456789', '0123456', 'x0123456789'].map(find),
+      [1, 0, 'AMBIGUOUS', 'NOT_FOUND', 'USAGE', 'USAGE'],
+    )
+    assert.equal(find(keys[1]?.key ?? ''), 1)
+    assert.equal(find(`${keys[1]?.key}0`), 'USAGE')
+  })
+
   it('never takes back what the root has vouched for', () => {
     fc.assert(
       fc.property(fc.array(operations, { maxLength: 12 }), positions, (list, position) => {

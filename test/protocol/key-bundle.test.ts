@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { type CborMap, decode, encode } from '../../protocol/cbor.ts'
 import { expectOk, type Verdict } from '../../protocol/errors.ts'
 import { commitmentOf, extendIdentity, keySetOf } from '../../protocol/identity.ts'
 import { type Draft, draftOperation, readDraft, signDraft } from '../../protocol/identity-draft.ts'
@@ -108,6 +109,21 @@ describe('protocol/key-bundle', () => {
     for (const [change, field] of cases) {
       assert.equal(fieldOf(readBundle(encodeBundle({ ...parts, ...change }))), field)
     }
+  })
+
+  it('is of version 1', () => {
+    const whole = expectOk(decode(bundle([]))) as CborMap
+    for (const [change, code] of [
+      [{ v: 2 }, 'UNKNOWN_VERSION'],
+      [{ v: 'one' }, 'UNKNOWN_VERSION'],
+      [{ v: null }, 'UNKNOWN_VERSION'],
+      [{ t: 'bundle' }, 'RECORD_INVALID'],
+    ] as const) {
+      const verdict = readBundle(encode({ ...whole, ...change }))
+      assert.equal(verdict.ok || verdict.code, code, JSON.stringify(change))
+    }
+    const list = readBundle(encode([]))
+    assert.equal(list.ok || list.code, 'RECORD_INVALID')
   })
 
   it('is bounded', () => {

@@ -6,13 +6,16 @@ import { publicKeyOf } from '../../protocol/crypto.ts'
 import type { ZoariumError } from '../../protocol/errors.ts'
 import { MAX_BUNDLE_BYTES } from '../../protocol/limits.ts'
 import { type DataFolder, dataFolder } from '../../registry/data-folder.ts'
-import { readSeed } from '../../registry/key-files.ts'
+import { readRootSets, readSeed, rootSetOf } from '../../registry/key-files.ts'
 import { importIdentity, signBundle, writeBundle } from '../../registry/key-transfer.ts'
 import { initialise, type OpenRegistry, openRegistry } from '../../registry/open-registry.ts'
 import { OwnKeys } from '../../registry/own-keys.ts'
 import { exportShare, importShare, MAX_SHARE_BYTES } from '../../registry/root-share.ts'
-import type { SealSecret } from '../../registry/seal.ts'
+import { Seal, type SealSecret } from '../../registry/seal.ts'
+import { writeSecret } from '../../registry/secret-json.ts'
+import { writeShare } from '../../registry/share-file.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
+import { seedOf } from '../helpers/publisher.ts'
 import { TestClock } from '../helpers/test-registry.ts'
 
 describe('registry/key-transfer', () => {
@@ -245,6 +248,21 @@ describe('registry/key-transfer', () => {
       assert.equal(await importShare(others[0], `${file}-${n}`, ask, clock), 1)
     })
 
+    it('take in no keys that were rotated away', async () => {
+      await share(1, false)
+      for (const name of ['first', 'second']) {
+        file = path.join(path.dirname(file), name)
+        await draft(safe, (own) => own.rotate())
+        await signAt(others[0])
+        assert.equal(await take(safe), 1)
+      }
+      const old = path.join(path.dirname(file), 'keys.json-1')
+      const before = await on(safe, (_, own) => own.overview())
+      await assert.rejects(importShare(safe, old, ask, clock), { code: 'IDENTITY_INVALID' })
+      assert.deepEqual(await on(safe, (_, own) => own.overview()), before)
+      assert.equal(readRootSets(safe, null).length, 2)
+    })
+
     it('take in the whole of a chain, and no keys of other publishers', async () => {
       const stranger = dataFolder(path.join(path.dirname(file), 'stranger'))
       await initialise(stranger, { displayName: 'Other' }, clock)
@@ -268,6 +286,21 @@ describe('registry/key-transfer', () => {
           { code },
           text.slice(0, 40),
         )
+      }
+      const chain = await on(safe, ({ registry }) => registry.identityOps(registry.publisher))
+      const { publisher } = await on(safe, ({ registry }) => registry)
+      const seal = new Seal(secret, CHEAP)
+      const strange = { publisher, operations: chain, sets: [rootSetOf([seedOf('strange')], 1)] }
+      writeShare(`${file}-2`, strange, seal)
+      await assert.rejects(importShare(fresh, `${file}-2`, ask, clock), {
+        code: 'IDENTITY_INVALID',
+      })
+      writeShare(`${file}-2`, { ...strange, operations: chain.slice(1) }, seal)
+      await assert.rejects(importShare(fresh, `${file}-2`, ask, clock), { code: 'STORE' })
+      const purposes = { purpose: 'root-share', publisher, operations: [] }
+      for (const value of [purposes, { ...purposes, sets: 7 }, { purpose: null }]) {
+        writeSecret(`${file}-2`, value, seal)
+        await assert.rejects(importShare(fresh, `${file}-2`, ask, clock))
       }
       assert.equal(fs.existsSync(fresh.identity), false)
       fs.truncateSync(`${file}-2`, MAX_SHARE_BYTES)

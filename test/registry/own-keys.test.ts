@@ -5,10 +5,12 @@ import { toHex } from '../../protocol/bytes.ts'
 import { cidOf } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
 import { expectOk, type ZoariumError } from '../../protocol/errors.ts'
+import { signHead } from '../../protocol/head.ts'
 import { readIdentity } from '../../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS, MAX_ROOT_KEYS } from '../../protocol/limits.ts'
 import type { SignedRecord } from '../../protocol/record.ts'
 import type { Scope } from '../../protocol/scope.ts'
+import type { Catalogue } from '../../registry/catalogue.ts'
 import { type DataFolder, dataFolder } from '../../registry/data-folder.ts'
 import { readIdentityFile, readRootSets, readSeed } from '../../registry/key-files.ts'
 import { initialise, openRegistry } from '../../registry/open-registry.ts'
@@ -17,7 +19,7 @@ import { RENEWAL_NOTICE_MS } from '../../registry/renewal.ts'
 import type { SealSecret } from '../../registry/seal.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 import { seedOf, utf8 } from '../helpers/publisher.ts'
-import { TestClock } from '../helpers/test-registry.ts'
+import { TestClock, testRegistry } from '../helpers/test-registry.ts'
 
 const PROFILE = { label: 'embl', displayName: 'EMBL', handle: null, url: null, ror: null }
 const DAY_MS = 24 * 3600 * 1000
@@ -159,6 +161,44 @@ describe('registry/own-keys', () => {
     )
   })
 
+  it('undoes a thief who ran ahead in the log, and a replica follows', async () => {
+    const key = keyOf('publish')
+    const replica = (await testRegistry('replica')).registry
+    const { publisher } = await keys((_, { registry }) => registry)
+    replica.setTrust({ publisher, right: 'list' })
+    const copy = dataFolder(path.join(temporaryFolder(), 'thief'))
+    fs.cpSync(folder.path, copy.path, { recursive: true })
+    const stolen = await openRegistry(copy, clock)
+    const [one, two, three] = ['one', 'two', 'three'].map((label) =>
+      stolen.registry.publishProfile({ ...PROFILE, label }),
+    ) as [SignedRecord, SignedRecord, SignedRecord]
+    await stolen.close()
+
+    /** Brings the chain and the records of the own log to the replica. */
+    const follow = () =>
+      keys((_, { registry }) => {
+        expectOk(replica.admitIdentity(publisher, registry.identityOps(publisher), 0))
+        const records = registry.catalogue.recordsAfter(publisher, key, null, 10)
+        for (const envelope of records) expectOk(replica.admitRecord(envelope, null))
+      })
+    const tipOf = (registry: { catalogue: Catalogue }) =>
+      registry.catalogue.log(publisher, key)?.tip
+    await follow()
+    for (const { envelope } of [one, two]) {
+      expectOk(replica.admitRecord(envelope, null))
+      await keys((_, { registry }) => expectOk(registry.admitRecord(envelope, null)))
+    }
+    assert.equal(replica.profile(publisher)?.label, 'two')
+
+    await keys((own) => own.raiseEpoch(key, { epoch: 0, seq: 0 }))
+    await keys((_, { registry }) => registry.publishProfile({ ...PROFILE, label: 'ours' }))
+    await follow()
+    assert.equal(replica.profile(publisher)?.label, 'ours')
+    assert.equal(tipOf(replica), await keys((_, { registry }) => tipOf(registry)))
+    const late = replica.admitRecord(three.envelope, null)
+    assert.equal(late.ok || late.code, 'SEQ')
+  })
+
   describe('a log that forked', () => {
     let key: string
     let ours: SignedRecord
@@ -238,6 +278,42 @@ describe('registry/own-keys', () => {
       keys((own) => own.delegate('serve', '00'.repeat(32))),
       { code: 'KEY_WEAK' },
     )
+  })
+
+  it('names a record of another machine by the id that its head gives', async () => {
+    const seed = seedOf('another machine')
+    const other = toHex(publicKeyOf(seed))
+    const tip = cidOf('dag-cbor', seed)
+    await keys((own) => own.delegate('publish', other))
+    await keys((own, { registry }) => {
+      const { publisher } = registry
+      const times = { issued: clock.time, expires: clock.time + 1000 }
+      const head = signHead({ publisher, key: other, epoch: 0, seq: 7, tip, ...times }, seed)
+      expectOk(registry.admitHead(head))
+      assert.throws(() => own.revoke(other, 'lost', { epoch: 0, seq: 7 }), { code: 'NOT_FOUND' })
+      assert.throws(() => own.revoke(other, 'lost', cidOf('raw', seed)), { code: 'NOT_FOUND' })
+      own.revoke(other, 'lost', tip)
+      assert.deepEqual(own.device(other).cuts[0]?.last, { epoch: 0, seq: 7, tip })
+    })
+  })
+
+  it('signs no operation but a rotation while the identity has forked', async () => {
+    const copy = dataFolder(path.join(temporaryFolder(), 'copy'))
+    fs.cpSync(folder.path, copy.path, { recursive: true })
+    await keys((own) => own.renew([keyOf('serve')]))
+    const opened = await openRegistry(copy, clock)
+    clock.time += 1
+    new OwnKeys(opened, clock).renew([keyOf('serve')])
+    const theirs = opened.registry.identityOps(opened.registry.publisher)
+    await opened.close()
+    await keys((own, { registry }) => {
+      registry.admitIdentity(registry.publisher, theirs, 0)
+      assert.throws(() => own.renew([keyOf('serve')]), { code: 'CONTESTED' })
+      assert.throws(() => registry.publishProfile(PROFILE), /keys rotate|forked/)
+      own.rotate()
+      assert.equal(registry.isFrozen(registry.publisher), false)
+      own.renew([keyOf('serve')])
+    })
   })
 
   it('makes no second key of a scope for a machine', async () => {
