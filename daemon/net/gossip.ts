@@ -4,7 +4,7 @@
  * that brought it; a heartbeat is kept until it runs out.
  */
 import { TopicValidatorResult } from '@libp2p/gossipsub'
-import type { Code } from '../../protocol/errors.ts'
+import { type Code, ZoariumError } from '../../protocol/errors.ts'
 import { peekHeartbeat, readHeartbeat } from '../../protocol/heartbeat.ts'
 import { TOPICS } from '../../protocol/message.ts'
 import type { Clock } from '../../registry/clock.ts'
@@ -59,13 +59,24 @@ export function judgeGossip(
     return TopicValidatorResult.Reject
   }
   if (topic === TOPICS.status) return judgeHeartbeat(options, data, judgement)
-  const verdict = options.holdings.admitHead(data)
+  const verdict = admitHead(options.holdings, data)
+  if (verdict === null) return TopicValidatorResult.Ignore
   if (!verdict.ok) return judgement(verdict.code)
   const { publisher, key } = verdict.value.head
   // Of a private log: others must not hear of it from here.
   if (!options.holdings.mayRead(publisher, key, null)) return TopicValidatorResult.Ignore
   if (verdict.value.ahead) options.links.behind(peer, 'head')
   return TopicValidatorResult.Accept
+}
+
+/** Null where this node cannot keep it, for want of space perhaps: a later sync brings it again. */
+function admitHead(holdings: Holdings, data: Uint8Array): ReturnType<Holdings['admitHead']> | null {
+  try {
+    return holdings.admitHead(data)
+  } catch (error) {
+    if (error instanceof ZoariumError) return null
+    throw error
+  }
 }
 
 function judgeHeartbeat(
