@@ -1,6 +1,6 @@
 /** What keeps this node from working as its operator means it to, each with the way out. */
 import { type Failure, type Issue, issueOf } from '../protocol/errors.ts'
-import { healCommand } from '../registry/fork.ts'
+import { forkOf, healCommand } from '../registry/fork.ts'
 import type { Registry } from '../registry/registry.ts'
 
 /** Most conflicts of names that are shown. */
@@ -16,17 +16,17 @@ export function warningsOf(registry: Registry, silence: Failure | null): readonl
     field: publisher,
     hint: 'stop the daemon, then: zoarium keys rotate',
   }
-  const logs = catalogue.logs(publisher).filter((log) => log.proof !== null)
+  const forks = catalogue.proofs(publisher)
   return [
     ...(registry.isFrozen(publisher) ? [identity] : []),
-    ...logs.map((log): Issue => {
-      const { key, epoch, seq } = log
+    ...forks.map(({ key, proof }): Issue => {
+      const { epoch, seq } = catalogue.log(publisher, key) ?? forkOf(proof)
       return {
         code: 'CONTESTED',
         message: `your log ${key.slice(0, 16)} has forked, and signs nothing until that is settled`,
         field: key,
         got: `${epoch}.${seq}`,
-        hint: `the key was used on two machines, or an old backup was restored; stop the daemon, then, to keep what this node holds: ${healCommand(log)}`,
+        hint: `the key was used on two machines, or an old backup was restored; stop the daemon, then, to keep what this node holds: ${healCommand({ key, epoch, seq })}`,
       }
     }),
     ...(silence === null ? [] : [issueOf(silence)]),

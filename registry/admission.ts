@@ -38,6 +38,11 @@ export interface AdmittedHead {
   readonly isNew: boolean
 }
 
+export interface AdmittedProof extends Fork {
+  /** Whether the log counts as forked since now. */
+  readonly isNew: boolean
+}
+
 export class Admission {
   readonly #catalogue: Catalogue
   readonly #identities: Identities
@@ -87,7 +92,9 @@ export class Admission {
     const placed = checkPosition(device, peeked.value)
     if (!placed.ok) return placed
     const log = this.#catalogue.log(publisher, key)
-    if (isForked(log, peeked.value)) return contested(publisher, key)
+    if (isForked(this.#catalogue.proof(publisher, key), peeked.value)) {
+      return contested(publisher, key)
+    }
 
     const read = readRecord(envelope)
     if (!read.ok) return read
@@ -151,7 +158,7 @@ export class Admission {
 
     const before = this.#catalogue.heads(publisher).find((each) => each.key === key)
     const newest = before === undefined ? null : readHead(before.envelope)
-    const isNew = !newest?.ok || compareHeads(head, newest.value.head) > 0
+    const isNew = !newest?.ok || this.#isNewer(head, newest.value.head)
     if (isNew) this.#catalogue.putHead(publisher, key, envelope, issued)
     const log = this.#catalogue.log(publisher, key)
     const ahead = log === null ? 1 : comparePositions(head, log)
@@ -165,15 +172,17 @@ export class Admission {
    *
    * Fails with TRUST, GAP without the identity, KEY_NOT_DELEGATED, and like `checkEquivocation`.
    */
-  proof(first: Uint8Array, second: Uint8Array): Verdict<Fork> {
+  proof(first: Uint8Array, second: Uint8Array): Verdict<AdmittedProof> {
     const proven = checkEquivocation(first, second)
     if (!proven.ok) return proven
     const { publisher, key } = proven.value
     if (!this.#policy().may(publisher, 'list')) return untrusted(publisher)
     const known = this.#device(publisher, key)
     if (!known.ok) return known
+    const isNew =
+      this.#catalogue.proof(publisher, key) === null && !isSettled(known.value, proven.value)
     this.#put(known.value, proven.value, [first, second])
-    return proven
+    return accept({ ...proven.value, isNew })
   }
 
   /**
@@ -203,6 +212,16 @@ export class Admission {
       limit: now + MAX_CLOCK_AHEAD_MS,
       got: time,
     })
+  }
+
+  /**
+   * Position first, then date: a clock that was set back must not hide a record. One that came while
+   * this clock was ahead gives way to any of its position.
+   */
+  #isNewer(head: Head, before: Head): boolean {
+    const order = comparePositions(head, before)
+    if (order !== 0) return order > 0
+    return head.issued > before.issued || !this.#due(before.issued, 'issued').ok
   }
 
   #index({ id, record }: SignedRecord, card: Uint8Array | null): Verdict<RecordIndex> {
@@ -250,9 +269,6 @@ export class Admission {
     if (log !== null) retractBranch(this.#catalogue, log, device)
   }
 }
-
-/** Position first, then date: a clock that was set back must not hide a record. */
-const compareHeads = (a: Head, b: Head): number => comparePositions(a, b) || a.issued - b.issued
 
 const untrusted = (publisher: Cid): Failure =>
   refuse('TRUST', 'no rule lets records of this publisher in', {

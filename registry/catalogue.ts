@@ -31,7 +31,15 @@ export interface LogRow {
   /** `issued` of that head, milliseconds; 0 without one. */
   readonly headIssued: number
   /** Two envelopes at one position, if the log forked. */
-  readonly proof: readonly [Uint8Array, Uint8Array] | null
+  readonly proof: Proof | null
+}
+
+/** Two records (envelopes) at one position. */
+export type Proof = readonly [Uint8Array, Uint8Array]
+
+export interface ProofRow {
+  readonly key: KeyId
+  readonly proof: Proof
 }
 
 export interface HeadRow {
@@ -265,15 +273,21 @@ export interface Catalogue {
   putHead(publisher: Cid, key: KeyId, envelope: Uint8Array, issued: number): void
   /** By key. */
   heads(publisher: Cid): readonly HeadRow[]
-  /** Keeps the proof that a log forked; the first one stays until it is settled. */
+  /**
+   * Keeps the proof that a log forked, of which no record need be here; the first one stays until it
+   * is settled.
+   */
   putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void
+  proof(publisher: Cid, key: KeyId): Proof | null
+  /** By key. */
+  proofs(publisher: Cid): readonly ProofRow[]
   card(cid: Cid): Uint8Array | null
 
   // Evidence
   /**
    * Takes back the records of a log after a position (null: all) with what was derived from them,
    * and the log's head, as if they had never come; the records stay as evidence. A log without
-   * records goes.
+   * records goes; the proof that it forked stays.
    */
   retract(publisher: Cid, key: KeyId, after: Position | null): void
   /** The fork of a log is settled: its proof stays as evidence. */

@@ -53,7 +53,7 @@ export function lastGood(
 /** A record of a log by its id, be it on the other branch of a fork or taken back. */
 function envelopeOf({ catalogue, publisher }: Registry, key: string, id: Cid): Uint8Array | null {
   const kept = catalogue.record(id)?.envelope
-  const others = [...(catalogue.log(publisher, key)?.proof ?? []), ...catalogue.evidence(publisher)]
+  const others = [...(catalogue.proof(publisher, key) ?? []), ...catalogue.evidence(publisher)]
   const all = kept === undefined ? others : [kept, ...others]
   return (
     all.find((envelope) => {
@@ -67,10 +67,10 @@ function newest(registry: Registry, device: Device, isHere: boolean): LogPositio
   const { catalogue, publisher, signer } = registry
   const { key } = device
   const log = catalogue.log(publisher, key)
-  if (log?.proof) {
+  if (catalogue.proof(publisher, key) !== null) {
     throw new ZoariumError('CONTESTED', 'the log has forked, and its newest record is in doubt', {
       got: key,
-      hint: `settle the fork first: ${healCommand(log)}`,
+      hint: `settle the fork first: ${healCommand({ ...(log ?? { epoch: 0, seq: 0 }), key })}`,
     })
   }
   const unsure = isHere ? signer.whyBehind(catalogue, key, nextPlace(log, device.cuts)) : null

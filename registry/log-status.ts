@@ -2,6 +2,7 @@
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk } from '../protocol/errors.ts'
 import { readHead } from '../protocol/head.ts'
+import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
 import { comparePositions, type LogPosition } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 
@@ -10,7 +11,7 @@ import type { Catalogue, KeyId } from './catalogue.ts'
  * - CONTESTED: the log or its publisher has forked
  * - INCOMPLETE: a head names records that are not here
  * - UNCLOSED: its newest records came after the end of its key, and nobody has vouched for them
- * - STALE: no head that has not run out; stops nothing
+ * - STALE: no head that has not run out, or that lies ahead of the clock; stops nothing
  */
 export type LogCondition = 'OK' | 'STALE' | 'UNCLOSED' | 'INCOMPLETE' | 'CONTESTED'
 
@@ -43,21 +44,22 @@ export function logStatuses(publisher: Cid, parts: LogStatusParts): readonly Log
       .heads(publisher)
       .map(({ key, envelope }) => [key, expectOk(readHead(envelope)).head] as const),
   )
-  const keys = [...new Set([...logs.keys(), ...heads.keys()])].sort()
+  const forks = new Set(catalogue.proofs(publisher).map(({ key }) => key))
+  const keys = [...new Set([...logs.keys(), ...heads.keys(), ...forks])].sort()
   return keys.map((key) => {
     const log = logs.get(key) ?? null
     const head = heads.get(key)
     const position = log && { epoch: log.epoch, seq: log.seq, tip: log.tip }
     const named = [head, stated(publisher, key)].flatMap((each) => each ?? [])
     const missing = Math.max(0, ...named.map((each) => missingTo(position, each)))
-    const isForked = log?.proof != null || isFrozen(publisher)
+    const isForked = forks.has(key) || isFrozen(publisher)
     const state = isForked
       ? 'CONTESTED'
       : missing > 0
         ? 'INCOMPLETE'
         : log !== null && isUnclosed(log.tip)
           ? 'UNCLOSED'
-          : head === undefined || head.expires < now
+          : head === undefined || head.expires < now || head.issued > now + MAX_CLOCK_AHEAD_MS
             ? 'STALE'
             : 'OK'
     return { publisher, key, position, state, missing }

@@ -23,6 +23,8 @@ import {
   type ModelRow,
   type PeerRow,
   type ProfileRow,
+  type Proof,
+  type ProofRow,
   type RecordIndex,
   type RivalBranch,
   type RosterRow,
@@ -37,7 +39,7 @@ import { type MentionRow, mentionsOf } from './mention.ts'
 import { formatCursor, pageSize, parseCursor, queryWords } from './model-index.ts'
 import { profileOf } from './profile.ts'
 
-type Log = Omit<LogRow, 'head' | 'headIssued'> & {
+type Log = Omit<LogRow, 'head' | 'headIssued' | 'proof'> & {
   readonly time: number
   readonly records: readonly Cid[]
 }
@@ -70,6 +72,7 @@ const emptyState = () => ({
   operations: new Map<Cid, readonly Uint8Array[]>(),
   logs: new Map<string, Log>(),
   heads: new Map<string, HeadRow & { publisher: Cid }>(),
+  proofs: new Map<string, ProofRow & { publisher: Cid }>(),
   records: new Map<Cid, SignedRecord>(),
   late: new Map<Cid, true>(),
   /** By the naming record: whose it is, and what it names. */
@@ -141,12 +144,13 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   dropPublisher(publisher: Cid): void {
-    const { operations, heads, profiles, rosters, rivals, evidence } = this.#state
+    const { operations, heads, proofs, profiles, rosters, rivals, evidence } = this.#state
     operations.delete(publisher)
     rivals.delete(publisher)
     this.#state.intake.delete(publisher)
     evidence.delete(publisher)
     for (const [id, row] of heads) if (row.publisher === publisher) heads.delete(id)
+    for (const [id, row] of proofs) if (row.publisher === publisher) proofs.delete(id)
     for (const [id, row] of profiles) if (row.publisher === publisher) profiles.delete(id)
     for (const [id, row] of rosters) if (row.publisher === publisher) rosters.delete(id)
   }
@@ -164,7 +168,6 @@ export class MemoryCatalogue implements Catalogue {
       seq,
       tip: id,
       time,
-      proof: before?.proof ?? null,
       records: [...(before?.records ?? []), id],
     })
     this.#state.records.set(id, { ...signed, envelope: signed.envelope.slice() })
@@ -242,7 +245,8 @@ export class MemoryCatalogue implements Catalogue {
     if (log === undefined) return null
     const { time: _, records: __, ...row } = log
     const head = this.#state.heads.get(`${publisher} ${key}`)
-    return { ...row, head: head?.envelope ?? null, headIssued: head?.issued ?? 0 }
+    const proof = this.proof(publisher, key)
+    return { ...row, head: head?.envelope ?? null, headIssued: head?.issued ?? 0, proof }
   }
 
   logs(publisher?: Cid): readonly LogRow[] {
@@ -265,10 +269,21 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void {
-    const id = `${publisher} ${key}`
-    const log = this.#state.logs.get(id)
-    if (log === undefined || log.proof !== null) return
-    this.#state.logs.set(id, { ...log, proof: [first.slice(), second.slice()] })
+    const place = `${publisher} ${key}`
+    if (this.#state.proofs.has(place)) return
+    const proof = [first.slice(), second.slice()] as const
+    this.#state.proofs.set(place, { publisher, key, proof })
+  }
+
+  proof(publisher: Cid, key: KeyId): Proof | null {
+    return this.#state.proofs.get(`${publisher} ${key}`)?.proof ?? null
+  }
+
+  proofs(publisher: Cid): readonly ProofRow[] {
+    return [...this.#state.proofs.values()]
+      .filter((each) => each.publisher === publisher)
+      .map(({ key, proof }) => ({ key, proof }))
+      .sort((a, b) => compare(a.key, b.key))
   }
 
   card(cid: Cid): Uint8Array | null {
@@ -299,7 +314,6 @@ export class MemoryCatalogue implements Catalogue {
     this.#restand()
     const newest = left.at(-1)
     if (newest === undefined) {
-      this.settle(publisher, key)
       logs.delete(place)
       return
     }
@@ -310,11 +324,10 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   settle(publisher: Cid, key: KeyId): void {
-    const place = `${publisher} ${key}`
-    const log = this.#state.logs.get(place)
-    if (!log?.proof) return
-    this.putEvidence(publisher, key, log.proof)
-    this.#state.logs.set(place, { ...log, proof: null })
+    const proof = this.proof(publisher, key)
+    if (proof === null) return
+    this.putEvidence(publisher, key, proof)
+    this.#state.proofs.delete(`${publisher} ${key}`)
   }
 
   putEvidence(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void {

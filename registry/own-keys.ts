@@ -151,8 +151,7 @@ export class OwnKeys {
    */
   heal(key: string, at: Exclude<CutAt, 'newest' | 'none'>): void {
     const device = this.#live(key)
-    const log = this.#opened.registry.catalogue.log(this.#publisher, key)
-    if (!log?.proof) {
+    if (this.#opened.registry.catalogue.proof(this.#publisher, key) === null) {
       throw new ZoariumError(
         'USAGE',
         'the log of that key has not forked, as far as is known here',

@@ -69,7 +69,9 @@ export class OwnLog {
     const { cuts } = expectOk(deviceOf(identity, key))
     const log = this.#catalogue.log(publisher, key)
     if (this.#identities.isContested(publisher)) throw forked('identity', 'zoarium keys rotate')
-    if (log?.proof) throw forked('log', healCommand(log))
+    if (this.#catalogue.proof(publisher, key) !== null) {
+      throw forked('log', healCommand({ ...(log ?? { epoch: 0, seq: 0 }), key }))
+    }
     requireNamed(log, cuts)
     const place = nextPlace(log, cuts)
     const unsure = this.#signer.whyUnsure(this.#catalogue, key, place)

@@ -11,8 +11,7 @@ import { type Cid, codecOf } from '../protocol/cid.ts'
 import { checkPosition, type Device, deviceOf } from '../protocol/device.ts'
 import { expectOk, type Failure, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
-import { MAX_REPLACES } from '../protocol/limits.ts'
-import type { Fork } from '../protocol/log.ts'
+import { MAX_CLOCK_AHEAD_MS, MAX_REPLACES } from '../protocol/limits.ts'
 import {
   type LogPosition,
   type ProfileBody,
@@ -22,7 +21,7 @@ import {
   type SignedRecord,
   type WithdrawBody,
 } from '../protocol/record.ts'
-import { Admission, type Admitted, type AdmittedHead } from './admission.ts'
+import { Admission, type Admitted, type AdmittedHead, type AdmittedProof } from './admission.ts'
 import { Audiences } from './audiences.ts'
 import type { BlobStore } from './blob-store.ts'
 import type {
@@ -422,9 +421,9 @@ export class Registry {
   }
 
   /** Like {@link Admission.proof}. */
-  admitProof(first: Uint8Array, second: Uint8Array): Verdict<Fork> {
+  admitProof(first: Uint8Array, second: Uint8Array): Verdict<AdmittedProof> {
     const verdict = this.#admission.proof(first, second)
-    if (verdict.ok) this.#events.emit('fork', verdict.value)
+    if (verdict.ok && verdict.value.isNew) this.#events.emit('fork', verdict.value)
     return verdict
   }
 
@@ -654,7 +653,7 @@ export class Registry {
     if (row === null) return false
     const { publisher, key, epoch, seq } = expectOk(peekRecord(row.envelope))
     if (this.isFrozen(publisher)) return true
-    return isForked(this.catalogue.log(publisher, key), { epoch, seq })
+    return isForked(this.catalogue.proof(publisher, key), { epoch, seq })
   }
 
   /** Like {@link Closure.isUnclosed}. */
@@ -686,6 +685,14 @@ export class Registry {
   /** Searches all that this node lists. @throws ZoariumError PARAMETER */
   search(query: ModelQuery): ModelPage {
     return this.catalogue.search({ ...query, hidden: [...this.#hidden, ...(query.hidden ?? [])] })
+  }
+
+  /**
+   * Whether a moment lies ahead of the clock. What is dated so has come while the clock was wrong,
+   * and says nothing of how fresh a log is.
+   */
+  isAhead(time: number): boolean {
+    return time > this.#clock.now() + MAX_CLOCK_AHEAD_MS
   }
 
   logs(publisher?: Cid): readonly LogRow[] {

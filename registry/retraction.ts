@@ -26,10 +26,10 @@ export function applyCuts(catalogue: Catalogue, identity: Identity): void {
     if (end === null || comparePositions(log, end) > 0) {
       catalogue.retract(publisher, log.key, end)
     }
-    const fork = forkOf(log)
-    if (fork !== null && device.ok && isSettled(device.value, fork)) {
-      catalogue.settle(publisher, log.key)
-    }
+  }
+  for (const { key, proof } of catalogue.proofs(publisher)) {
+    const device = deviceOf(identity, key)
+    if (device.ok && isSettled(device.value, forkOf(proof))) catalogue.settle(publisher, key)
   }
   dropHeads(catalogue, identity)
   dropRosters(catalogue, identity)

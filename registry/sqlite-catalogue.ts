@@ -15,6 +15,8 @@ import {
   type ModelRow,
   type PeerRow,
   type ProfileRow,
+  type Proof,
+  type ProofRow,
   type RecordIndex,
   type RivalBranch,
   type RosterRow,
@@ -36,8 +38,8 @@ import { SqliteWithdrawals } from './sqlite-withdrawals.ts'
 interface LogColumns extends Omit<LogRow, 'head' | 'headIssued' | 'proof'> {
   readonly head: Uint8Array | null
   readonly issued: number | null
-  readonly proof_first: Uint8Array | null
-  readonly proof_second: Uint8Array | null
+  readonly first: Uint8Array | null
+  readonly second: Uint8Array | null
 }
 
 /** What may be here of a publisher without records. */
@@ -51,10 +53,12 @@ const TABLES_OF_STRANGERS = [
   'replaced',
   'evidence',
   'intake',
+  'proofs',
 ]
-const LOGS = `SELECT l.publisher, l.key, l.epoch, l.seq, l.tip, l.proof_first, l.proof_second,
+const LOGS = `SELECT l.publisher, l.key, l.epoch, l.seq, l.tip, p.first, p.second,
   h.envelope AS head, h.issued FROM logs l
-  LEFT JOIN heads h ON h.publisher = l.publisher AND h.key = l.key`
+  LEFT JOIN heads h ON h.publisher = l.publisher AND h.key = l.key
+  LEFT JOIN proofs p ON p.publisher = l.publisher AND p.key = l.key`
 export class SqliteCatalogue implements Catalogue {
   readonly #db: SqliteDatabase
   readonly #models: SqliteModels
@@ -63,8 +67,8 @@ export class SqliteCatalogue implements Catalogue {
   readonly #withdrawals: SqliteWithdrawals
   readonly #evidence: SqliteEvidence
 
-  /** @param file path, or `:memory:`; @throws ZoariumError NEWER_STORE, STORE, DISK_FULL */
-  constructor(file: string) {
+  /** @param file as SqliteDatabase takes it; @throws ZoariumError NEWER_STORE, STORE, DISK_FULL */
+  constructor(file: ConstructorParameters<typeof SqliteDatabase>[0]) {
     this.#db = new SqliteDatabase(file)
     this.#names = new SqliteNames(this.#db)
     this.#withdrawals = new SqliteWithdrawals(this.#db)
@@ -286,14 +290,15 @@ export class SqliteCatalogue implements Catalogue {
   }
 
   putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void {
-    this.#db.run(
-      `UPDATE logs SET proof_first = ?, proof_second = ?
-       WHERE publisher = ? AND key = ? AND proof_first IS NULL`,
-      first,
-      second,
-      publisher,
-      key,
-    )
+    this.#db.run('INSERT OR IGNORE INTO proofs VALUES (?, ?, ?, ?)', publisher, key, first, second)
+  }
+
+  proof(publisher: Cid, key: KeyId): Proof | null {
+    return this.#evidence.proof(publisher, key)
+  }
+
+  proofs(publisher: Cid): readonly ProofRow[] {
+    return this.#evidence.proofs(publisher)
   }
 
   card(cid: Cid): Uint8Array | null {
@@ -597,6 +602,5 @@ const toLog = (row: LogColumns): LogRow => ({
   tip: row.tip,
   head: row.head && plain(row.head),
   headIssued: row.issued ?? 0,
-  proof:
-    row.proof_first && row.proof_second ? [plain(row.proof_first), plain(row.proof_second)] : null,
+  proof: row.first && row.second ? [plain(row.first), plain(row.second)] : null,
 })

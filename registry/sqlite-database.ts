@@ -19,13 +19,15 @@ export class SqliteDatabase {
 
   /**
    * Opens or creates a database and brings it to the newest schema.
-   * @param file path, or `:memory:`
+   * @param file path, `:memory:`, or a connection that the caller has opened and that belongs here
+   * from now on: a simulated disk
    * @throws ZoariumError NEWER_STORE (the file is left untouched), STORE, DISK_FULL
    */
-  constructor(file: string) {
+  constructor(file: string | Database.Database) {
+    const isPath = typeof file === 'string' && file !== ':memory:'
     // SQLite removes its write-ahead log when the last connection closes in good order.
-    const wasKilled = file !== ':memory:' && fs.existsSync(`${file}-wal`)
-    this.#db = attempt('open', () => new Database(file))
+    const wasKilled = isPath && fs.existsSync(`${file}-wal`)
+    this.#db = typeof file === 'string' ? attempt('open', () => new Database(file)) : file
     this.#atomic = this.#db.transaction((work: () => unknown) => work())
     try {
       attempt('open', () => {

@@ -5,12 +5,18 @@
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk } from '../protocol/errors.ts'
 import { type Position, peekRecord } from '../protocol/record.ts'
-import type { KeyId, RivalBranch } from './catalogue.ts'
+import type { KeyId, Proof, ProofRow, RivalBranch } from './catalogue.ts'
 import type { SqliteAttestations } from './sqlite-attestations.ts'
 import { plain, type SqliteDatabase } from './sqlite-database.ts'
 import type { SqliteModels } from './sqlite-models.ts'
 import type { SqliteNames } from './sqlite-names.ts'
 import type { SqliteWithdrawals } from './sqlite-withdrawals.ts'
+
+interface ProofColumns {
+  readonly key: KeyId
+  readonly first: Uint8Array
+  readonly second: Uint8Array
+}
 
 export class SqliteEvidence {
   readonly #db: SqliteDatabase
@@ -66,19 +72,28 @@ export class SqliteEvidence {
   }
 
   settle(publisher: Cid, key: KeyId): void {
-    const proof = this.#db.get<{ proof_first: Uint8Array; proof_second: Uint8Array }>(
-      `SELECT proof_first, proof_second FROM logs
-       WHERE publisher = ? AND key = ? AND proof_first IS NOT NULL`,
+    const proof = this.proof(publisher, key)
+    if (proof === null) return
+    this.put(publisher, key, proof)
+    this.#db.run('DELETE FROM proofs WHERE publisher = ? AND key = ?', publisher, key)
+  }
+
+  proof(publisher: Cid, key: KeyId): Proof | null {
+    const row = this.#db.get<ProofColumns>(
+      'SELECT key, first, second FROM proofs WHERE publisher = ? AND key = ?',
       publisher,
       key,
     )
-    if (proof === undefined) return
-    this.put(publisher, key, [proof.proof_first, proof.proof_second])
-    this.#db.run(
-      'UPDATE logs SET proof_first = NULL, proof_second = NULL WHERE publisher = ? AND key = ?',
-      publisher,
-      key,
-    )
+    return row === undefined ? null : toProof(row).proof
+  }
+
+  proofs(publisher: Cid): readonly ProofRow[] {
+    return this.#db
+      .all<ProofColumns>(
+        'SELECT key, first, second FROM proofs WHERE publisher = ? ORDER BY key',
+        publisher,
+      )
+      .map(toProof)
   }
 
   retract(publisher: Cid, key: KeyId, after: Position | null): void {
@@ -108,18 +123,17 @@ export class SqliteEvidence {
       this.#db.run('DELETE FROM mentions WHERE record = ?', record)
       this.#db.run('DELETE FROM records WHERE id = ?', id)
     }
-    this.#shorten(publisher, key, log.id)
+    this.#shorten(log.id)
   }
 
   /** Sets the position of a log to its newest record; one without records goes. */
-  #shorten(publisher: Cid, key: KeyId, log: number): void {
+  #shorten(log: number): void {
     const left = this.#envelopes(
       'SELECT envelope FROM records WHERE log = ? ORDER BY epoch, seq',
       log,
     ).map((envelope) => expectOk(peekRecord(envelope)))
     const newest = left.at(-1)
     if (newest === undefined) {
-      this.settle(publisher, key)
       this.#db.run('DELETE FROM logs WHERE id = ?', log)
       return
     }
@@ -159,3 +173,8 @@ export class SqliteEvidence {
     return this.#db.all<{ envelope: Uint8Array }>(sql, value).map((row) => plain(row.envelope))
   }
 }
+
+const toProof = ({ key, first, second }: ProofColumns): ProofRow => ({
+  key,
+  proof: [plain(first), plain(second)],
+})

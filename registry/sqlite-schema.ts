@@ -253,4 +253,18 @@ export const MIGRATIONS: readonly string[] = [
     records INTEGER NOT NULL
   ) WITHOUT ROWID;
   `,
+  `
+  -- Two records at one position of a log, whether or not records of it are here.
+  CREATE TABLE proofs (
+    publisher TEXT NOT NULL,
+    key TEXT NOT NULL,
+    first BLOB NOT NULL,
+    second BLOB NOT NULL,
+    PRIMARY KEY (publisher, key)
+  ) WITHOUT ROWID;
+  INSERT INTO proofs SELECT publisher, key, proof_first, proof_second FROM logs
+    WHERE proof_first IS NOT NULL;
+  ALTER TABLE logs DROP COLUMN proof_first;
+  ALTER TABLE logs DROP COLUMN proof_second;
+  `,
 ]

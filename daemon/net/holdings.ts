@@ -6,9 +6,14 @@ import type { Cid } from '../../protocol/cid.ts'
 import { expectOk, type Verdict } from '../../protocol/errors.ts'
 import type { Identity } from '../../protocol/identity.ts'
 import { peekRecord } from '../../protocol/record.ts'
-import { type PlainRecord, restrict, type SyncSource } from '../../protocol/sync-set.ts'
+import {
+  type LogState,
+  type PlainRecord,
+  restrict,
+  type SyncSource,
+} from '../../protocol/sync-set.ts'
 import type { BlobStore } from '../../registry/blob-store.ts'
-import type { PeerRow } from '../../registry/catalogue.ts'
+import type { PeerRow, ProofRow } from '../../registry/catalogue.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Right } from '../../registry/trust.ts'
 
@@ -59,11 +64,18 @@ export interface Holdings extends SyncSource {
 export const readableBy = (holdings: Holdings, reader: Cid | null): SyncSource =>
   restrict(holdings, (publisher, key) => holdings.mayRead(publisher, key, reader))
 
+/** A log of which nothing is here but that it forked. */
+function blankFork({ key, proof }: ProofRow): LogState {
+  const { epoch, seq, id: tip } = expectOk(peekRecord(proof[0]))
+  return { key, epoch, seq, tip, headIssued: 0, isForked: true }
+}
+
 /** The holdings of a registry. */
 export function holdingsOf(registry: Registry): Holdings {
   const { catalogue } = registry
   const plain = (envelope: Uint8Array): PlainRecord => {
-    const model = catalogue.model(expectOk(peekRecord(envelope)).id)
+    const { id, kind } = expectOk(peekRecord(envelope))
+    const model = kind === 'model' ? catalogue.model(id) : null
     const isErased = model?.withdrawn === 'erase'
     return { envelope, card: model === null || isErased ? null : catalogue.card(model.card) }
   }
@@ -77,8 +89,16 @@ export function holdingsOf(registry: Registry): Holdings {
       return identity && { ...identity, isContested: registry.isFrozen(publisher) }
     },
     rival: (publisher) => catalogue.rival(publisher),
-    logs: (publisher) =>
-      catalogue.logs(publisher).map((log) => ({ ...log, isForked: log.proof !== null })),
+    logs(publisher) {
+      const logs = catalogue.logs(publisher).map((log) => {
+        const headIssued = registry.isAhead(log.headIssued) ? 0 : log.headIssued
+        return { ...log, headIssued, isForked: log.proof !== null }
+      })
+      // Where a log forked from its first record on, no record of it may be here.
+      const keys = new Set(logs.map(({ key }) => key))
+      const blank = catalogue.proofs(publisher).filter(({ key }) => !keys.has(key))
+      return [...logs, ...blank.map(blankFork)]
+    },
     identityOps: (publisher, from, limit) => registry.identityOps(publisher, from).slice(0, limit),
     profile: (publisher) => registry.profile(publisher)?.envelope ?? null,
     rosters: (of) => registry.rosters.find(of),
@@ -92,13 +112,16 @@ export function holdingsOf(registry: Registry): Holdings {
       if (envelope === null) return null
       return { ...plain(envelope), id: expectOk(peekRecord(envelope)).id }
     },
-    head: (publisher, key) => catalogue.log(publisher, key)?.head ?? null,
+    head(publisher, key) {
+      const log = catalogue.log(publisher, key)
+      return log === null || registry.isAhead(log.headIssued) ? null : log.head
+    },
     cardless: () =>
       catalogue.modelsWithoutCard().flatMap((record) => {
         const row = catalogue.record(record)
         return row === null ? [] : [expectOk(peekRecord(row.envelope))]
       }),
-    proof: (publisher, key) => catalogue.log(publisher, key)?.proof ?? null,
+    proof: (publisher, key) => catalogue.proof(publisher, key),
 
     identity: (publisher) => registry.identity(publisher),
     may: (publisher, right) => registry.trust.may(publisher, right),

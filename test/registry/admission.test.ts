@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { holdingsOf } from '../../daemon/net/holdings.ts'
 import { type Cid, cidOf } from '../../protocol/cid.ts'
 import type { Code, Verdict } from '../../protocol/errors.ts'
 import { expectOk } from '../../protocol/errors.ts'
@@ -8,7 +9,7 @@ import { MAX_STRANGERS } from '../../registry/identities.ts'
 import { MAX_PROFILES_PER_DAY } from '../../registry/quotas.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { exampleFiles } from '../helpers/package.ts'
-import { seedOf, type TestModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
+import { lastOf, seedOf, type TestModel, TestPublisher, utf8 } from '../helpers/publisher.ts'
 import { admit, introduce, type TestClock, testRegistry } from '../helpers/test-registry.ts'
 
 const DAY_MS = 24 * 3600 * 1000
@@ -345,6 +346,42 @@ describe('registry/admission', () => {
     })
   })
 
+  describe('of a fork at the first record', () => {
+    const forked = () => {
+      introduce(registry, embl)
+      const first = embl.tag('m', 'a', embl.publisher)
+      const twin = embl.tag('m', 'b', embl.publisher, [])
+      const other = embl.record(
+        { kind: 'tag', body: { name: 'm', tag: 'c', target: embl.publisher, replaces: [] } },
+        { epoch: 0, seq: 0, prev: null },
+      )
+      return { first, twin, other }
+    }
+
+    it('keeps the proof without any record of the log, and takes none in', () => {
+      const { first, other } = forked()
+      const events: unknown[] = []
+      registry.on('fork', (fork) => events.push(fork))
+      expectOk(registry.admitProof(first.envelope, other.envelope))
+      expectOk(registry.admitProof(other.envelope, first.envelope))
+      assert.equal(events.length, 1, 'told once')
+      refused(registry.admitRecord(first.envelope, null), 'CONTESTED')
+      refused(registry.admitRecord(other.envelope, null), 'CONTESTED')
+      assert.equal(registry.logStatuses()[0]?.state, 'CONTESTED')
+      assert.equal(holdingsOf(registry).logs(embl.publisher)[0]?.isForked, true)
+    })
+
+    it('takes in the branch that the root names', () => {
+      const { first, twin, other } = forked()
+      expectOk(registry.admitProof(first.envelope, other.envelope))
+      embl.sign({ op: 'heal', key: embl.key(), last: lastOf(first), ts: embl.now })
+      expectOk(registry.admitIdentity(embl.publisher, embl.operations, 0))
+      expectOk(registry.admitRecord(first.envelope, null))
+      refused(registry.admitRecord(twin.envelope, null), 'SEQ')
+      assert.equal(registry.isContested(first.id), false)
+    })
+  })
+
   describe('of heads', () => {
     it('tells whether the log has more than is here', () => {
       introduce(registry, embl)
@@ -389,6 +426,31 @@ describe('registry/admission', () => {
       introduce(registry, embl)
       const head = embl.head(embl.model({ name: 'a' }).signed, clock.time - 5 * DAY_MS)
       assert.equal(expectOk(registry.admitHead(head)).ahead, true)
+    })
+
+    it('lets go of a date that it took in while its own clock was ahead', () => {
+      introduce(registry, embl)
+      const first = embl.model({ name: 'a' })
+      const year = 365 * DAY_MS
+      clock.time += year
+      expectOk(registry.admitHead(embl.head(first.signed, clock.time)))
+      clock.time -= year
+      const due = embl.head(first.signed, clock.time)
+      assert.equal(expectOk(registry.admitHead(due)).isNew, true)
+      assert.deepEqual(registry.catalogue.heads(embl.publisher)[0]?.envelope, due)
+      const older = embl.head(first.signed, clock.time - 1000)
+      assert.equal(expectOk(registry.admitHead(older)).isNew, false)
+    })
+
+    it('keeps the position of a head whose date is ahead', () => {
+      introduce(registry, embl)
+      const [first, second] = [embl.model({ name: 'a' }), embl.model({ name: 'b' })]
+      clock.time += DAY_MS
+      const newest = embl.head(second.signed, clock.time)
+      expectOk(registry.admitHead(newest))
+      clock.time -= DAY_MS
+      assert.equal(expectOk(registry.admitHead(embl.head(first.signed, clock.time))).isNew, false)
+      assert.deepEqual(registry.catalogue.heads(embl.publisher)[0]?.envelope, newest)
     })
 
     it('refuses heads from the future, of unknown keys and publishers', () => {

@@ -35,6 +35,17 @@ describe('registry/log-status', () => {
     assert.deepEqual(statuses(), [['OK', 0, 3]])
   })
 
+  it('does not call fresh what is dated ahead of the clock', () => {
+    const record = embl.tag('m', 'a', embl.publisher)
+    take(record.envelope)
+    const { time } = here.clock
+    here.clock.time += 10 * HEAD_LIFE_MS
+    assert(here.registry.admitHead(embl.head(record, here.clock.time)).ok)
+    assert.deepEqual(statuses(), [['OK', 0, 0]])
+    here.clock.time = time
+    assert.deepEqual(statuses(), [['STALE', 0, 0]])
+  })
+
   it('counts from what was stated before the catalogue came back from a backup', async () => {
     const [first, second] = ['a', 'b'].map((tag) => embl.tag('m', tag, embl.publisher))
     assert(first && second)

@@ -145,6 +145,25 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         assert.deepEqual(catalogue.log(embl.publisher, embl.key())?.proof, [utf8('a'), utf8('b')])
       })
 
+      it('keeps the proof of a fork of which no record is here, until it is settled', () => {
+        const place = [embl.publisher, embl.key()] as const
+        assert.equal(catalogue.proof(...place), null)
+        catalogue.putProof(...place, utf8('a'), utf8('b'))
+        assert.deepEqual(catalogue.proof(...place), [utf8('a'), utf8('b')])
+        assert.deepEqual(catalogue.proofs(embl.publisher), [
+          { key: embl.key(), proof: [utf8('a'), utf8('b')] },
+        ])
+        assert.deepEqual(catalogue.logs(embl.publisher), [])
+        add(embl, { name: 'a' })
+        assert.deepEqual(catalogue.log(...place)?.proof, [utf8('a'), utf8('b')])
+        catalogue.retract(...place, null)
+        assert.equal(catalogue.log(...place), null)
+        assert.notEqual(catalogue.proof(...place), null)
+        catalogue.settle(...place)
+        assert.equal(catalogue.proof(...place), null)
+        assert.deepEqual(catalogue.evidence(embl.publisher).slice(-2), [utf8('a'), utf8('b')])
+      })
+
       it('keeps the bytes of cards', () => {
         const card = utf8('name: a\n')
         add(embl, { name: 'a', card })
