@@ -1,0 +1,368 @@
+/**
+ * The people of an institute: they publish, take back, change rules, and use the root keys. What
+ * the node acknowledged to them is written down, and must stay.
+ */
+
+import { toHex } from '../../protocol/bytes.ts'
+import { sha256 } from '../../protocol/crypto.ts'
+import { type Device, deviceOf } from '../../protocol/device.ts'
+import { type Code, expectOk, ZoariumError } from '../../protocol/errors.ts'
+import type { Identity, NewOperation } from '../../protocol/identity.ts'
+import { MAX_CLOCK_AHEAD_MS } from '../../protocol/limits.ts'
+import { nextPlace } from '../../protocol/log.ts'
+import {
+  comparePositions,
+  type LogPosition,
+  peekRecord,
+  type SignedRecord,
+} from '../../protocol/record.ts'
+import type { LogRow, ModelRow } from '../../registry/catalogue.ts'
+import { lastGood } from '../../registry/last-good.ts'
+import type { Package } from '../../registry/package.ts'
+import type { PackageSource } from '../../registry/package-source.ts'
+import { describeModel, utf8 } from '../helpers/publisher.ts'
+import { failpoint } from './failpoint.ts'
+import type { SimulatedNode } from './node.ts'
+import type { Random } from './random.ts'
+import type { MachineScope, Root } from './root.ts'
+
+export type Statement = 'model' | 'tag' | 'withdraw' | 'profile' | 'attest'
+export type RootDeed = 'renew' | 'replace' | 'rotate' | 'epoch'
+
+/** More records of one log than any run makes. */
+const ALL = 1_000_000
+/** Steps in which a key that ran out long ago is brought up: ten years. */
+const MAX_RENEWALS = 12
+/** Why a node may decline to sign. Anything else is a defect. */
+const HONEST_REFUSALS: ReadonlySet<Code> = new Set([
+  'SELF_UNSURE',
+  'CONTESTED',
+  'KEY_REVOKED',
+  'KEY_EXPIRED',
+  'DISK_FULL',
+  'STORE',
+  'GAP',
+  // A clock that was set back makes an empty life.
+  'IDENTITY_INVALID',
+])
+
+export interface OperatorParts {
+  readonly node: SimulatedNode
+  readonly root: Root
+  /** Told of each record that the node acknowledged. */
+  readonly onAcknowledged: (node: SimulatedNode, signed: SignedRecord) => void
+  /** Whether the operator knows that a record is a thief's. */
+  readonly isStolen: (record: string) => boolean
+}
+
+export class Operator {
+  readonly node: SimulatedNode
+  readonly root: Root
+  readonly #parts: OperatorParts
+  #versions = 0
+
+  constructor(parts: OperatorParts) {
+    this.node = parts.node
+    this.root = parts.root
+    this.#parts = parts
+  }
+
+  /** Signs a statement, if there is anything to say. */
+  async say(statement: Statement, random: Random): Promise<void> {
+    const { node } = this
+    const { registry } = node
+    const signed = await this.#tolerant(() => this.#say(statement, random))
+    if (signed === null || !node.isUp || node.registry !== registry) return
+    node.tally.add('record signed')
+    this.#parts.onAcknowledged(node, signed)
+  }
+
+  async #say(statement: Statement, random: Random): Promise<SignedRecord | null> {
+    const { registry } = this.node
+    const models = this.#models()
+    switch (statement) {
+      case 'model':
+        return this.#publish(random)
+      case 'profile': {
+        const label = `${this.node.name}-${random.int(0, 9)}`
+        const body = { label, displayName: label, handle: null, url: null, ror: null }
+        return registry.publishProfile(body)
+      }
+      case 'attest': {
+        const ids = registry.trust.with('list').flatMap((id) => registry.catalogue.modelIds(id))
+        const target = ids.length === 0 ? null : registry.catalogue.model(random.pick(ids))
+        if (target === null) return this.#publish(random)
+        const claim = random.pick(['usage', 'reproduced'])
+        const body = { target: target.record, root: target.root, claim, n: random.int(1, 999) }
+        return registry.append({ kind: 'attest', body })
+      }
+      case 'tag':
+        if (models.length === 0) return this.#publish(random)
+        return registry.tag(random.pick(models), random.pick(['stable', 'best']))
+      case 'withdraw': {
+        if (models.length === 0) return this.#publish(random)
+        const verb = random.pick(['yank', 'recall'] as const)
+        return registry.withdraw(random.pick(models), { verb, reason: 'wrong-output', note: '' })
+      }
+    }
+  }
+
+  #models(): readonly ModelRow[] {
+    const { registry, publisher } = this.node
+    const ids = registry.catalogue.modelIds(publisher)
+    return ids.flatMap((id) => registry.catalogue.model(id) ?? [])
+  }
+
+  async #publish(random: Random): Promise<SignedRecord> {
+    const { registry, name } = this.node
+    const version = `${++this.#versions}.0.0`
+    const { pkg, source } = packageOf(`${name}-${random.int(0, 3)}`, version, random)
+    const plan = expectOk(registry.planPublication(pkg, { version, tested: 'untested' }))
+    return registry.publish(pkg, source, plan)
+  }
+
+  /** Does something with the root keys, with the daemon stopped where its keys change. */
+  async govern(deed: RootDeed, scope: MachineScope): Promise<void> {
+    await this.#tolerant(async () => {
+      const identity = this.#identity()
+      const ts = this.node.clock.now()
+      const device = this.#device(identity, scope)
+      switch (deed) {
+        case 'rotate':
+          return this.#apply([this.root.rotation(identity, ts)])
+        case 'renew':
+          return this.#apply([this.root.renewal(device, this.#newest(device), ts)])
+        case 'epoch': {
+          const { key } = device
+          return this.#apply([{ op: 'epoch', key, last: this.#newest(device), ts }])
+        }
+        case 'replace': {
+          const revocation = this.#revocation(device, this.#newest(device), 'superseded')
+          return this.#apply([revocation, this.root.delegation(scope, ts)])
+        }
+      }
+    })
+  }
+
+  /**
+   * Settles what is wrong with the own identity and logs: a thief's branch of the chain, a log
+   * that has forked, a key that somebody else has used.
+   */
+  async settle(): Promise<void> {
+    await this.#tolerant(async () => {
+      const { registry, publisher } = this.node
+      const ts = this.node.clock.now()
+      if (registry.isFrozen(publisher))
+        await this.#apply([this.root.rotation(this.#identity(), ts)])
+    })
+    for (const { key } of this.#identity().devices) await this.#tolerant(() => this.#settleLog(key))
+    await this.#tolerant(() => this.#replaceStrangers())
+    await this.#tolerant(() => this.#freshKeys())
+  }
+
+  async #settleLog(key: string): Promise<void> {
+    const { registry, publisher, clock } = this.node
+    const device = expectOk(deviceOf(this.#identity(), key))
+    const log = registry.catalogue.log(publisher, key)
+    if (device.revoked !== null || log === null) return
+    const ours = this.#lastOurs(device)
+    const isAbused = this.#isAbused(device, log)
+    if (isAbused) {
+      await this.#apply([
+        this.#revocation(device, ours, 'stolen'),
+        ...(device.scope === 'erase' ? [] : [this.root.delegation(device.scope, clock.now())]),
+      ])
+    } else if (log.proof !== null && ours !== null) {
+      await this.#apply([{ op: 'heal', key, last: ours, ts: clock.now() }])
+    } else if (this.#isAhead(device)) {
+      await this.#apply([{ op: 'epoch', key, last: ours, ts: clock.now() }])
+    }
+  }
+
+  /** Whether a thief has signed in a log, or beside it. */
+  #isAbused({ key }: Device, { publisher, proof }: LogRow): boolean {
+    const records = this.node.registry.catalogue.recordsAfter(publisher, key, null, ALL)
+    return [...records, ...(proof ?? [])].some((envelope) => this.#isStolen(envelope))
+  }
+
+  /** A thief of the root keys may have delegated keys of his own; a rotation keeps them out. */
+  async #replaceStrangers(): Promise<void> {
+    const ts = this.node.clock.now()
+    const foreign = this.#identity().devices.filter(
+      ({ key, revoked }) => revoked === null && !this.root.made(key),
+    )
+    if (foreign.length === 0) return
+    const operations = foreign.map((device) => this.#revocation(device, null, 'stolen'))
+    await this.#apply([this.root.rotation(this.#identity(), ts), ...operations])
+  }
+
+  /** A machine without a key that may sign gets one; one that has run out is renewed, in steps. */
+  async #freshKeys(): Promise<void> {
+    const { clock } = this.node
+    for (const scope of ['publish', 'serve'] as const) {
+      const present = this.#device(this.#identity(), scope)
+      // Delegated while the clock was ahead.
+      const isEarly = present.revoked === null && clock.now() < present.notBefore
+      const end = isEarly ? [this.#revocation(present, this.#newest(present), 'superseded')] : []
+      if (isEarly || present.revoked !== null) {
+        await this.#apply([...end, this.root.delegation(scope, clock.now())])
+      }
+      for (let step = 0; step < MAX_RENEWALS; step++) {
+        const device = this.#device(this.#identity(), scope)
+        if (clock.now() <= device.notAfter) break
+        await this.#apply([this.root.renewal(device, this.#newest(device), clock.now())])
+      }
+    }
+  }
+
+  /** Whether the own machine can sign now; where records are lost for good, in a new epoch. */
+  async moveOn(): Promise<void> {
+    const { registry, publisher, clock } = this.node
+    for (const scope of ['publish', 'serve'] as const) {
+      const device = this.#device(this.#identity(), scope)
+      const log = registry.catalogue.log(publisher, device.key)
+      const next = nextPlace(log, device.cuts)
+      if (registry.signer.whyBehind(registry.catalogue, device.key, next) === null) continue
+      const last = this.#lastOurs(device)
+      const cut = device.cuts.at(-1)?.last ?? null
+      if (cut !== null && (last === null || comparePositions(last, cut) < 0)) continue
+      await this.#tolerant(() =>
+        this.#apply([{ op: 'epoch', key: device.key, last, ts: clock.now() }]),
+      )
+    }
+  }
+
+  #revocation(
+    { key }: Device,
+    last: LogPosition | null,
+    reason: 'stolen' | 'superseded',
+  ): NewOperation {
+    return { op: 'revoke', key, last, reason, ts: this.node.clock.now() }
+  }
+
+  /** The order of writes of own-keys.ts. */
+  async #apply(operations: readonly NewOperation[]): Promise<null> {
+    const { node, root } = this
+    const { registry, publisher, disk } = node
+    const from = this.#identity().length
+    const signed = root.sign(this.#identity(), operations)
+    failpoint('keys.before-identity')
+    disk.identity = [...registry.identityOps(publisher), ...signed]
+    failpoint('keys.after-identity')
+    expectOk(registry.admitIdentity(publisher, signed, from))
+    failpoint('keys.after-catalogue')
+    node.tally.add('identity operation', signed.length)
+    await this.takeUpKeys()
+    return null
+  }
+
+  /** A daemon that has other device keys now is started anew. */
+  async takeUpKeys(): Promise<void> {
+    const { node, root } = this
+    if (!node.isUp) return
+    const seeds = root.seeds(this.#identity())
+    if (seeds.publish === node.seeds.publish && seeds.serve === node.seeds.serve) return
+    node.stop()
+    node.seeds = seeds
+    await node.start()
+  }
+
+  #identity(): Identity {
+    const { registry, publisher } = this.node
+    const identity = registry.identity(publisher)
+    if (identity === null) throw new TypeError('the own identity is in the catalogue')
+    return identity
+  }
+
+  #device(identity: Identity, scope: MachineScope): Device {
+    const { key } = this.node.registry.signer.device(scope)
+    return expectOk(deviceOf(identity, key))
+  }
+
+  /** The newest record of a log that is known here, be it from the head that names it. */
+  #newest(device: Device): LogPosition | null {
+    const { registry, publisher } = this.node
+    // A log without records yet is cut before its first.
+    const isBlank = registry.catalogue.log(publisher, device.key) === null
+    return lastGood(registry, device, isBlank ? 'none' : 'newest', true)
+  }
+
+  /** Whether the own clock was ahead once: others would hold the log until then. */
+  #isAhead(device: Device): boolean {
+    const { registry, publisher, clock } = this.node
+    return registry.catalogue
+      .recordsAfter(publisher, device.key, device.cuts.at(-1)?.last ?? null, ALL)
+      .some((envelope) => expectOk(peekRecord(envelope)).ts > clock.now() + MAX_CLOCK_AHEAD_MS)
+  }
+
+  /**
+   * The newest record of a log before anything of a thief or from the future, at or after what the
+   * root has named.
+   */
+  #lastOurs(device: Device): LogPosition | null {
+    const { registry, publisher, clock } = this.node
+    const { catalogue } = registry
+    let last: LogPosition | null = null
+    for (const envelope of catalogue.recordsAfter(publisher, device.key, null, ALL)) {
+      const { id, epoch, seq, ts } = expectOk(peekRecord(envelope))
+      if (this.#parts.isStolen(id) || ts > clock.now() + MAX_CLOCK_AHEAD_MS) break
+      last = { epoch, seq, tip: id }
+    }
+    const named = device.cuts.at(-1)?.last ?? null
+    const isBefore = named !== null && (last === null || comparePositions(last, named) < 0)
+    return isBefore ? named : last
+  }
+
+  #isStolen(envelope: Uint8Array): boolean {
+    const peeked = peekRecord(envelope)
+    return peeked.ok && this.#parts.isStolen(peeked.value.id)
+  }
+
+  /** A node may decline; what it says must then be among the reasons that it may have. */
+  async #tolerant<T>(work: () => T | Promise<T>): Promise<T | null> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof ZoariumError) || this.node.disk.isDead) throw error
+      this.node.tally.add(`declined: ${error.code}`)
+      if (HONEST_REFUSALS.has(error.code)) return null
+      throw error
+    }
+  }
+}
+
+/** A package in memory, with a card and weights. */
+function packageOf(
+  name: string,
+  version: string,
+  random: Random,
+): { readonly pkg: Package; readonly source: PackageSource } {
+  const card = utf8(`name: ${name}\nversion: ${version}\n`)
+  const weights = random.bytes(random.int(1, 64))
+  const contents = new Map([
+    ['rdf.yaml', card],
+    ['weights.onnx', weights],
+  ])
+  const file = (path: string, bytes: Uint8Array, role: 'card' | 'weights') => ({
+    path,
+    size: bytes.length,
+    role,
+    mediaType: 'application/octet-stream',
+    sha256: toHex(sha256(bytes)),
+  })
+  const files = [file('rdf.yaml', card, 'card'), file('weights.onnx', weights, 'weights')]
+  const description = describeModel({ name })
+  return {
+    pkg: { cardPath: 'rdf.yaml', card, description, files, warnings: [] },
+    source: {
+      files,
+      links: new Set(),
+      card: null,
+      open: async (path) =>
+        (async function* () {
+          yield contents.get(path) ?? new Uint8Array()
+        })(),
+      close: async () => {},
+    },
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * The oracle knows what really happened, watches every honest node, and speaks up where one breaks
+ * a promise. What it knows comes from the statements themselves and from the book of signatures
+ * (crypto.ts), not from what a node says of itself.
+ */
+import { fromHex } from '../../protocol/bytes.ts'
+import type { Cid } from '../../protocol/cid.ts'
+import { split } from '../../protocol/envelope.ts'
+import { expectOk, ZoariumError } from '../../protocol/errors.ts'
+import { readHead } from '../../protocol/head.ts'
+import {
+  comparePositions,
+  type Position,
+  peekRecord,
+  type SignedRecord,
+} from '../../protocol/record.ts'
+import type { LogRow } from '../../registry/catalogue.ts'
+import { wasSigned } from './crypto.ts'
+import type { SimulatedNode, Watcher } from './node.ts'
+import type { Tally } from './tally.ts'
+import { Violation } from './violation.ts'
+
+interface LogFloor extends Position {
+  readonly tip: Cid
+}
+
+/** What a node has once known of a publisher, and may not forget. */
+interface Floor {
+  length: number
+  readonly logs: Map<string, LogFloor>
+  readonly heads: Map<string, Position & { readonly issued: number }>
+}
+
+/** What a node acknowledged, or held of an own log: a promise. */
+interface Acknowledged extends Position {
+  readonly key: string
+}
+
+const utf8 = new TextEncoder()
+
+export class Oracle implements Watcher {
+  readonly #tally: Tally
+  readonly #honest = new Set<SimulatedNode>()
+  /** Floors of the present life by node and publisher. */
+  readonly #floors = new Map<SimulatedNode, Map<Cid, Floor>>()
+  readonly #dirty = new Map<SimulatedNode, Set<Cid>>()
+  readonly #acknowledged = new Map<SimulatedNode, Map<Cid, Acknowledged>>()
+  /** Records of honest nodes by their place, as others have seen them. */
+  readonly #places = new Map<string, Cid>()
+  readonly #stolen = new Set<string>()
+  /** Publishers of honest nodes. */
+  readonly #publishers = new Map<Cid, SimulatedNode>()
+  /** Nodes whose disk was put back: they may lack what they knew. */
+  readonly #restored = new Set<SimulatedNode>()
+  #failure: Violation | null = null
+
+  constructor(tally: Tally) {
+    this.#tally = tally
+  }
+
+  /** The first promise that was broken. */
+  get failure(): Violation | null {
+    return this.#failure
+  }
+
+  fail(error: unknown): void {
+    if (this.#failure !== null) return
+    this.#failure =
+      error instanceof Violation
+        ? error
+        : new Violation('defect', '-', error instanceof Error ? (error.stack ?? '') : String(error))
+  }
+
+  #require(
+    condition: boolean,
+    invariant: string,
+    node: SimulatedNode,
+    details: () => string,
+  ): void {
+    this.#tally.add('invariant checks')
+    if (!condition) this.fail(new Violation(invariant, node.name, details()))
+  }
+
+  // What happened
+
+  watch(node: SimulatedNode): void {
+    this.#honest.add(node)
+    this.#publishers.set(node.publisher, node)
+  }
+
+  /** A thief has signed a record with a key of an honest publisher. */
+  stole(record: Cid): void {
+    this.#stolen.add(record)
+  }
+
+  isStolen(record: string): boolean {
+    return this.#stolen.has(record)
+  }
+
+  acknowledged(node: SimulatedNode, signed: SignedRecord): void {
+    const { key, epoch, seq } = signed.record
+    const journal = this.#acknowledged.get(node) ?? new Map<Cid, Acknowledged>()
+    journal.set(signed.id, { key, epoch, seq })
+    this.#acknowledged.set(node, journal)
+  }
+
+  /** A node's disk was put back to an old state. */
+  restored(node: SimulatedNode): void {
+    this.#restored.add(node)
+    this.#floors.delete(node)
+  }
+
+  // Watcher
+
+  defect(node: SimulatedNode, error: unknown): void {
+    const details =
+      error instanceof ZoariumError
+        ? `${error.code} ${JSON.stringify(error.data)} ${error.stack ?? ''}`
+        : error instanceof Error
+          ? (error.stack ?? error.message)
+          : String(error)
+    this.fail(error instanceof Violation ? error : new Violation('defect', node.name, details))
+  }
+
+  started(node: SimulatedNode): void {
+    const { registry } = node
+    if (!this.#honest.has(node)) {
+      registry.on('record', (signed) => this.#checkPlace(node, signed))
+      return
+    }
+    const dirty = new Set<Cid>()
+    this.#dirty.set(node, dirty)
+    registry.on('record', (signed) => {
+      dirty.add(signed.record.publisher)
+      this.#onRecord(node, signed)
+    })
+    registry.on('identity', ({ publisher }) => dirty.add(publisher))
+    registry.on('head', ({ publisher }) => dirty.add(publisher))
+    this.sweep(node)
+  }
+
+  changed(node: SimulatedNode): void {
+    const dirty = this.#dirty.get(node)
+    if (dirty === undefined || dirty.size === 0) return
+    for (const publisher of dirty) this.#checkFloor(node, publisher)
+    dirty.clear()
+  }
+
+  /** All that can be looked at without reading every record. */
+  sweep(node: SimulatedNode): void {
+    if (!node.isUp || !this.#honest.has(node)) return
+    for (const publisher of node.registry.publishers()) this.#checkFloor(node, publisher)
+    this.#checkAcknowledged(node)
+  }
+
+  // Promises
+
+  #onRecord(node: SimulatedNode, signed: SignedRecord): void {
+    const { id, envelope, record } = signed
+    this.#tally.add('record kept')
+    this.#require(
+      isSignedRecord(envelope, record.key),
+      'everything stored verifies',
+      node,
+      () => `record ${id} was never signed by ${record.key}`,
+    )
+    const right = node.registry.trust.may(record.publisher, 'list')
+    this.#require(right, 'only what a rule lists is kept', node, () => `record ${id}`)
+    this.#checkPlace(node, signed)
+  }
+
+  /** What was once seen outside its own node stands there for ever. */
+  #checkPlace(node: SimulatedNode, { id, record }: SignedRecord): void {
+    const signer = this.#publishers.get(record.publisher)
+    if (signer === undefined || this.#stolen.has(id)) return
+    const place = `${record.publisher} ${record.key} ${record.epoch}.${record.seq}`
+    const other = this.#places.get(place) ?? id
+    this.#require(other === id, 'no honest self-fork', signer, () => `${place}: ${other}, ${id}`)
+    if (node !== signer) this.#places.set(place, id)
+  }
+
+  /** Positions that were seen never fall, unless the root has taken back what stood there. */
+  #checkFloor(node: SimulatedNode, publisher: Cid): void {
+    const { registry } = node
+    const floors = this.#floors.get(node) ?? new Map<Cid, Floor>()
+    this.#floors.set(node, floors)
+    const floor = floors.get(publisher) ?? { length: 0, logs: new Map(), heads: new Map() }
+    floors.set(publisher, floor)
+
+    const identity = registry.identity(publisher)
+    const length = identity?.length ?? 0
+    const rival = registry.catalogue.rival(publisher)
+    const isSwitched = rival !== null && rival.from < floor.length
+    this.#require(
+      length >= floor.length || isSwitched,
+      'max-seen never falls',
+      node,
+      () => `chain of ${publisher}: ${floor.length} -> ${length}`,
+    )
+    floor.length = length
+
+    const logs = new Map(registry.catalogue.logs(publisher).map((log) => [log.key, log]))
+    for (const key of new Set([...floor.logs.keys(), ...logs.keys()])) {
+      const before = floor.logs.get(key)
+      const log = logs.get(key)
+      if (before !== undefined && isBelow(log, before)) {
+        const gone = this.#isEvidence(node, publisher, before.tip)
+        this.#require(
+          gone,
+          'max-seen never falls',
+          node,
+          () =>
+            `log ${publisher} ${key}: ${textOf(before)} -> ${log === undefined ? 'none' : textOf(log)}`,
+        )
+        floor.heads.delete(key)
+      }
+      if (log === undefined) floor.logs.delete(key)
+      else floor.logs.set(key, { epoch: log.epoch, seq: log.seq, tip: log.tip })
+    }
+    this.#checkHeads(node, publisher, floor)
+  }
+
+  #checkHeads(node: SimulatedNode, publisher: Cid, floor: Floor): void {
+    const { registry } = node
+    const identity = registry.identity(publisher)
+    const heads = registry.catalogue.heads(publisher)
+    for (const { key, envelope } of heads) {
+      const { head } = expectOk(readHead(envelope))
+      const before = floor.heads.get(key)
+      // Once the own clock is set back, a date that was ahead of it counts for nothing.
+      const isDated = publisher !== node.publisher && !registry.isAhead(before?.issued ?? 0)
+      const later = isDated ? head.issued - (before?.issued ?? 0) : 0
+      const isFallen = before !== undefined && (comparePositions(head, before) || later) < 0
+      // A head beyond a cut goes; one below it may then come.
+      const device = identity?.devices.find((each) => each.key === key)
+      const isCut = (device?.cuts.length ?? 0) > 0
+      this.#require(
+        !isFallen || isCut,
+        'max-seen never falls',
+        node,
+        () =>
+          `head ${publisher} ${key}: ${before === undefined ? '' : textOf(before)} -> ${textOf(head)}`,
+      )
+      floor.heads.set(key, { epoch: head.epoch, seq: head.seq, issued: head.issued })
+    }
+  }
+
+  #isEvidence(node: SimulatedNode, publisher: Cid, id: Cid): boolean {
+    return node.registry.catalogue
+      .evidence(publisher)
+      .some((envelope) => expectOk(peekRecord(envelope)).id === id)
+  }
+
+  #checkAcknowledged(node: SimulatedNode): void {
+    const { catalogue } = node.registry
+    let evidence: Set<Cid> | null = null
+    for (const [id, { key, ...place }] of this.#acknowledged.get(node) ?? []) {
+      if (catalogue.record(id) !== null) {
+        this.#tally.add('invariant checks')
+        continue
+      }
+      evidence ??= new Set(
+        catalogue.evidence(node.publisher).map((each) => expectOk(peekRecord(each)).id),
+      )
+      const isExcused = evidence.has(id) || this.#restored.has(node)
+      this.#require(
+        isExcused,
+        'acknowledged stays',
+        node,
+        () => `record ${id} of ${key} at ${textOf(place)} is gone`,
+      )
+    }
+  }
+
+  /** Acknowledged records of a node, for the look at the end. */
+  acknowledgedOf(node: SimulatedNode): ReadonlyMap<Cid, Acknowledged> {
+    return this.#acknowledged.get(node) ?? new Map()
+  }
+}
+
+/** Whether the holder of the key has signed those bytes as a record. */
+export function isSignedRecord(envelope: Uint8Array, key: string): boolean {
+  return isSignedAs('record', envelope, key)
+}
+
+export function isSignedAs(type: string, envelope: Uint8Array, key: string): boolean {
+  const { payload, signature } = expectOk(split(envelope))
+  const tag = utf8.encode(`zoarium/v1/${type}\0`)
+  const message = new Uint8Array(tag.length + payload.length)
+  message.set(tag)
+  message.set(payload, tag.length)
+  return wasSigned(message, signature, fromHex(key))
+}
+
+const isBelow = (log: LogRow | undefined, before: Position): boolean =>
+  log === undefined || comparePositions(log, before) < 0
+
+export const textOf = ({ epoch, seq }: Position): string => `${epoch}.${seq}`
