@@ -82,7 +82,10 @@ export interface BlobStore {
   readonly losses: number
   /** How many blobs are here, and their bytes together; cheap to ask, except for the first time. */
   readonly held: { readonly count: number; readonly bytes: number }
-  /** Removes the blob, durably, and what is here of it from a download that is not under way. */
+  /**
+   * Removes the blob, durably, what was set aside of it, and what is here of it from a download that
+   * is not under way.
+   */
   remove(cid: Cid): Promise<void>
   /** Downloads that were begun and are not under way. */
   unfinished(): Iterable<Cid>

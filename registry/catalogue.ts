@@ -366,6 +366,13 @@ export interface Catalogue {
    * where no other model has it. The blobs that no model names any more are doomed.
    */
   strip(record: Cid): void
+  /**
+   * Rewrites a part of the search index, in which words of stripped models are left otherwise; call
+   * it again until nothing is left to do.
+   * @param isFirst whether models were stripped since the last call
+   * @returns whether there is more to do
+   */
+  scrub(isFirst: boolean): boolean
   /** Erased models that were not stripped, by record id. */
   unstripped(): readonly ErasureRow[]
   /** Marks a blob whose bytes are to go. */

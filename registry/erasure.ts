@@ -10,6 +10,7 @@
  *
  * Marks that are found later are carried out, or dropped where a model names the file by now.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { Cid } from '../protocol/cid.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Catalogue, ErasureRow } from './catalogue.ts'
@@ -55,12 +56,15 @@ export class Erasure {
 
   /** Removes what is due. @throws ZoariumError STORE; what is left is removed next time */
   collect(): Promise<Collected> {
-    return this.#exclusively(() => {
+    return this.#exclusively(async () => {
       const now = this.#clock.now()
-      for (const erasure of this.#catalogue.unstripped()) {
-        if (dueAt(erasure) <= now && this.#isSure(erasure)) this.#catalogue.strip(erasure.record)
-      }
+      const due = this.#catalogue
+        .unstripped()
+        .filter((erasure) => dueAt(erasure) <= now && this.#isSure(erasure))
+      for (const { record } of due) this.#catalogue.strip(record)
       failpoint('erase.after-mark')
+      // Before the marks go, so that a kill in between does not leave it undone.
+      if (due.length > 0 || this.#catalogue.doomed().length > 0) await this.#scrub()
       return this.#sweep()
     })
   }
@@ -74,6 +78,13 @@ export class Erasure {
       }
       return this.#sweep()
     })
+  }
+
+  /** In steps: nothing else of this process waits for long. */
+  async #scrub(): Promise<void> {
+    for (let isMore = this.#catalogue.scrub(true); isMore; isMore = this.#catalogue.scrub(false)) {
+      await setImmediate()
+    }
   }
 
   /** Carries out the marks. */

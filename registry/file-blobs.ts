@@ -199,10 +199,19 @@ export class FileBlobs implements BlobStore {
       const folder = path.dirname(file)
       fs.rmSync(file, { force: true })
       if (fs.existsSync(folder)) syncFolder(folder)
+      this.#dropQuarantined(cid)
       if (this.#downloads.has(cid)) return
       fs.rmSync(path.join(this.#folders.partial, cid), { force: true })
       syncFolder(this.#folders.partial)
     })
+  }
+
+  /** What is erased must not stay in a corner, be it damaged. */
+  #dropQuarantined(cid: Cid): void {
+    const { quarantine } = this.#folders
+    const found = fs.readdirSync(quarantine).filter((name) => name.startsWith(`${cid}-`))
+    for (const name of found) fs.rmSync(path.join(quarantine, name))
+    if (found.length > 0) syncFolder(quarantine)
   }
 
   *unfinished(): Iterable<Cid> {

@@ -548,6 +548,10 @@ export class MemoryCatalogue implements Catalogue {
     for (const { cid } of files) if (this.recordsWithFile(cid).length === 0) doomed.set(cid, true)
   }
 
+  scrub(): boolean {
+    return false
+  }
+
   unstripped(): readonly ErasureRow[] {
     return this.erasures().filter(({ record }) => {
       const model = this.#state.models.get(record)

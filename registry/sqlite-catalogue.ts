@@ -479,6 +479,10 @@ export class SqliteCatalogue implements Catalogue {
     })
   }
 
+  scrub(isFirst: boolean): boolean {
+    return this.transaction(() => this.#models.scrubText(isFirst))
+  }
+
   unstripped(): readonly ErasureRow[] {
     return this.#withdrawals.unstripped()
   }

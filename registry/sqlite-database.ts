@@ -92,6 +92,8 @@ function setUp(db: Database.Database): void {
   // acknowledged writes in a power cut.
   db.pragma('synchronous = FULL')
   db.pragma('foreign_keys = ON')
+  // What an erasure deletes is overwritten.
+  db.pragma('secure_delete = ON')
   db.pragma('cell_size_check = ON')
   db.pragma('trusted_schema = OFF')
   db.pragma(`cache_size = -${CACHE_KIB}`)

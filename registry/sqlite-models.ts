@@ -67,6 +67,8 @@ type StandingProfile = (publisher: Cid) => Pick<ProfileRow, 'label' | 'displayNa
 
 /** Tables with rows of a model, but its full text. */
 const DETAILS = ['model_details', 'model_inputs', 'model_tags', 'model_aliases', 'model_files']
+/** Pages of the full text that are merged at once: a few milliseconds. */
+const SCRUB_PAGES = 64
 const NEWEST_FIRST = 'ORDER BY time DESC, epoch DESC, seq DESC, record DESC'
 const BM25 = `bm25(model_text, ${Object.values(TEXT_WEIGHTS).join(', ')})`
 /** Expression that a page is sorted by, and its direction; equal keys go by row, likewise. */
@@ -218,6 +220,18 @@ export class SqliteModels {
       model.card,
       model.card,
     )
+  }
+
+  /**
+   * Merges pages of the full text: it keeps the words of a removed row until the segment that has them
+   * is written anew. By SQLite's book, a negative number begins anew, and fewer than 2 changes end it.
+   */
+  scrubText(isFirst: boolean): boolean {
+    const changes = (): number => this.#db.get<{ n: number }>('SELECT total_changes() AS n')?.n ?? 0
+    const before = changes()
+    const pages = isFirst ? -SCRUB_PAGES : SCRUB_PAGES
+    this.#db.run("INSERT INTO model_text (model_text, rank) VALUES ('merge', ?)", pages)
+    return changes() - before >= 2
   }
 
   withoutCard(): readonly Cid[] {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
+import * as fc from 'fast-check'
 import { holdingsOf } from '../../daemon/net/holdings.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { expectOk } from '../../protocol/errors.ts'
@@ -18,7 +19,7 @@ import { admit, introduce, type TestClock, testRegistry } from '../helpers/test-
 
 const YEAR_MS = 365 * 24 * 3600 * 1000
 
-function erasureSuite(where: string, parts: () => Partial<RegistryParts>): void {
+function erasureSuite(where: string, parts: () => Partial<RegistryParts>, orders: number): void {
   describe(`registry/erasure ${where}`, () => {
     let registry: Registry
     let all: RegistryParts
@@ -218,6 +219,64 @@ function erasureSuite(where: string, parts: () => Partial<RegistryParts>): void 
       assert.equal(refusal('shark'), 'ERASED')
     })
 
+    it('comes to the same whatever comes first', async () => {
+      const run = async (order: readonly number[]): Promise<string> => {
+        const { registry: node, clock: time } = await testRegistry('here', parts())
+        const lab = new TestPublisher('lab')
+        lab.letErase()
+        introduce(node, lab, 'mirror')
+        const models = ['a', 'b', 'c', 'd'].map((name) => lab.model({ name, weights: shared }))
+        const [a, b, c, d] = models.map(({ signed }) => signed.id) as [Cid, Cid, Cid, Cid]
+        const log = models.map((each) => () => node.admitRecord(each.signed.envelope, each.card))
+        const yank = lab.withdraw(d, 'yank')
+        const [first, second] = [lab.withdraw(a, 'erase'), lab.withdraw(b, 'erase')]
+        const restored = lab.withdraw(second.id, 'restore')
+        // The thief's: he erases c, erases a once more, and undoes a.
+        const thief = [
+          lab.withdraw(c, 'erase'),
+          lab.withdraw(a, 'erase'),
+          lab.withdraw(first.id, 'restore'),
+        ]
+        const cut = { key: lab.key('erase'), last: lastOf(restored), reason: 'stolen' } as const
+        lab.sign({ op: 'revoke', ...cut, ts: time.time })
+        const admitOf =
+          ({ envelope }: { envelope: Uint8Array }) =>
+          () =>
+            node.admitRecord(envelope, null)
+        const lists = [
+          [...log, admitOf(yank)],
+          [first, second, restored, ...thief].map(admitOf),
+          [() => node.admitIdentity(lab.publisher, lab.operations.slice(-1), 4)],
+        ]
+        for (const list of order) lists[list]?.shift()?.()
+        // What was refused for its order comes again, as in the next sync.
+        for (const each of [first, second, restored, ...thief])
+          node.admitRecord(each.envelope, null)
+        for (const each of models) await keepFiles(node, each)
+        time.time += ERASE_GRACE_MS
+        await node.collect()
+        const states = [a, b, c, d].map((id) => node.catalogue.model(id)?.withdrawn ?? null)
+        const held = [...node.blobs.list()].map(({ cid }) => cid).sort()
+        const { catalogue } = node
+        const result = { states, held, found: node.search({}).total, erasures: node.erasures() }
+        assert.deepEqual(states, ['erase', null, null, 'yank'])
+        const cards = models.map(({ signed }) => {
+          assert(signed.record.kind === 'model')
+          return catalogue.card(signed.record.body.card) !== null
+        })
+        catalogue.close()
+        return JSON.stringify({ ...result, cards })
+      }
+      const straight = await run([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2])
+      const anyOrder = fc.shuffledSubarray([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2], { minLength: 12 })
+      await fc.assert(
+        fc.asyncProperty(anyOrder, async (order) => {
+          assert.equal(await run(order), straight)
+        }),
+        { numRuns: orders },
+      )
+    })
+
     describe('on this node alone', () => {
       const row = () => registry.catalogue.model(model.signed.id) ?? assert.fail()
 
@@ -296,11 +355,19 @@ function erasureSuite(where: string, parts: () => Partial<RegistryParts>): void 
   })
 }
 
-erasureSuite('in memory', () => ({ catalogue: new MemoryCatalogue(), blobs: new MemoryBlobs() }))
-erasureSuite('on disk', () => {
-  const folder = temporaryFolder()
-  const at = (name: string): string => path.join(folder, name)
-  const folders = { blobs: at('blobs'), partial: at('partial'), quarantine: at('quarantine') }
-  const catalogue: Catalogue = new SqliteCatalogue(at('catalogue.sqlite'))
-  return { catalogue, blobs: new FileBlobs(folders) }
-})
+erasureSuite(
+  'in memory',
+  () => ({ catalogue: new MemoryCatalogue(), blobs: new MemoryBlobs() }),
+  50,
+)
+erasureSuite(
+  'on disk',
+  () => {
+    const folder = temporaryFolder()
+    const at = (name: string): string => path.join(folder, name)
+    const folders = { blobs: at('blobs'), partial: at('partial'), quarantine: at('quarantine') }
+    const catalogue: Catalogue = new SqliteCatalogue(at('catalogue.sqlite'))
+    return { catalogue, blobs: new FileBlobs(folders) }
+  },
+  3,
+)

@@ -57,6 +57,8 @@ describe('registry/file-blobs', () => {
 
     await store.put(inChunks(bytes, 50_000), MAX)
     assert.deepEqual(await readAll(await store.open(cid)), bytes)
+    await store.remove(cid)
+    assert.deepEqual([files(folder.quarantine), files(folder.blobs)], [[], []])
   })
 
   it('notices a change made while it runs', async () => {

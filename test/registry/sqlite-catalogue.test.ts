@@ -39,6 +39,31 @@ describe('registry/sqlite-catalogue', () => {
     second.close()
   })
 
+  it('leaves nothing of a card in the file once its model is stripped', () => {
+    const file = freshFile()
+    const embl = new TestPublisher('embl')
+    embl.letErase()
+    const card = utf8('authors: [Zephyrine Quillfeather]')
+    const words = { authors: ['Zephyrine Quillfeather'], description: 'Of Zephyrine.' }
+    const model = embl.model({ name: 'a', card })
+    const first = new SqliteCatalogue(file)
+    for (let n = 0; n < 50; n += 1) {
+      const other = embl.model({ name: `m${n}` }).signed
+      first.appendRecord(other, { card: utf8(`${n}`), description: describeModel({ name: 'b' }) })
+    }
+    first.appendRecord(model.signed, { card, description: describeModel({ name: 'a', ...words }) })
+    const isThere = (): boolean => /zephyrine|quillfeather/i.test(fs.readFileSync(file, 'latin1'))
+    first.close()
+    assert.equal(isThere(), true)
+    const second = new SqliteCatalogue(file)
+    second.appendRecord(embl.withdraw(model.signed.id, 'erase'), {})
+    second.strip(model.signed.id)
+    for (let isMore = second.scrub(true); isMore; ) isMore = second.scrub(false)
+    assert.equal(second.search({ text: 'm4' }).total, 11)
+    second.close()
+    assert.equal(isThere(), false)
+  })
+
   it('brings the first schema to the newest, and knows what was replaced', () => {
     const file = freshFile()
     const embl = new TestPublisher('embl')

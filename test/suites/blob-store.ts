@@ -275,6 +275,25 @@ export function blobStoreSuite(name: string, open: () => Promise<Subject>): void
         assert.deepEqual(await readAll(await store.open(info.cid)), bytes)
       })
 
+      it('goes with its blob, but not while it is under way', async () => {
+        const bytes = someBytes(2 * LEAF_BYTES)
+        const info = infoOf(bytes)
+        const first = await store.download(info.cid, info.size, leavesOf(info))
+        await first.write(1, leaf(bytes, 1))
+        assert.deepEqual([...store.unfinished()], [])
+        await store.remove(info.cid)
+        await first.close()
+        assert.deepEqual([...store.unfinished()], [info.cid])
+        const second = await store.download(info.cid, info.size, leavesOf(info))
+        assert.deepEqual(second.missing(), [0])
+        await second.close()
+        await store.remove(info.cid)
+        assert.deepEqual([...store.unfinished()], [])
+        const third = await store.download(info.cid, info.size, leavesOf(info))
+        assert.deepEqual(third.missing(), [0, 1])
+        await third.close()
+      })
+
       it('is one at a time for one blob', async () => {
         const info = infoOf(someBytes(10))
         const first = await store.download(info.cid, info.size, leavesOf(info))
