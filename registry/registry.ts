@@ -432,7 +432,8 @@ export class Registry {
     const verdict = this.#admission.head(envelope)
     if (verdict.ok && verdict.value.isNew) {
       const { publisher, key } = verdict.value.head
-      this.#maxSeen.note(publisher, key, verdict.value.head)
+      // Of strangers there may be any number.
+      if (this.trust.may(publisher, 'list')) this.#maxSeen.note(publisher, key, verdict.value.head)
       this.#events.emit('head', { publisher, key, envelope })
     }
     return verdict

@@ -83,6 +83,15 @@ describe('registry/log-status', () => {
     assert.deepEqual(statuses(), [['STALE', 0, 0]])
   })
 
+  it('notes nothing of strangers, of whom there may be any number', async () => {
+    const journal = memoryJournal()
+    here = await testRegistry('here', { maxSeen: new MaxSeen(journal) })
+    introduce(here.registry, embl, 'see')
+    const record = embl.tag('m', 'a', embl.publisher)
+    assert(here.registry.admitHead(embl.head(record, here.clock.time)).ok)
+    assert.equal(journal.read(), null)
+  })
+
   it('stops nothing by being stale: models of a publisher that is offline stay usable', () => {
     here.registry.setTrust({ publisher: embl.publisher, right: 'run' })
     const record = admit(here.registry, embl.model({ name: 'nuclei' }))
