@@ -350,8 +350,8 @@ export interface Catalogue {
   rosters(publisher: Cid): readonly LastRoster[]
   /** By record id. */
   attestations(root: Cid): readonly AttestationRow[]
-  /** Roots of which some publisher's attestations are here, in order. */
-  attestedRoots(publisher: Cid): readonly Cid[]
+  /** Roots that at least so many of some publishers attest, whatever they claim; in order. */
+  attestedRoots(publishers: readonly Cid[], least: number): readonly Cid[]
 
   // Erasures
   /** Notes since when the models that are erased now have been, and forgets those that are not. */

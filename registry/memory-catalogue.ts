@@ -643,9 +643,12 @@ export class MemoryCatalogue implements Catalogue {
       .sort((a, b) => compare(a.record, b.record))
   }
 
-  attestedRoots(publisher: Cid): readonly Cid[] {
-    const own = this.#attestations().filter((row) => row.publisher === publisher)
-    return [...new Set(own.map(({ root }) => root))].sort(compare)
+  attestedRoots(publishers: readonly Cid[], least: number): readonly Cid[] {
+    const by = new Map<Cid, Set<Cid>>()
+    for (const { root, publisher } of this.#attestations()) {
+      if (publishers.includes(publisher)) by.set(root, (by.get(root) ?? new Set()).add(publisher))
+    }
+    return [...by].flatMap(([root, all]) => (all.size >= least ? [root] : [])).sort(compare)
   }
 
   #attestations(): readonly AttestationRow[] {

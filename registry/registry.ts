@@ -159,6 +159,10 @@ export class Registry {
       isContested,
       isUnclosed: (record) => this.isUnclosed(record),
     })
+    // First of all listeners: the others may ask what runs now.
+    for (const name of ['record', 'standing', 'identity', 'trust', 'fork'] as const) {
+      this.#events.on(name, () => this.#runRight.forget())
+    }
     const exclusively: Publication['exclusively'] = (work) => this.#publication.exclusively(work)
     const isDoubtful = (record: Cid) => this.isContested(record) || this.isUnclosed(record)
     this.#erasure = new Erasure({ catalogue, blobs, clock, exclusively, isDoubtful })
@@ -732,15 +736,7 @@ export class Registry {
     const followed = this.trust
       .with('mirror')
       .flatMap((publisher) => this.catalogue.modelIds(publisher))
-    return [...new Set([...followed, ...this.#attestedModels()])]
-  }
-
-  /** Models that run because others vouch for them. */
-  #attestedModels(): readonly Cid[] {
-    return this.#runRight
-      .attestedModels()
-      .filter(({ withdrawn }) => withdrawn === null || withdrawn === 'yank')
-      .map(({ record }) => record)
+    return [...new Set([...followed, ...this.#runRight.attestedModels()])]
   }
 
   /** Models that this node may mirror and does not hold in full. */
@@ -755,7 +751,9 @@ export class Registry {
         if (this.#isComplete(record)) yield record
       }
     }
-    for (const record of this.#attestedModels()) if (this.#isComplete(record)) yield record
+    for (const record of this.#runRight.attestedModels()) {
+      if (this.#isComplete(record)) yield record
+    }
   }
 
   /**

@@ -31,6 +31,7 @@ export interface RunRightParts {
 
 export class RunRight {
   readonly #parts: RunRightParts
+  #attested: readonly Cid[] | null = null
 
   constructor(parts: RunRightParts) {
     this.#parts = parts
@@ -97,16 +98,31 @@ export class RunRight {
 
   /**
    * Models that run because others vouch for them, of publishers without the right `run`: by root,
-   * then record id.
+   * then record id; not what was recalled or erased. Kept until {@link forget}, since it is asked
+   * for at every record; whether a model may run now is for `of` to say.
    */
-  attestedModels(): readonly ModelRow[] {
+  attestedModels(): readonly Cid[] {
+    this.#attested ??= this.#findAttested()
+    return this.#attested
+  }
+
+  /** Something may have changed. */
+  forget(): void {
+    this.#attested = null
+  }
+
+  #findAttested(): readonly Cid[] {
     const { catalogue, policy } = this.#parts
-    const { run } = policy()
-    const publishers = new Set(run.flatMap((rule) => rule.of))
-    const roots = new Set([...publishers].flatMap((each) => catalogue.attestedRoots(each)))
-    return [...roots]
+    const roots = policy().run.flatMap(({ of, attested }) => catalogue.attestedRoots(of, attested))
+    return [...new Set(roots)]
       .sort()
       .flatMap((root) => catalogue.modelsByRoot(root))
-      .filter((model) => !policy().may(model.publisher, 'run') && this.of(model).ok)
+      .filter(
+        (model) =>
+          (model.withdrawn === null || model.withdrawn === 'yank') &&
+          !policy().may(model.publisher, 'run') &&
+          this.of(model).ok,
+      )
+      .map(({ record }) => record)
   }
 }

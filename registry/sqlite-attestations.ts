@@ -33,11 +33,14 @@ export class SqliteAttestations {
       .map(({ withdrawn, ...row }) => ({ ...row, isWithdrawn: withdrawn === 1 }))
   }
 
-  roots(publisher: Cid): readonly Cid[] {
+  roots(publishers: readonly Cid[], least: number): readonly Cid[] {
     return this.#db
       .all<{ root: Cid }>(
-        'SELECT DISTINCT root FROM attestations WHERE publisher = ? ORDER BY root',
-        publisher,
+        `SELECT root FROM attestations
+         WHERE publisher IN (SELECT value FROM json_each(?))
+         GROUP BY root HAVING count(DISTINCT publisher) >= ? ORDER BY root`,
+        JSON.stringify(publishers),
+        least,
       )
       .map(({ root }) => root)
   }

@@ -422,8 +422,8 @@ export class SqliteCatalogue implements Catalogue {
     return this.#attestations.of(root)
   }
 
-  attestedRoots(publisher: Cid): readonly Cid[] {
-    return this.#attestations.roots(publisher)
+  attestedRoots(publishers: readonly Cid[], least: number): readonly Cid[] {
+    return this.#attestations.roots(publishers, least)
   }
 
   withdrawals(publisher: Cid, target: Cid): readonly WithdrawalRow[] {

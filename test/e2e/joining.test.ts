@@ -1,9 +1,10 @@
 /** Institutes that become a colony by a roster, with real daemons. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeProcess } from '../../cli/colony.ts'
-import { projectPath } from '../../cli/colony.ts'
+import { environmentOf, projectPath, runCommand } from '../../cli/colony.ts'
 import type {
   JoinView,
   LeaveView,
@@ -18,11 +19,27 @@ import type { Cid } from '../../protocol/cid.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { HEAD_LIFE_MS } from '../../protocol/limits.ts'
 import { writeRosterCar } from '../../protocol/roster-car.ts'
+import { temporaryFolder } from '../helpers/folder.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
 import { Colony, clientOf, eventually, until, zoarium, zoariumJson } from './colony.ts'
 
 const example = projectPath('docs', 'examples', 'nuclei-unet')
 const DAY_MS = 24 * 3600 * 1000
+
+/** A certificate for this machine and its key, as files; null without openssl. */
+function makeCertificate(): { readonly cert: string; readonly key: string } | null {
+  const folder = temporaryFolder()
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  const name = ['-subj', '/CN=test', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const out = ['-keyout', key, '-out', cert, '-days', '2']
+  try {
+    execFileSync('openssl', ['req', '-x509', ...curve, ...name, ...out], { stdio: 'ignore' })
+    return { cert, key }
+  } catch {
+    return null
+  }
+}
 
 describe('e2e/joining', () => {
   const colony = new Colony()
@@ -76,6 +93,29 @@ describe('e2e/joining', () => {
       [await rightAt(b, a.publisher), await rightAt(b, c.publisher), await rightAt(b, b.publisher)],
       ['list', 'mirror', 'run'],
     )
+  })
+
+  it('takes in an institute over https, where the certificate is one that it trusts', async function () {
+    const certificate = makeCertificate()
+    if (certificate === null) {
+      console.log('skipped: openssl is not there to make a certificate')
+      return this.skip()
+    }
+    const { cert, key } = certificate
+    const issuer = await colony.node('Issuer', [], ['--tls-cert', cert, '--tls-key', key])
+    const env = { ...environmentOf(issuer), NODE_EXTRA_CA_CERTS: cert }
+    const made = await runCommand(['roster', 'set', 'safe', '--member', b.publisher], env)
+    assert.equal(made.code, 0, made.stderr)
+    const url = `${issuer.url}/v1/rosters/${issuer.publisher}/safe.car`
+    assert.match(url, /^https:/)
+    const args = ['join', url, '--yes']
+    const blind = await zoarium(b, ...args)
+    assert.equal(blind.code, 6, blind.stderr)
+    assert.match(blind.stderr, /UNREACHABLE/)
+    const seeing = { ...environmentOf(b), NODE_EXTRA_CA_CERTS: cert }
+    const joined = await runCommand(args, seeing)
+    assert.equal(joined.code, 0, joined.stderr)
+    assert.equal((await zoarium(b, 'leave', 'safe')).code, 0)
   })
 
   it('takes in an institute by a file', async () => {

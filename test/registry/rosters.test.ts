@@ -197,6 +197,22 @@ describe('registry/rosters', () => {
       assert.deepEqual(rights(embl, crick), ['run', 'run'])
     })
 
+    it('open a private log to their members, as long as they are', () => {
+      const { registry, own } = here
+      const audience = {
+        publishers: [],
+        rosters: [{ publisher: issuer.publisher, name: 'imaging' }],
+      }
+      const first = issuer.roster('imaging', [embl, own.publisher])
+      join(fileOf(first))
+      registry.audiences.of = (publisher) => (publisher === pasteur ? audience : null)
+      const may = (reader: Cid) => registry.audiences.mayRead(pasteur, 'any', reader)
+      assert.deepEqual([may(embl), may(crick)], [true, false])
+      take(first, issuer.roster('imaging', [crick, own.publisher], { replaces: [first.id] }))
+      // Whom the issuer names counts here, not whom the operator accepted.
+      assert.deepEqual([may(embl), may(crick)], [false, true])
+    })
+
     it('are left again', () => {
       join(fileOf(issuer.roster('imaging', [embl])))
       assert.equal(here.registry.leave(issuer.publisher, 'other'), false)

@@ -624,8 +624,16 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         const roots = [model, other].map(
           ({ record }) => record.kind === 'model' && record.body.root,
         )
-        assert.deepEqual(catalogue.attestedRoots(crick.publisher), roots.sort())
-        assert.deepEqual(catalogue.attestedRoots(embl.publisher), [root])
+        const attested = (least: number, ...by: readonly TestPublisher[]) =>
+          catalogue.attestedRoots(
+            by.map(({ publisher }) => publisher),
+            least,
+          )
+        assert.deepEqual(attested(1, crick), roots.sort())
+        assert.deepEqual(attested(1, embl), [root])
+        assert.deepEqual(attested(2, embl, crick), [root])
+        assert.deepEqual(attested(2, crick), [])
+        assert.deepEqual(attested(1), [])
       })
 
       it('are withdrawn by who signed them, and go with their log', () => {
@@ -643,7 +651,7 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         assert.deepEqual(states(), [false])
         catalogue.retract(crick.publisher, crick.key(), null)
         assert.deepEqual(states(), [])
-        assert.deepEqual(catalogue.attestedRoots(crick.publisher), [])
+        assert.deepEqual(catalogue.attestedRoots([crick.publisher], 1), [])
       })
     })
 
