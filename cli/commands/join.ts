@@ -104,6 +104,9 @@ function printPlan(output: Output, plan: JoinView): void {
       member.publisher.id,
     ]),
   )
+  if (!members.some(({ because }) => because === 'own')) {
+    output.line('  You are no member of it: ask its issuer to add the id of `zoarium status`.')
+  }
   for (const each of removed) {
     output.line(`  no member any more: ${nameOf(each)}  ${each.id}`)
   }

@@ -41,7 +41,7 @@ describe('cli/join', () => {
     assert.equal(refused.status, EXIT.usage)
     assert.match(refused.stderr, /--yes/)
     const shown =
-      /imaging, a roster of institute-a\n +issuer +bafy\S+\n +fingerprint +(\S{4} ){3}\S{4}\n[\s\S]*members get +mirror; the roster recommends run, which --grant-run gives\n +connects to +\/dns4[\s\S]*institute-a +mirror +this roster +new +bafy\S+\n +no member any more: institute-a/
+      /imaging, a roster of institute-a\n +issuer +bafy\S+\n +fingerprint +(\S{4} ){3}\S{4}\n[\s\S]*members get +mirror; the roster recommends run, which --grant-run gives\n +connects to +\/dns4[\s\S]*institute-a +mirror +this roster +new +bafy\S+\n +You are no member of it.*\n +no member any more: institute-a/
     assert.match(refused.stdout, shown)
     assert.deepEqual(dryRuns(), [['join', true, null]])
     const joined = await run('join', file, '--yes')

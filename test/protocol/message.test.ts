@@ -11,9 +11,11 @@ import {
   MAX_IDENTITY_PAGE,
   MAX_INFER_TENSORS,
   MAX_RECORD_BYTES,
+  MAX_ROSTER_CAR_BYTES,
   MAX_STATEMENT_BYTES,
   MAX_SYNC_ITEMS,
   MAX_SYNC_RECORDS,
+  MAX_SYNC_ROSTERS,
   MAX_TREE_NODES,
 } from '../../protocol/limits.ts'
 import {
@@ -107,6 +109,7 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
       { t: 'get-proof', publisher: cid, key },
       { t: 'get-records', publisher: cid, key, after: null, limit: 500 },
       { t: 'get-records', publisher: cid, key, after: { epoch: 0, seq: 1, tip: cid }, limit: 1 },
+      { t: 'get-roster', of: cid },
       { t: 'done', behind: true },
     ],
   ],
@@ -121,6 +124,7 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
       { t: 'rival', from: 3, operations: [of(80)] },
       { t: 'proof', first: of(64), second: of(64) },
       records,
+      { t: 'roster', records: [cid], car: of(100) },
       failureMessage({ code: 'BUSY', message: 'later', limit: 3, got: 'four' }, 1000),
     ],
   ],
@@ -208,6 +212,18 @@ describe('protocol/message', () => {
       helloMessages as Messages<never>,
       (n) => ({ ...hello, agent: 'x'.repeat(n) }),
       MAX_AGENT_CHARS,
+    ],
+    [
+      'rosters',
+      syncReplies as Messages<never>,
+      (n) => ({ t: 'roster', records: Array.from({ length: n }, () => cid), car: null }),
+      MAX_SYNC_ROSTERS,
+    ],
+    [
+      'file of a roster',
+      syncReplies as Messages<never>,
+      (n) => ({ t: 'roster', records: [], car: of(n) }),
+      MAX_ROSTER_CAR_BYTES,
     ],
     [
       'binding',

@@ -68,6 +68,7 @@ const EXAMPLES: readonly [family: string, fields: Fields][] = [
   ['sync-request', { t: 'get-profile', publisher }],
   ['sync-request', { t: 'get-proof', publisher, key }],
   ['sync-request', { t: 'get-records', publisher, key, after: { epoch: 0, seq: 1, tip: publisher }, limit: 500 }],
+  ['sync-request', { t: 'get-roster', of: publisher }],
   ['sync-request', { t: 'done', behind: true }],
   [
     'sync-reply',
@@ -84,6 +85,7 @@ const EXAMPLES: readonly [family: string, fields: Fields][] = [
   ['sync-reply', { t: 'profile', envelope: null }],
   ['sync-reply', { t: 'proof', first: of(64), second: of(65) }],
   ['sync-reply', { t: 'records', records: [{ envelope: of(64), card: of(1) }], head: of(64), more: true }],
+  ['sync-reply', { t: 'roster', records: [publisher], car: of(8) }],
   [
     'sync-reply',
     { t: 'error', code: 'BUSY', message: 'later', field: null, limit: 3, got: 'four', hint: null, retryAfter: 1000 },
@@ -162,6 +164,9 @@ export function messageVectors(): Vector[] {
     refused('RECORD_INVALID', 'an item of six parts', 'state', { ranges: [{ ...range, fingerprint: null, items: [[publisher, null, 0, 3, publisher, 0]] }] }),
     refused('LIMIT', '129 operations', 'identity', { operations: Array.from({ length: 129 }, () => of(1)) }),
     refused('RECORD_INVALID', 'an operation over its limit', 'identity', { operations: [of(8193)] }),
+    refused('LIMIT', '33 rosters', 'roster', { records: Array.from({ length: 33 }, () => publisher) }),
+    refused('RECORD_INVALID', 'a file of a roster without a byte', 'roster', { car: of(0) }),
+    refused('RECORD_INVALID', 'the name of a roster for its id', 'get-roster', { of: 'imaging' }),
     refused('RECORD_INVALID', 'a code in lower case', 'error', { code: 'busy' }),
     refused('RECORD_INVALID', 'a message of 1,001 characters', 'error', { message: 'x'.repeat(1001) }),
     refused('RECORD_INVALID', 'a file over the largest', 'tree', { size: 20 * 2 ** 30 + 1 }),
