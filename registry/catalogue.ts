@@ -152,8 +152,10 @@ export interface RosterRow {
   readonly body: RosterBody
 }
 
-/** A roster that no other replaces. */
-export interface LastRoster extends RosterRow {
+/** A roster that no other replaces. Its body may be large, and there may be many. */
+export interface LastRoster {
+  readonly record: Cid
+  readonly name: string
   readonly isWithdrawn: boolean
 }
 
@@ -348,6 +350,9 @@ export interface Catalogue {
   dropRoster(publisher: Cid, record: Cid): void
   /** Those that none replaces: by name, then the greatest record id first; it stands. */
   rosters(publisher: Cid): readonly LastRoster[]
+  roster(record: Cid): RosterRow | null
+  /** Whether a record of the publisher replaces another one, be that one here or not. */
+  isReplaced(publisher: Cid, record: Cid): boolean
   /** By record id. */
   attestations(root: Cid): readonly AttestationRow[]
   /** Roots that at least so many of some publishers attest, whatever they claim; in order. */

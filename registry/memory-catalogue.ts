@@ -606,8 +606,20 @@ export class MemoryCatalogue implements Catalogue {
   rosters(publisher: Cid): readonly LastRoster[] {
     return [...this.#state.rosters.values()]
       .filter((row) => row.publisher === publisher && !this.#isReplaced(row))
-      .map((row) => ({ ...row, isWithdrawn: this.withdrawal(publisher, row.record) !== null }))
-      .sort((a, b) => compare(a.body.name, b.body.name) || compare(b.record, a.record))
+      .map(({ record, body }) => ({
+        record,
+        name: body.name,
+        isWithdrawn: this.withdrawal(publisher, record) !== null,
+      }))
+      .sort((a, b) => compare(a.name, b.name) || compare(b.record, a.record))
+  }
+
+  roster(record: Cid): RosterRow | null {
+    return this.#state.rosters.get(record) ?? null
+  }
+
+  isReplaced(publisher: Cid, record: Cid): boolean {
+    return this.#isReplaced({ publisher, record })
   }
 
   conflicts(): readonly ConflictRow[] {

@@ -14,7 +14,7 @@ import {
   peekRecord,
   type RecordHeader,
 } from '../protocol/record.ts'
-import type { Catalogue, LogRow, RosterRow } from './catalogue.ts'
+import type { Catalogue, LogRow } from './catalogue.ts'
 import { forkOf } from './fork.ts'
 
 /** Applies what a publisher's root says to all its logs here. */
@@ -97,14 +97,16 @@ function dropHeads(catalogue: Catalogue, identity: Identity): void {
 /** Rosters by which somebody joined need not stand in a log that is here. */
 function dropRosters(catalogue: Catalogue, identity: Identity): void {
   const { publisher } = identity
-  const isVoidRoster = ({ envelope }: RosterRow): boolean => {
-    const header = headerOf(envelope)
+  const isVoidRoster = (record: Cid): boolean => {
+    const row = catalogue.roster(record)
+    if (row === null) return false
+    const header = headerOf(row.envelope)
     const device = deviceOf(identity, header.key)
     return !device.ok || !checkPosition(device.value, header).ok
   }
   for (;;) {
     // Those that a void one replaced show only once it is gone.
-    const gone = catalogue.rosters(publisher).filter(isVoidRoster)
+    const gone = catalogue.rosters(publisher).filter(({ record }) => isVoidRoster(record))
     if (gone.length === 0) return
     for (const { record } of gone) catalogue.dropRoster(publisher, record)
   }

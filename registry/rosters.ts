@@ -27,7 +27,7 @@ import {
 import type { RosterBody } from '../protocol/roster.ts'
 import { readRosterCar, type VerifiedRoster, writeRosterCar } from '../protocol/roster-car.ts'
 import type { Audiences } from './audiences.ts'
-import type { Catalogue, LastRoster } from './catalogue.ts'
+import type { Catalogue, RosterRow } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { contested } from './fork.ts'
 import type { Identities } from './identities.ts'
@@ -38,7 +38,7 @@ export interface RosterState {
   readonly publisher: Cid
   readonly name: string
   /** The one that stands; null where it is withdrawn or not here. */
-  readonly standing: LastRoster | null
+  readonly standing: RosterRow | null
   /** Others of that name that none replaces and none withdrew. */
   readonly rivals: readonly Cid[]
   readonly state: 'OK' | 'WITHDRAWN' | 'CONTESTED' | 'UNKNOWN'
@@ -80,7 +80,7 @@ export class Rosters {
   /** Own rosters by name, then those followed in the order of the policy file. */
   all(): readonly RosterState[] {
     const { publisher, catalogue, policy } = this.#parts
-    const own = new Set(catalogue.rosters(publisher).map(({ body }) => body.name))
+    const own = new Set(catalogue.rosters(publisher).map(({ name }) => name))
     const followed = policy().rosters.filter(
       (each) => each.publisher !== publisher || !own.has(each.name),
     )
@@ -91,23 +91,13 @@ export class Rosters {
   }
 
   state(publisher: Cid, name: string): RosterState {
-    const last = this.#parts.catalogue.rosters(publisher).filter((each) => each.body.name === name)
-    const [standing = null, ...rivals] = last.filter((each) => !each.isWithdrawn)
-    const isForked = standing !== null && this.#parts.isContested(standing.record)
-    return {
-      publisher,
-      name,
-      standing,
-      rivals: rivals.map(({ record }) => record),
-      state:
-        standing === null
-          ? last.length > 0
-            ? 'WITHDRAWN'
-            : 'UNKNOWN'
-          : isForked
-            ? 'CONTESTED'
-            : 'OK',
-    }
+    const { catalogue, isContested } = this.#parts
+    const last = catalogue.rosters(publisher).filter((each) => each.name === name)
+    const [first, ...rivals] = last.filter((each) => !each.isWithdrawn).map(({ record }) => record)
+    const standing = first === undefined ? null : catalogue.roster(first)
+    const missing = last.length > 0 ? 'WITHDRAWN' : 'UNKNOWN'
+    const state = standing === null ? missing : isContested(standing.record) ? 'CONTESTED' : 'OK'
+    return { publisher, name, standing, rivals, state }
   }
 
   /** Members of a roster as it stands; none where it is withdrawn or not known here. */
@@ -122,7 +112,7 @@ export class Rosters {
    * otherwise. Where nothing changes nothing is signed.
    * @throws ZoariumError NAME, RECORD_INVALID, LIMIT, and like `append`
    */
-  set(name: string, { add = [], remove = [], right, bootstrap }: RosterChange): LastRoster {
+  set(name: string, { add = [], remove = [], right, bootstrap }: RosterChange): RosterRow {
     const { publisher } = this.#parts
     const { standing, rivals } = this.state(publisher, name)
     const before = standing?.body ?? null
@@ -139,11 +129,11 @@ export class Rosters {
     if (isSettled && isSame(standing.body, body)) return standing
     this.#parts.append({ kind: 'roster', body })
     // SAFE: it was just appended, and replaces what stood.
-    return this.state(publisher, name).standing as LastRoster
+    return this.state(publisher, name).standing as RosterRow
   }
 
   /** Whether its log goes on: with a new key, a roster has to be signed anew to be joined by. */
-  #isFresh({ publisher, envelope }: LastRoster): boolean {
+  #isFresh({ publisher, envelope }: RosterRow): boolean {
     const head = this.#headOf(publisher, envelope)
     const read = head === null ? null : readHead(head)
     return read?.ok === true && read.value.head.expires >= this.#parts.clock.now()
@@ -280,24 +270,19 @@ export class Rosters {
 
   #whySuperseded({ id, record }: SignedRecord, name: string): Failure | null {
     const { catalogue } = this.#parts
-    const last = catalogue.rosters(record.publisher).filter((each) => each.body.name === name)
-    const same = last.find((each) => each.record === id)
-    if (same?.isWithdrawn) {
+    const { publisher } = record
+    const { standing } = this.state(publisher, name)
+    const last = catalogue.rosters(publisher).find((each) => each.record === id)
+    if (last?.isWithdrawn) {
       return refuse('RECALLED', 'its issuer has withdrawn the roster', { got: id })
     }
-    const isHere = catalogue.record(id) !== null
-    const newer = last.find(
-      (each) =>
-        each.record !== id &&
-        (each.body.replaces.includes(id) ||
-          isLater(each.envelope, record) ||
-          (isHere && same === undefined)),
-    )
-    if (newer === undefined) return null
+    const isOld =
+      catalogue.isReplaced(publisher, id) ||
+      (standing !== null && standing.record !== id && isLater(standing.envelope, record))
+    if (!isOld) return null
     return refuse('STALE', 'a newer roster of that name is known here', {
-      limit: newer.record,
       got: id,
-      hint: newer.isWithdrawn ? 'it is withdrawn' : `zoarium join ${newer.record}`,
+      hint: standing === null ? 'it is withdrawn' : `zoarium join ${standing.record}`,
     })
   }
 }

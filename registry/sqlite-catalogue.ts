@@ -418,6 +418,14 @@ export class SqliteCatalogue implements Catalogue {
     return this.#names.rosters(publisher)
   }
 
+  roster(record: Cid): RosterRow | null {
+    return this.#names.roster(record)
+  }
+
+  isReplaced(publisher: Cid, record: Cid): boolean {
+    return this.#names.isReplaced(publisher, record)
+  }
+
   attestations(root: Cid): readonly AttestationRow[] {
     return this.#attestations.of(root)
   }

@@ -13,11 +13,6 @@ interface ProfileColumns extends Omit<ProfileRow, 'displayName' | 'replaces'> {
   readonly replaces: string
 }
 
-interface RosterColumns extends Omit<LastRoster, 'body' | 'isWithdrawn'> {
-  readonly body: string
-  readonly withdrawn: 0 | 1
-}
-
 export class SqliteNames {
   readonly #db: SqliteDatabase
 
@@ -95,8 +90,8 @@ export class SqliteNames {
 
   rosters(publisher: Cid): readonly LastRoster[] {
     return this.#db
-      .all<RosterColumns>(
-        `SELECT record, publisher, envelope, body, EXISTS
+      .all<Omit<LastRoster, 'isWithdrawn'> & { readonly withdrawn: 0 | 1 }>(
+        `SELECT record, name, EXISTS
            (SELECT 1 FROM withdrawals w WHERE w.publisher = t.publisher AND w.target = t.record
              AND ${STANDS}) AS withdrawn
          FROM rosters t WHERE publisher = ? AND NOT EXISTS
@@ -104,13 +99,23 @@ export class SqliteNames {
          ORDER BY name, record DESC`,
         publisher,
       )
-      .map(({ withdrawn, envelope, body, ...row }) => ({
-        ...row,
-        envelope: plain(envelope),
-        // SAFE: `putRoster` wrote the column.
-        body: JSON.parse(body) as RosterBody,
-        isWithdrawn: withdrawn === 1,
-      }))
+      .map(({ withdrawn, ...row }) => ({ ...row, isWithdrawn: withdrawn === 1 }))
+  }
+
+  roster(record: Cid): RosterRow | null {
+    const row = this.#db.get<Omit<RosterRow, 'body'> & { readonly body: string }>(
+      'SELECT record, publisher, envelope, body FROM rosters WHERE record = ?',
+      record,
+    )
+    if (row === undefined) return null
+    const { envelope, body } = row
+    // SAFE: `putRoster` wrote the column.
+    return { ...row, envelope: plain(envelope), body: JSON.parse(body) as RosterBody }
+  }
+
+  isReplaced(publisher: Cid, record: Cid): boolean {
+    const sql = 'SELECT 1 FROM replaced WHERE publisher = ? AND record = ?'
+    return this.#db.get(sql, publisher, record) !== undefined
   }
 
   conflicts(): readonly ConflictRow[] {

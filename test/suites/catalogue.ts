@@ -535,7 +535,7 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
       const shown = () =>
         catalogue
           .rosters(embl.publisher)
-          .map(({ body, record, isWithdrawn }) => [body.name, record, isWithdrawn])
+          .map(({ name, record, isWithdrawn }) => [name, record, isWithdrawn])
       const rosterOf = ({ id: record, envelope, record: payload }: SignedRecord) => {
         assert(payload.kind === 'roster')
         return { record, publisher: payload.publisher, envelope, body: payload.body }
@@ -546,10 +546,12 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         const row = rosterOf(signed)
         catalogue.putRoster(row)
         catalogue.putRoster(row)
-        assert.deepEqual(catalogue.rosters(embl.publisher), [{ ...row, isWithdrawn: false }])
+        assert.deepEqual(catalogue.roster(signed.id), row)
         catalogue.appendRecord(signed, {})
-        assert.deepEqual(catalogue.rosters(embl.publisher), [{ ...row, isWithdrawn: false }])
+        assert.deepEqual(catalogue.roster(signed.id), row)
+        assert.deepEqual(shown(), [['imaging', signed.id, false]])
         assert.deepEqual(catalogue.rosters(crick.publisher), [])
+        assert.equal(catalogue.roster(crick.publisher), null)
       })
 
       it('stand by name where none replaces them, the greatest id first', () => {
@@ -564,6 +566,9 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
           ['b', high, false],
           ['b', low, false],
         ])
+        const replaced = [first, second].map(({ id }) => catalogue.isReplaced(embl.publisher, id))
+        assert.deepEqual(replaced, [true, false])
+        assert.equal(catalogue.isReplaced(crick.publisher, first.id), false)
       })
 
       it('are withdrawn by their publisher, whichever comes first', () => {
