@@ -66,7 +66,6 @@ export class Federation {
         followed: followed !== null,
         state: state.state,
         waiting: followed === null ? 0 : waitingOf(state, followed).length,
-        rivals: state.rivals.length,
       }
     })
   }

@@ -484,8 +484,6 @@ export interface RosterStatus {
   readonly state: 'OK' | 'WITHDRAWN' | 'CONTESTED' | 'UNKNOWN'
   /** Members that the operator has not accepted; they get nothing. */
   readonly waiting: number
-  /** Further records of that name that none replaces; the one with the greatest id holds. */
-  readonly rivals: number
 }
 
 /** GET /v1/rosters -> {items}; GET /v1/rosters/{publisher}/{name} */

@@ -67,17 +67,12 @@ export function addStatus({ program, session }: Cli): void {
 }
 
 /** What the operator should know of a roster. */
-function rosterTexts({ name, issuer, followed, state, waiting, rivals }: RosterStatus): string[] {
+function rosterTexts({ name, issuer, followed, state, waiting }: RosterStatus): string[] {
   const roster = `${name} of ${issuer}`
   const texts: string[] = []
   if (waiting > 0) {
     const members = `${count(waiting, 'member')} ${waiting === 1 ? 'waits' : 'wait'}`
     texts.push(`${members} to be accepted in ${roster}; zoarium join --accept ${name}`)
-  }
-  if (rivals > 0) {
-    texts.push(
-      `${count(rivals + 1, 'record')} of ${roster} stand; the one with the greatest id holds`,
-    )
   }
   if (followed && state === 'WITHDRAWN') {
     texts.push(`${roster} was withdrawn, and gives nothing any more; zoarium leave ${name}`)

@@ -158,7 +158,6 @@ export const schemas: Readonly<Record<string, Schema>> = {
         followed: truth,
         state: rosterState,
         waiting: count,
-        rivals: count,
       }),
     ),
   }),

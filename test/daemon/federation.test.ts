@@ -122,8 +122,8 @@ describe('daemon/federation', () => {
       [embl],
     )
     assert.deepEqual(federation.list(), [view])
-    const { waiting, rivals, followed, own } = federation.statuses()[0] ?? assert.fail()
-    assert.deepEqual([waiting, rivals, followed, own], [1, 0, true, false])
+    const { waiting, followed, own } = federation.statuses()[0] ?? assert.fail()
+    assert.deepEqual([waiting, followed, own], [1, true, false])
     assert.throws(() => federation.one(issuer.publisher, 'other'), { code: 'NOT_FOUND' })
   })
 

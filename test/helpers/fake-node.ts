@@ -146,7 +146,6 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     followed: true,
     state: 'OK',
     waiting: 1,
-    rivals: 1,
   }
   const roster: RosterView = {
     ...named,
