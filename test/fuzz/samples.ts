@@ -127,7 +127,7 @@ export const pool: Pool = {
       'publish',
       'serve',
     ],
-    ...['yank', 'recall', 'erase', 'superseded', 'lost', 'stolen', 'staff-left', 'sync'],
+    ...['yank', 'recall', 'erase', 'restore', 'superseded', 'lost', 'stolen', 'staff-left', 'sync'],
     ...[
       'card',
       'weights',

@@ -53,7 +53,7 @@ const OPERATIONS: Readonly<Record<string, is.Rule>> = {
   delegate: is.fields({
     ...common,
     key,
-    scope: is.word('publish', 'serve'),
+    scope: is.word('publish', 'serve', 'erase'),
     notBefore: is.time,
     notAfter: is.time,
   }),

@@ -135,7 +135,7 @@ const bodies: Readonly<Record<string, is.Rule>> = {
   ),
   withdraw: is.fields({
     target: is.payload,
-    verb: is.word('yank', 'recall', 'erase'),
+    verb: is.word('yank', 'recall', 'erase', 'restore'),
     reason: is.text(40, /^[a-z][a-z0-9-]*$/),
     note: is.shown(200),
   }),
