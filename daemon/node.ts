@@ -80,7 +80,7 @@ export interface NodeParts {
     'peerId' | 'isStarted' | 'addresses' | 'peers' | 'connect' | 'syncNow'
   >
   readonly inference: Pick<Inference, 'status'>
-  readonly engine: Pick<Engine, 'name' | 'version' | 'executionProviders'>
+  readonly engine: Pick<Engine, 'name' | 'version' | 'executionProviders' | 'isolation'>
   readonly inferring: Inferring
   readonly nearest: Nearest
   readonly publishing: Publishing
@@ -138,6 +138,7 @@ export class Node implements NodeApi {
         name: engine.name,
         version: engine.version,
         executionProviders: engine.executionProviders,
+        isolation: engine.isolation,
         queued,
         running,
         // A session of a card's test, before its publication, belongs to no record.

@@ -128,6 +128,8 @@ export interface EngineView {
   readonly name: string
   readonly version: string
   readonly executionProviders: readonly string[]
+  /** What keeps a model's process from the machine: `memory`, `network`, `parent-death`, `privileges`. */
+  readonly isolation: readonly string[]
   readonly queued: number
   readonly running: number
   /** Records whose sessions are open. */

@@ -37,6 +37,7 @@ export function addStatus({ program, session }: Cli): void {
             'engine',
             `${engine.version} (${engine.executionProviders.join(', ')}), ${engine.running} running, ${engine.queued} queued`,
           ],
+          ['models run', isolationText(engine.isolation)],
         ])
         if (node.self !== 'sure') {
           output.line(
@@ -64,6 +65,23 @@ export function addStatus({ program, session }: Cli): void {
         }
       })
     })
+}
+
+/** What a model's process is kept from, and what it is not for want of means on this machine. */
+const BOUNDS = {
+  memory: 'with bounded memory',
+  network: 'without a network',
+  privileges: 'without new privileges',
+} as const
+
+function isolationText(isolation: readonly string[]): string {
+  const [are, lack] = [[] as string[], [] as string[]]
+  for (const [name, text] of Object.entries(BOUNDS)) {
+    if (isolation.includes(name)) are.push(text)
+    else lack.push(text)
+  }
+  const not = lack.length === 0 ? '' : `, but this machine cannot run them ${lack.join(' or ')}`
+  return `in processes of their own ${are.join(', ')}${not}`
 }
 
 /** What the operator should know of a roster. */

@@ -132,6 +132,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       name: text,
       version: text,
       executionProviders: list(text),
+      isolation: list(text),
       queued: count,
       running: count,
       warm: list(cid),

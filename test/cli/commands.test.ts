@@ -34,6 +34,10 @@ describe('cli/commands', () => {
       /Institute A.*\n[\s\S]*holds +1 model of 1 publisher/,
     )
     assert.match(
+      (await run('status')).stdout,
+      /models run +in processes of their own with bounded memory, without new privileges, but this machine cannot run them without a network/,
+    )
+    assert.match(
       (await run('peers')).stdout,
       /institute-a +zoo.example.org \(verified\) +connected +0 ms/,
     )

@@ -103,6 +103,7 @@ describe('daemon/node', () => {
         name: 'memory',
         version: 'memory 1',
         executionProviders: ['cpu'],
+        isolation: [],
         queued: 0,
         running: 0,
         warm: [],

@@ -210,6 +210,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
         name: 'fake',
         version: 'fake 1',
         executionProviders: ['cpu'],
+        isolation: ['memory', 'privileges'],
         queued: 0,
         running: 0,
         warm: [id],
