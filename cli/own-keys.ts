@@ -63,7 +63,7 @@ export function printKeys(output: Output, view: KeysView): void {
   output.fields([
     ['root keys', `${threshold} of ${roots.length} sign`],
     ...roots.map(({ key, here }) => ['', `${key.slice(0, SHORT)}  ${placeOf(here)}`] as const),
-    ['next set', `${next.commitment.slice(0, SHORT)}  ${placeOf(next.here)}`],
+    ['next set', `${next.commitment.slice(0, SHORT)}  ${nextText(next)}`],
     ['on disk', view.sealed ? 'sealed' : 'open'],
     ...(view.steward === null ? [] : [['steward', view.steward] as const]),
   ])
@@ -107,6 +107,10 @@ const audienceText = ({ publishers, rosters }: NonNullable<DeviceKeyView['audien
     ...publishers,
     ...rosters.map(({ publisher, name }) => `roster ${publisher}/${name}`),
   ].join(', ')
+
+/** A set in part is enough where others sign too. */
+const nextText = ({ here, held }: KeysView['next']): string =>
+  here || held === 0 ? placeOf(here) : `${count(held, 'key')} of it on this machine`
 
 const placeOf = (here: boolean): string => (here ? 'this machine' : 'elsewhere')
 

@@ -30,7 +30,7 @@ export async function withKeys<T>(
 }
 
 export function keysView(overview: KeyOverview): KeysView {
-  const { identity, rootsHere, isNextHere, isSealed, devices } = overview
+  const { identity, rootsHere, isNextHere, nextHere, isSealed, devices } = overview
   const { publisher, length, tip, threshold, rotations, roots, next } = identity
   return {
     publisher,
@@ -39,7 +39,7 @@ export function keysView(overview: KeyOverview): KeysView {
     threshold,
     rotations,
     roots: roots.map((key) => ({ key, here: rootsHere.includes(key) })),
-    next: { commitment: next, here: isNextHere },
+    next: { commitment: next, here: isNextHere, held: nextHere },
     sealed: isSealed,
     steward: identity.steward ?? null,
     devices: devices.map(deviceView),

@@ -337,8 +337,8 @@ export interface KeysView {
   readonly threshold: number
   readonly rotations: number
   readonly roots: readonly { readonly key: string; readonly here: boolean }[]
-  /** The root key set that a rotation reveals. */
-  readonly next: { readonly commitment: string; readonly here: boolean }
+  /** The root key set that a rotation reveals; `here`: enough of it is on this machine. */
+  readonly next: { readonly commitment: string; readonly here: boolean; readonly held: number }
   /** Whether the private keys on this machine are sealed. */
   readonly sealed: boolean
   /** The publisher that vouches for its records when it no longer can. */

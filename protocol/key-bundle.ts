@@ -60,7 +60,7 @@ export const encodeBundle = (bundle: Bundle): Uint8Array =>
  */
 export function readBundle(encoded: Uint8Array): Verdict<CheckedBundle> {
   const decoded = decode(encoded, MAX_BUNDLE_BYTES)
-  if (!decoded.ok) return decoded
+  if (!decoded.ok) return { ...decoded, message: `not a key bundle: ${decoded.message}` }
   if (!isMap(decoded.value) || decoded.value.t !== TYPE) {
     return refuse('RECORD_INVALID', 'not a key bundle', { field: 't', limit: TYPE })
   }

@@ -34,6 +34,8 @@ export interface KeyOverview {
   readonly rootsHere: readonly string[]
   /** Whether the seeds that the next rotation needs are on this machine. */
   readonly isNextHere: boolean
+  /** How many seeds of that set are on this machine. */
+  readonly nextHere: number
   /** Whether all private keys on this machine are sealed. */
   readonly isSealed: boolean
   readonly devices: readonly DeviceKey[]
@@ -86,6 +88,7 @@ export class OwnKeys {
       rootsHere: keysOf(this.#roots.inForce(identity)?.seeds ?? []),
       isSealed: all > 0 && all === sealed,
       isNextHere: next !== null && next.seeds.length >= next.threshold,
+      nextHere: next?.seeds.length ?? 0,
       devices: this.#devices(),
     }
   }

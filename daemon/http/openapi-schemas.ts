@@ -243,7 +243,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     threshold: count,
     rotations: count,
     roots: list(object({ key, here: truth })),
-    next: object({ commitment: text, here: truth }),
+    next: object({ commitment: text, here: truth, held: count }),
     sealed: truth,
     steward: orNull(cid),
     devices: list(

@@ -163,6 +163,7 @@ describe('cli/keys', () => {
     assert.equal((await here('export', share ?? '', '--root', '3')).status, EXIT.usage)
     const moved = await here('export', share ?? '', '--root', '2', '--move')
     assert.match(moved.stdout, /elsewhere/)
+    assert.match(moved.stdout, /next set +[0-9a-f]{16} {2}1 key of it on this machine/)
     assert.match(moved.stderr, /root key 2 is in .*backups/)
     assert.match((await second('import', share ?? '')).stderr, /2 new root keys/)
 

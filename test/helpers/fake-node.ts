@@ -398,7 +398,7 @@ const keysOf = (publisher: Cid, key: string): KeysView => ({
   threshold: 1,
   rotations: 0,
   roots: [{ key, here: false }],
-  next: { commitment: key, here: false },
+  next: { commitment: key, here: false, held: 0 },
   sealed: true,
   steward: null,
   devices: [
