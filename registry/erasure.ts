@@ -61,7 +61,10 @@ export class Erasure {
       const due = this.#catalogue
         .unstripped()
         .filter((erasure) => dueAt(erasure) <= now && this.#isSure(erasure))
-      for (const { record } of due) this.#catalogue.strip(record)
+      for (const { record } of due) {
+        this.#catalogue.strip(record)
+        await setImmediate()
+      }
       failpoint('erase.after-mark')
       // Before the marks go, so that a kill in between does not leave it undone.
       if (due.length > 0 || this.#catalogue.doomed().length > 0) await this.#scrub()
@@ -103,6 +106,7 @@ export class Erasure {
       if (this.#isNamed(cid)) this.#catalogue.spare(cid)
       else this.#catalogue.dropBlob(cid)
       failpoint('erase.after-row')
+      await setImmediate()
     }
     return { count, bytes }
   }

@@ -4,8 +4,11 @@ import { expectOk } from '../../protocol/errors.ts'
 import { readHead } from '../../protocol/head.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
 import type { BlobStore } from '../../registry/blob-store.ts'
+import { memoryLedger } from '../../registry/ledger.ts'
 import { HEAD_RENEWAL_MS } from '../../registry/own-log.ts'
 import type { Registry } from '../../registry/registry.ts'
+import { Signer } from '../../registry/signer.ts'
+import { memoryTrust, TrustBook } from '../../registry/trust-file.ts'
 import { seedOf, TestPublisher, utf8 } from '../helpers/publisher.ts'
 import { keepFiles } from '../helpers/registry.ts'
 import { admit, introduce, type TestClock, testRegistry } from '../helpers/test-registry.ts'
@@ -294,6 +297,33 @@ describe('registry/registry', () => {
       const erase = { verb: 'erase', reason: 'consent', note: '' } as const
       assert.throws(() => registry.withdraw(model('a'), erase), { code: 'SCOPE' })
       assert.equal(model('a').withdrawn, null)
+    })
+
+    it('erases with a key that the root gave for it, and restores while the bytes are here', async () => {
+      const eraser = new TestPublisher('eraser')
+      eraser.letErase()
+      const seeds = { ...eraser.seeds, erase: eraser.eraseSeed }
+      const { publisher } = eraser
+      const signer = new Signer({ publisher, seeds, ledger: memoryLedger() })
+      const trust = new TrustBook(memoryTrust(), publisher)
+      const made = await testRegistry('eraser', { signer, trust })
+      const { registry: node } = made
+      expectOk(node.admitIdentity(publisher, eraser.operations.slice(-1), 3))
+      const id = admit(node, eraser.model({ name: 'a' }))
+      const row = () => node.catalogue.model(id) ?? assert.fail()
+      const how = { reason: 'licence', note: '' }
+      const restore = { verb: 'restore', ...how } as const
+      assert.throws(() => node.withdraw(row(), restore), { code: 'USAGE' })
+      for (let n = 0; n < 2; n += 1) node.withdraw(row(), { verb: 'erase', ...how })
+      assert.equal(row().withdrawn, 'erase')
+      // One restore for each erasure that stands.
+      const signed = node.withdraw(row(), restore)
+      assert.deepEqual([signed.record.key, signed.record.seq], [eraser.key('erase'), 3])
+      assert.equal(row().withdrawn, null)
+      node.withdraw(row(), { verb: 'erase', ...how })
+      made.clock.time += 72 * 3600 * 1000
+      await node.collect()
+      assert.throws(() => node.withdraw(row(), restore), { code: 'BLOB_MISSING' })
     })
 
     it('moves a tag on', () => {
