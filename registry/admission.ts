@@ -49,7 +49,7 @@ export class Admission {
   readonly #policy: () => TrustPolicy
   readonly #clock: Clock
   readonly #audiences: Pick<Audiences, 'whyClosed'>
-  readonly #quotas: Pick<Quotas, 'record' | 'profile' | 'count'>
+  readonly #quotas: Pick<Quotas, 'record' | 'profile' | 'count' | 'countProfile'>
 
   constructor(parts: {
     readonly catalogue: Catalogue
@@ -57,7 +57,7 @@ export class Admission {
     readonly policy: () => TrustPolicy
     readonly clock: Clock
     readonly audiences: Pick<Audiences, 'whyClosed'>
-    readonly quotas: Pick<Quotas, 'record' | 'profile' | 'count'>
+    readonly quotas: Pick<Quotas, 'record' | 'profile' | 'count' | 'countProfile'>
   }) {
     this.#quotas = parts.quotas
     this.#catalogue = parts.catalogue
@@ -134,7 +134,7 @@ export class Admission {
     const quota = this.#quotas.profile(record.publisher)
     if (!quota.ok) return quota
     this.#catalogue.putProfile(row)
-    this.#quotas.count(read.value)
+    this.#quotas.countProfile(record.publisher)
     return accept(row)
   }
 

@@ -229,6 +229,9 @@ export interface WithdrawalRow {
   readonly isRestored: boolean
 }
 
+/** What is counted by day: records of logs, and profiles that came without their log. */
+export type Intake = 'records' | 'profiles'
+
 export interface Catalogue {
   /** Runs many calls as one transaction; a throw undoes them all. May be nested. */
   transaction<T>(work: () => T): T
@@ -325,9 +328,9 @@ export interface Catalogue {
   /** Blobs that a publisher's models name, each once, by id. */
   blobsOf(publisher: Cid): readonly Cid[]
   /** Records of a publisher that were counted on a day, a number of days since 1970. */
-  intake(publisher: Cid, day: number): number
+  intake(publisher: Cid, kind: Intake, day: number): number
   /** Counts one more; other days are forgotten. */
-  countIntake(publisher: Cid, day: number): void
+  countIntake(publisher: Cid, kind: Intake, day: number): void
   /** @throws ZoariumError PARAMETER for a cursor or limit that is none */
   search(query: ModelQuery): ModelPage
   /** Records that name a blob, by record id. */

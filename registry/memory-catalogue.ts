@@ -15,6 +15,7 @@ import {
   type ConflictRow,
   type ErasureRow,
   type HeadRow,
+  type Intake,
   type KeyId,
   type LastRoster,
   type LogRow,
@@ -94,7 +95,8 @@ const emptyState = () => ({
   settings: new Map<string, string>(),
   erasures: new Map<Cid, ErasureRow>(),
   doomed: new Map<Cid, true>(),
-  intake: new Map<Cid, { readonly day: number; readonly records: number }>(),
+  /** By publisher and kind. */
+  intake: new Map<string, { readonly day: number; readonly records: number }>(),
 })
 type State = ReturnType<typeof emptyState>
 
@@ -147,7 +149,7 @@ export class MemoryCatalogue implements Catalogue {
     const { operations, heads, proofs, profiles, rosters, rivals, evidence } = this.#state
     operations.delete(publisher)
     rivals.delete(publisher)
-    this.#state.intake.delete(publisher)
+    for (const kind of ['records', 'profiles']) this.#state.intake.delete(`${publisher} ${kind}`)
     evidence.delete(publisher)
     for (const [id, row] of heads) if (row.publisher === publisher) heads.delete(id)
     for (const [id, row] of proofs) if (row.publisher === publisher) proofs.delete(id)
@@ -407,13 +409,14 @@ export class MemoryCatalogue implements Catalogue {
     return [...new Set(models.flatMap(({ files }) => files.map(({ cid }) => cid)))].sort(compare)
   }
 
-  intake(publisher: Cid, day: number): number {
-    const counted = this.#state.intake.get(publisher)
+  intake(publisher: Cid, kind: Intake, day: number): number {
+    const counted = this.#state.intake.get(`${publisher} ${kind}`)
     return counted?.day === day ? counted.records : 0
   }
 
-  countIntake(publisher: Cid, day: number): void {
-    this.#state.intake.set(publisher, { day, records: this.intake(publisher, day) + 1 })
+  countIntake(publisher: Cid, kind: Intake, day: number): void {
+    const records = this.intake(publisher, kind, day) + 1
+    this.#state.intake.set(`${publisher} ${kind}`, { day, records })
   }
 
   search(query: ModelQuery): ModelPage {

@@ -6,7 +6,7 @@ import type { Cid } from '../protocol/cid.ts'
 import { accept, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { SignedRecord } from '../protocol/record.ts'
 import type { BlobStore } from './blob-store.ts'
-import type { Catalogue } from './catalogue.ts'
+import type { Catalogue, Intake } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import type { DiskSpace } from './disk-space.ts'
 
@@ -107,9 +107,9 @@ export class Quotas {
     return this.#intake(publisher, 'profiles', MAX_PROFILES_PER_DAY)
   }
 
-  #intake(publisher: Cid, kind: 'records' | 'profiles', limit: number): Verdict<true> {
+  #intake(publisher: Cid, kind: Intake, limit: number): Verdict<true> {
     const day = this.#day()
-    if (this.#catalogue.intake(publisher, day) < limit) return accept(true)
+    if (this.#catalogue.intake(publisher, kind, day) < limit) return accept(true)
     this.meet(kind, publisher, limit, (day + 1) * DAY_MS)
     return refuse('QUOTA', 'more records of one publisher than are taken in on one day', {
       field: publisher,
@@ -118,11 +118,16 @@ export class Quotas {
     })
   }
 
-  /** A record or profile was taken in. */
+  /** A profile was taken in without its log. */
+  countProfile(publisher: Cid): void {
+    this.#catalogue.countIntake(publisher, 'profiles', this.#day())
+  }
+
+  /** A record was taken in. */
   count({ record }: SignedRecord): void {
     const { publisher, kind } = record
     if (kind === 'withdraw' || publisher === this.#own) return
-    this.#catalogue.countIntake(publisher, this.#day())
+    this.#catalogue.countIntake(publisher, 'records', this.#day())
     const models = this.#models.get(publisher)
     if (kind === 'model' && models !== undefined) this.#models.set(publisher, models + 1)
     this.clear('records', publisher)

@@ -7,6 +7,7 @@ import {
   type ConflictRow,
   type ErasureRow,
   type HeadRow,
+  type Intake,
   type KeyId,
   type LastRoster,
   type LogRow,
@@ -374,20 +375,22 @@ export class SqliteCatalogue implements Catalogue {
     return this.#models.blobsOf(publisher)
   }
 
-  intake(publisher: Cid, day: number): number {
+  intake(publisher: Cid, kind: Intake, day: number): number {
     const row = this.#db.get<{ records: number }>(
-      'SELECT records FROM intake WHERE publisher = ? AND day = ?',
+      'SELECT records FROM intake WHERE publisher = ? AND kind = ? AND day = ?',
       publisher,
+      kind,
       day,
     )
     return row?.records ?? 0
   }
 
-  countIntake(publisher: Cid, day: number): void {
+  countIntake(publisher: Cid, kind: Intake, day: number): void {
     this.#db.run(
-      `INSERT INTO intake VALUES (?, ?, 1) ON CONFLICT (publisher) DO UPDATE SET
+      `INSERT INTO intake VALUES (?, ?, ?, 1) ON CONFLICT (publisher, kind) DO UPDATE SET
          records = CASE WHEN day = excluded.day THEN records + 1 ELSE 1 END, day = excluded.day`,
       publisher,
+      kind,
       day,
     )
   }

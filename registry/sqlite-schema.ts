@@ -247,10 +247,13 @@ export const MIGRATIONS: readonly string[] = [
   -- Blobs whose bytes are being deleted.
   CREATE TABLE doomed (cid TEXT PRIMARY KEY) WITHOUT ROWID;
   -- Records that were taken in on the last day on which any was; day: since 1970.
+  -- kind: records of logs, or profiles without their log.
   CREATE TABLE intake (
-    publisher TEXT PRIMARY KEY,
+    publisher TEXT NOT NULL,
+    kind TEXT NOT NULL,
     day INTEGER NOT NULL,
-    records INTEGER NOT NULL
+    records INTEGER NOT NULL,
+    PRIMARY KEY (publisher, kind)
   ) WITHOUT ROWID;
   `,
   `

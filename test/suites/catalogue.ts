@@ -773,19 +773,18 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
 
       it('counts what came in on a day, and forgets the days before', () => {
         const { publisher } = embl
-        for (const day of [4, 4, 5]) catalogue.countIntake(publisher, day)
-        assert.deepEqual(
-          [4, 5, 6].map((day) => catalogue.intake(publisher, day)),
-          [0, 1, 0],
-        )
-        assert.equal(catalogue.intake(crick.publisher, 5), 0)
+        for (const day of [4, 4, 5]) catalogue.countIntake(publisher, 'records', day)
+        catalogue.countIntake(publisher, 'profiles', 6)
+        const counted = (day: number) => catalogue.intake(publisher, 'records', day)
+        assert.deepEqual([4, 5, 6].map(counted), [0, 1, 0])
+        assert.equal(catalogue.intake(crick.publisher, 'records', 5), 0)
         assert.throws(() =>
           catalogue.transaction(() => {
-            catalogue.countIntake(publisher, 5)
+            catalogue.countIntake(publisher, 'records', 5)
             throw new Error('undone')
           }),
         )
-        assert.equal(catalogue.intake(publisher, 5), 1)
+        assert.deepEqual([counted(5), catalogue.intake(publisher, 'profiles', 6)], [1, 1])
       })
 
       it('keeps marks of blobs until they are gone or spared', () => {
