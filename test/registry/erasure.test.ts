@@ -275,7 +275,7 @@ function erasureSuite(where: string, parts: () => Partial<RegistryParts>, orders
         }),
         { numRuns: orders },
       )
-    })
+    }).timeout(60_000)
 
     describe('on this node alone', () => {
       const row = () => registry.catalogue.model(model.signed.id) ?? assert.fail()
@@ -358,7 +358,7 @@ function erasureSuite(where: string, parts: () => Partial<RegistryParts>, orders
 erasureSuite(
   'in memory',
   () => ({ catalogue: new MemoryCatalogue(), blobs: new MemoryBlobs() }),
-  50,
+  15,
 )
 erasureSuite(
   'on disk',
