@@ -9,14 +9,13 @@
 import { concat } from '../protocol/bytes.ts'
 import { type Cid, codecOf } from '../protocol/cid.ts'
 import { checkPosition, type Device, deviceOf } from '../protocol/device.ts'
-import { expectOk, type Failure, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
+import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import type { Identity } from '../protocol/identity.ts'
-import { MAX_CLOCK_AHEAD_MS, MAX_REPLACES } from '../protocol/limits.ts'
+import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
 import {
   type LogPosition,
   type ProfileBody,
   peekRecord,
-  type RecordBody,
   readRecord,
   type SignedRecord,
   type WithdrawBody,
@@ -29,7 +28,6 @@ import type {
   ErasureRow,
   KeyId,
   LogRow,
-  ModelFileRow,
   ModelPage,
   ModelQuery,
   ModelRow,
@@ -47,6 +45,7 @@ import { type JoinPlan, planJoin } from './joining.ts'
 import { type LogStatus, type LogStatusParts, logStatuses } from './log-status.ts'
 import { Lookup } from './lookup.ts'
 import { MaxSeen, memoryJournal } from './max-seen.ts'
+import { type Holding, ModelFiles } from './model-files.ts'
 import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
 import type { PackageSource } from './package-source.ts'
@@ -56,6 +55,7 @@ import { renewals } from './renewal.ts'
 import { Rosters } from './rosters.ts'
 import { type JudgedAttestation, type RunGrant, RunRight } from './run-right.ts'
 import type { Signer } from './signer.ts'
+import { type Statement, Statements } from './statements.ts'
 import type { RunRule, TrustPolicy } from './trust.ts'
 import type { TrustBook, TrustChange } from './trust-file.ts'
 
@@ -70,12 +70,6 @@ export interface RegistryParts {
   /** Default: a disk without end. */
   readonly disk?: DiskSpace
   readonly quotas?: Partial<QuotaLimits>
-}
-
-/** What of a model's files is here. */
-export interface Holding {
-  readonly complete: boolean
-  readonly missing: readonly ModelFileRow[]
 }
 
 export class Registry {
@@ -99,12 +93,12 @@ export class Registry {
   readonly quotas: Quotas
   readonly #erasure: Erasure
   readonly #runRight: RunRight
+  readonly #statements: Statements
+  readonly #files: ModelFiles
   /** The rules of the book, with the rosters as they stand now. */
   #policy: TrustPolicy
   /** Publishers with records here that may no longer be listed. */
   #hidden: readonly Cid[] = []
-  /** What was found of each model's files: complete until a blob goes, lacking until one comes. */
-  #found = { complete: new Set<Cid>(), lacking: new Set<Cid>(), losses: 0 }
 
   private constructor(parts: RegistryParts) {
     const { catalogue, blobs, trust, signer, clock } = parts
@@ -163,6 +157,14 @@ export class Registry {
     for (const name of ['record', 'standing', 'identity', 'trust', 'fork'] as const) {
       this.#events.on(name, () => this.#runRight.forget())
     }
+    this.#statements = new Statements({
+      publisher,
+      catalogue,
+      audiences,
+      log: this.#own,
+      onSigned: (signed) => this.#signed(signed),
+    })
+    this.#files = new ModelFiles({ catalogue, blobs, audiences, runRight: this.#runRight, policy })
     const exclusively: Publication['exclusively'] = (work) => this.#publication.exclusively(work)
     const isDoubtful = (record: Cid) => this.isContested(record) || this.isUnclosed(record)
     this.#erasure = new Erasure({ catalogue, blobs, clock, exclusively, isDoubtful })
@@ -293,11 +295,6 @@ export class Registry {
     return this.#runRight.of(model)
   }
 
-  /** Whether files of a model may be held: those of what runs, too. */
-  mayMirror(model: ModelRow): boolean {
-    return this.trust.may(model.publisher, 'mirror') || this.mayRun(model).ok
-  }
-
   /** Like {@link RunRight.attestations}. */
   attestations(model: ModelRow): readonly JudgedAttestation[] {
     return this.#runRight.attestations(model)
@@ -356,7 +353,7 @@ export class Registry {
     if (after !== null && after.tip !== before?.tip) {
       // Records may have been taken back.
       this.quotas.forget()
-      this.#found.complete.clear()
+      this.#files.recordsGone()
       this.#erasure.note()
       if (verdict.ok && verdict.value.isReplaced) this.#admitEvidence(publisher)
       this.#rosterChanged(publisher)
@@ -454,118 +451,39 @@ export class Registry {
   async publish(pkg: Package, source: PackageSource, plan: PublicationPlan): Promise<SignedRecord> {
     const signed = await this.#publication.publish(pkg, source, plan)
     // Its files may be those that another publisher's model lacked.
-    this.#found.lacking.clear()
+    this.#files.filesCame(null)
     this.#signed(signed)
     return signed
   }
 
-  /** Signs a profile that stands in for the present ones. @throws like {@link OwnLog.append} */
+  /** Like {@link Statements.profile}. */
   publishProfile(profile: Omit<ProfileBody, 'replaces'>): SignedRecord {
-    const several = this.catalogue
-      .conflicts()
-      .find(({ publisher, kind }) => publisher === this.publisher && kind === 'profile')
-    const present = this.profile(this.publisher)
-    const all = several?.records ?? (present === null ? [] : [present.record])
-    return this.append({
-      kind: 'profile',
-      body: { ...profile, replaces: all.slice(0, MAX_REPLACES) },
-    })
+    return this.#statements.profile(profile)
   }
 
-  /**
-   * Takes an own model back: `yank` leaves it out of what a name stands for, `recall` forbids to
-   * run it, `erase` removes its bytes; `restore` takes an erasure back while the bytes are here.
-   * @throws ZoariumError SCOPE for another publisher's model, and without a key to erase for
-   * `erase` and `restore`, USAGE where there is nothing to restore, BLOB_MISSING where the bytes
-   * are gone, RECORD_INVALID for a reason or note against the rules, and like {@link OwnLog.append}
-   */
+  /** Like {@link Statements.withdraw}. */
   withdraw(model: ModelRow, how: Omit<WithdrawBody, 'target'>): SignedRecord {
-    this.#requireOwn(model, 'withdraws')
-    const targets = how.verb === 'restore' ? this.#erasuresOf(model) : [model.record]
-    const signed = targets.map((target) =>
-      this.#appendAbout(model, { kind: 'withdraw', body: { target, ...how } }),
-    )
-    // SAFE: there is at least one target.
-    return signed.at(-1) as SignedRecord
+    return this.#statements.withdraw(model, how)
   }
 
-  /** The withdrawals that erase a model. */
-  #erasuresOf({ publisher, record, card }: ModelRow): readonly Cid[] {
-    const standing = this.catalogue
-      .withdrawals(publisher, record)
-      .filter(({ verb, isRestored }) => verb === 'erase' && !isRestored)
-    if (standing.length === 0) {
-      throw new ZoariumError('USAGE', 'the model is not erased', { got: record })
-    }
-    if (this.catalogue.card(card) === null) {
-      throw new ZoariumError('BLOB_MISSING', 'its bytes are gone from this node', {
-        got: record,
-        hint: 'publish it anew, as another version',
-      })
-    }
-    return standing.map((each) => each.record)
-  }
-
-  /**
-   * Gives a version of an own model a name that can move on, such as `stable`.
-   * @throws ZoariumError SCOPE for another publisher's model, NAME, and like {@link OwnLog.append}
-   */
+  /** Like {@link Statements.tag}. */
   tag(model: ModelRow, tag: string): SignedRecord {
-    this.#requireOwn(model, 'tags')
-    const { name, record: target } = model
-    const standing = this.catalogue.tags(this.publisher, name, tag)
-    const replaces = standing.map(({ record }) => record)
-    return this.#appendAbout(model, { kind: 'tag', body: { name, tag, target, replaces } })
+    return this.#statements.tag(model, tag)
   }
 
-  /**
-   * States something of a model, of anybody's.
-   * @param more further fields of the claim
-   * @throws ZoariumError AUDIENCE for a private model, whose record nobody else is to hear of,
-   * RECORD_INVALID or LIMIT for fields against the rules, and like {@link OwnLog.append}
-   */
-  attest(
-    { record: target, root }: ModelRow,
-    claim: string,
-    more: Readonly<Record<string, string | number>> = {},
-  ): SignedRecord {
-    const failure = this.whySecret(target)
-    if (failure !== null) throw ZoariumError.of(failure)
-    return this.append({ kind: 'attest', body: { ...more, target, root, claim } })
+  /** Like {@link Statements.attest}. */
+  attest(...statement: Parameters<Statements['attest']>): SignedRecord {
+    return this.#statements.attest(...statement)
   }
 
-  /** Why no public record may name a record; null: it may. Fails with AUDIENCE. */
+  /** Like {@link Statements.whySecret}. */
   whySecret(record: Cid): Failure | null {
-    if (this.audiences.ofRecord(record) === null) return null
-    return refuse('AUDIENCE', 'it is private, and a public record would tell all of it', {
-      got: record,
-    })
+    return this.#statements.whySecret(record)
   }
 
-  /** What is said of a private model stays in the private log. */
-  #appendAbout(
-    { record }: ModelRow,
-    statement: Exclude<RecordBody, { readonly kind: 'model' }>,
-  ): SignedRecord {
-    const isPrivate = this.audiences.ofRecord(record) !== null
-    const signed = this.#own.append(statement, {}, () => {}, isPrivate)
-    this.#signed(signed)
-    return signed
-  }
-
-  #requireOwn(model: ModelRow, verb: string): void {
-    if (model.publisher === this.publisher) return
-    throw new ZoariumError('SCOPE', `only its publisher ${verb} a model`, {
-      got: model.publisher,
-      hint: 'to keep it from running here, change the trust rule of its publisher',
-    })
-  }
-
-  /** Signs any statement but a model. @throws like {@link OwnLog.append} */
-  append(statement: Exclude<RecordBody, { readonly kind: 'model' }>): SignedRecord {
-    const signed = this.#own.append(statement)
-    this.#signed(signed)
-    return signed
+  /** Like {@link Statements.append}. */
+  append(statement: Statement): SignedRecord {
+    return this.#statements.append(statement)
   }
 
   /** A record was admitted or signed. */
@@ -710,50 +628,29 @@ export class Registry {
 
   // Files
 
-  /** What of a model's files is here; a record that is no model here is not complete. */
+  /** Like {@link ModelFiles.holding}. */
   holding(record: Cid): Holding {
-    const { losses } = this.blobs
-    if (losses !== this.#found.losses) this.#found = { ...this.#found, complete: new Set(), losses }
-    const { complete, lacking } = this.#found
-    if (complete.has(record)) return { complete: true, missing: [] }
-    const model = this.catalogue.model(record)
-    const missing = (model?.files ?? []).filter((file) => this.blobs.stat(file.cid) === null)
-    const isComplete = model !== null && missing.length === 0
-    if (isComplete) {
-      complete.add(record)
-      lacking.delete(record)
-    } else if (model !== null) lacking.add(record)
-    return { complete: isComplete, missing }
+    return this.#files.holding(record)
   }
 
-  /** Like {@link holding}, without a look at what was found lacking and got no file since. */
-  #isComplete(record: Cid): boolean {
-    return !this.#found.lacking.has(record) && this.holding(record).complete
+  /** Like {@link ModelFiles.mayMirror}. */
+  mayMirror(model: ModelRow): boolean {
+    return this.#files.mayMirror(model)
   }
 
-  /** Models whose files this node may hold, own ones first; recalled ones are left out. */
+  /** Like {@link ModelFiles.mirrored}. */
   mirroredModels(): readonly Cid[] {
-    const followed = this.trust
-      .with('mirror')
-      .flatMap((publisher) => this.catalogue.modelIds(publisher))
-    return [...new Set([...followed, ...this.#runRight.attestedModels()])]
+    return this.#files.mirrored()
   }
 
-  /** Models that this node may mirror and does not hold in full. */
+  /** Like {@link ModelFiles.incomplete}. */
   incompleteModels(): readonly Cid[] {
-    return this.mirroredModels().filter((record) => !this.#isComplete(record))
+    return this.#files.incomplete()
   }
 
-  /** Models that may run here and are whole, own ones first; recalled ones are left out. */
-  *runnableModels(): Generator<Cid> {
-    for (const publisher of this.trust.with('run')) {
-      for (const record of this.catalogue.modelIds(publisher)) {
-        if (this.#isComplete(record)) yield record
-      }
-    }
-    for (const record of this.#runRight.attestedModels()) {
-      if (this.#isComplete(record)) yield record
-    }
+  /** Like {@link ModelFiles.runnable}. */
+  runnableModels(): Generator<Cid> {
+    return this.#files.runnable()
   }
 
   /**
@@ -772,7 +669,7 @@ export class Registry {
   /** A download has made a blob visible. */
   blobKept(cid: Cid, size: number): void {
     const records = this.catalogue.recordsWithFile(cid)
-    for (const record of records) this.#found.lacking.delete(record)
+    this.#files.filesCame(records)
     this.quotas.kept(cid, size)
     // What named it was erased while it came.
     if (records.length === 0) this.catalogue.doom(cid)
@@ -788,20 +685,8 @@ export class Registry {
     this.admitRecord(this.record(record).envelope, concat(parts))
   }
 
-  /**
-   * Whether a peer may read a blob: a model that is mirrored here, is not erased and is for that
-   * peer names it.
-   * @param reader publisher of the peer, or null
-   */
+  /** Like {@link ModelFiles.isShared}. */
   isShared(cid: Cid, reader: Cid | null): boolean {
-    return this.catalogue.recordsWithFile(cid).some((record) => {
-      const model = this.catalogue.model(record)
-      return (
-        model !== null &&
-        model.withdrawn !== 'erase' &&
-        this.mayMirror(model) &&
-        this.audiences.mayReadRecord(record, reader)
-      )
-    })
+    return this.#files.isShared(cid, reader)
   }
 }
