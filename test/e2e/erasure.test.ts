@@ -72,11 +72,11 @@ describe('e2e/erasure', () => {
     const c = await colony.node('Institute C', [b])
     await meets(c, b)
     await zoarium(c, 'trust', 'add', a.publisher, 'run')
-    const shown = await eventually(c, async () => {
-      const view = await clientOf(c)
+    const shown = await until(async () => {
+      await zoarium(c, 'sync')
+      return clientOf(c)
         .record(record as never)
         .catch(() => null)
-      return view
     })
     assert.equal('kind' in shown && shown.kind, 'model')
     assert.equal(await found(c), undefined)
