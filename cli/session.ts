@@ -81,8 +81,8 @@ function tokenFor(url: URL, folder: string, env: Io['env']): string | null {
   }
 }
 
-/** For `option(flags, description, collect, [])`: an option that may be given several times. */
-export const collect = (value: string, before: readonly string[]): readonly string[] => [
+/** For `option(flags, description, collect)`: an option that may be given several times. */
+export const collect = (value: string, before: readonly string[] = []): readonly string[] => [
   ...before,
   value,
 ]

@@ -133,11 +133,16 @@ export class Federation {
     return this.one(registry.publisher, name)
   }
 
-  /** @throws ZoariumError NOT_FOUND, AMBIGUOUS, CONTESTED, AUDIENCE */
+  /** The same answer for what is private and what is not there. @throws ZoariumError NOT_FOUND, CONTESTED */
   file(publisher: string, name: string): Uint8Array {
     const { registry } = this.#parts
-    const { publisher: issuer } = this.one(publisher, name)
-    return expectOk(registry.rosters.file(issuer.id, name))
+    const id = registry.resolvePublisher(publisher)
+    const isPublic = id.ok && registry.rosters.isPublic(id.value, name)
+    const file = isPublic ? registry.rosters.file(id.value, name) : null
+    if (file !== null && (file.ok || file.code !== 'NOT_FOUND')) return expectOk(file)
+    throw new ZoariumError('NOT_FOUND', 'no roster of that name is handed out here', {
+      got: `${publisher}/${name}`.slice(0, 120),
+    })
   }
 
   // Joining

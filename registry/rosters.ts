@@ -27,7 +27,7 @@ import {
 import type { RosterBody } from '../protocol/roster.ts'
 import { readRosterCar, type VerifiedRoster, writeRosterCar } from '../protocol/roster-car.ts'
 import type { Audiences } from './audiences.ts'
-import type { Catalogue, RosterRow } from './catalogue.ts'
+import type { Catalogue, KeyId, RosterRow } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { contested } from './fork.ts'
 import type { Identities } from './identities.ts'
@@ -141,7 +141,7 @@ export class Rosters {
 
   /** The newest head of the log in which a record stands. */
   #headOf(publisher: Cid, envelope: Uint8Array): Uint8Array | null {
-    const { key } = expectOk(peekRecord(envelope))
+    const key = keyOf({ envelope })
     const heads = this.#parts.catalogue.heads(publisher)
     return heads.find((each) => each.key === key)?.envelope ?? null
   }
@@ -158,19 +158,20 @@ export class Rosters {
 
   // Files
 
-  /** The file of a roster, which is for everybody. Fails with NOT_FOUND, AUDIENCE, CONTESTED, LIMIT. */
+  /**
+   * The file of a roster, which is for everybody: one that stands in a private log is as if it were
+   * not there. Fails with NOT_FOUND, CONTESTED, LIMIT.
+   */
   file(publisher: Cid, name: string): Verdict<Uint8Array> {
-    const { catalogue } = this.#parts
+    const { catalogue, audiences } = this.#parts
     const { standing, state } = this.state(publisher, name)
-    if (standing === null) {
-      const got = `${publisher}/${name}`
-      return refuse('NOT_FOUND', 'no roster of that name stands here', { got })
+    const key = standing === null ? null : keyOf(standing)
+    if (standing === null || key === null || audiences.of(publisher, key) !== null) {
+      return refuse('NOT_FOUND', 'no roster of that name is handed out here', {
+        got: `${publisher}/${name}`,
+      })
     }
-    if (state === 'CONTESTED') return contested(publisher, null)
-    const { key } = expectOk(peekRecord(standing.envelope))
-    if (this.#parts.audiences.of(publisher, key) !== null) {
-      return refuse('AUDIENCE', 'the roster stands in a private log', { got: standing.record })
-    }
+    if (state === 'CONTESTED') return contested(publisher, key)
     const head = this.#headOf(publisher, standing.envelope)
     if (head === null) {
       return refuse('NOT_FOUND', 'no head of the log of the roster is here', { got: publisher })
@@ -180,6 +181,12 @@ export class Rosters {
       head,
       roster: standing.envelope,
     })
+  }
+
+  /** Whether it is handed out to anybody: an own one, or one that this node follows. */
+  isPublic(publisher: Cid, name: string): boolean {
+    const { publisher: own, policy } = this.#parts
+    return publisher === own || policy().roster(publisher, name) !== null
   }
 
   /**
@@ -292,6 +299,9 @@ function isLater(envelope: Uint8Array, than: LogRecord): boolean {
   const peeked = peekRecord(envelope)
   return peeked.ok && peeked.value.key === than.key && comparePositions(peeked.value, than) > 0
 }
+
+const keyOf = ({ envelope }: Pick<RosterRow, 'envelope'>): KeyId =>
+  expectOk(peekRecord(envelope)).key
 
 const idOf = (envelope: Uint8Array): Cid => expectOk(peekRecord(envelope)).id
 

@@ -8,10 +8,10 @@ import type { Output } from '../output.ts'
 import { type Cli, collect, wordOf } from '../session.ts'
 
 interface SetOptions {
-  readonly member: readonly string[]
-  readonly remove: readonly string[]
+  readonly member?: readonly string[]
+  readonly remove?: readonly string[]
   readonly right?: RosterRight
-  readonly bootstrap: readonly string[]
+  readonly bootstrap?: readonly string[]
 }
 
 export function addRoster({ program, session }: Cli): void {
@@ -42,28 +42,23 @@ A roster is signed by one publisher, its issuer. Others join by it: zoarium join
   roster
     .command('set <name>')
     .description('sign an own roster: the first of its name, or with changes')
-    .option('--member <publisher>', 'add a member: id, handle, petname or label', collect, [])
-    .option('--remove <publisher>', 'leave a member out from now on', collect, [])
+    .option('--member <publisher>', 'add a member: id, handle, petname or label', collect)
+    .option('--remove <publisher>', 'leave a member out from now on', collect)
     .option(
       '--right <right>',
       `what members are to get: ${ROSTER_RIGHTS.join(', ')} (default of a new one: mirror)`,
       wordOf(ROSTER_RIGHTS),
     )
-    .option(
-      '--bootstrap <multiaddr>',
-      'where newcomers connect; replaces those before',
-      collect,
-      [],
-    )
+    .option('--bootstrap <multiaddr>', 'where newcomers connect; replaces those before', collect)
     .action(async (name: string, options: SetOptions) => {
       const { client, output } = session()
-      const { member, remove, right = null, bootstrap } = options
+      const { member = [], remove = [], right = null, bootstrap = null } = options
       const view = await client.setRoster({
         name,
         add: member,
         remove,
         right,
-        bootstrap: bootstrap.length === 0 ? null : bootstrap,
+        bootstrap,
       })
       output.result(view, () => printRoster(output, view))
       const { id } = view.publisher

@@ -52,7 +52,7 @@ where it is wrong, the rules of before stay in force and \`zoarium status\` name
     )
   trust
     .command('remove <publisher>')
-    .description('back to a stranger')
+    .description('remove its rule: back to a stranger, or to what rosters give it')
     .action(async (publisher: string) => {
       const { client, output } = session()
       const view = await client.removeTrust(publisher)

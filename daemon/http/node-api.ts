@@ -166,7 +166,7 @@ export interface NodeApi {
   rosters(): readonly RosterView[]
   /** @throws NOT_FOUND, AMBIGUOUS */
   roster(publisher: string, name: string): RosterView
-  /** The CAR file of a roster. @throws NOT_FOUND, AMBIGUOUS, CONTESTED, AUDIENCE */
+  /** The CAR file of a roster. @throws NOT_FOUND, CONTESTED */
   rosterFile(publisher: string, name: string): Uint8Array
   setRoster(name: string, edit: RosterEdit): RosterView
   withdrawRoster(name: string): RosterView

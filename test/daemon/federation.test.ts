@@ -236,6 +236,28 @@ describe('daemon/federation', () => {
     assert.throws(() => federation.leave(issuer.publisher, 'imaging'), { code: 'NOT_FOUND' })
   })
 
+  it('hands out files of own rosters and those followed, and says no more', async () => {
+    const { registry } = parts
+    introduce(registry, issuer, 'list')
+    const signed = issuer.roster('imaging', [embl])
+    expectOk(registry.admitRecord(signed.envelope, null))
+    expectOk(registry.admitHead(issuer.head(signed, parts.clock.time)))
+    const codeOf = (publisher: string, name: string) => {
+      try {
+        return federation.file(publisher, name).length > 0 ? 'ok' : 'empty'
+      } catch (error) {
+        return (error as ZoariumError).message
+      }
+    }
+    const nothing = codeOf('nobody', 'imaging')
+    assert.match(nothing, /no roster of that name/)
+    assert.equal(codeOf(issuer.publisher, 'imaging'), nothing)
+    await by(fileOf(signed))
+    assert.equal(codeOf(issuer.publisher, 'imaging'), 'ok')
+    registry.audiences.of = () => ({ publishers: [], rosters: [] })
+    assert.equal(codeOf(issuer.publisher, 'imaging'), nothing)
+  })
+
   it('knows issuers by name', () => {
     introduce(parts.registry, issuer, 'list')
     assert.throws(() => federation.one('issuer', 'imaging'), { code: 'NOT_FOUND' })

@@ -127,7 +127,7 @@ describe('registry/rosters', () => {
       registry.audiences.of = (publisher) => (publisher === own.publisher ? audience : null)
       assert.deepEqual(registry.rosters.find(record), { records: [], car: null })
       const file = registry.rosters.file(own.publisher, 'imaging')
-      assert.equal(file.ok || file.code, 'AUDIENCE')
+      assert.equal(file.ok || file.code, 'NOT_FOUND')
     })
 
     it('give rights here once they are joined, as any other', () => {
