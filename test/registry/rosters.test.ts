@@ -221,6 +221,30 @@ describe('registry/rosters', () => {
       assert.deepEqual(here.registry.rosters.find(issuer.publisher).records, [])
     })
 
+    it('still narrow where their log has forked, and nothing of them can be accepted', () => {
+      const first = issuer.roster('imaging', [embl, crick])
+      join(fileOf(first))
+      const second = issuer.roster('imaging', [crick, pasteur], { replaces: [first.id] })
+      take(first, second)
+      const { seq, prev } = second.record
+      const body = { name: 'x', tag: 'y', target: first.id, replaces: [] }
+      const twin = issuer.record({ kind: 'tag', body }, { seq, prev })
+      expectOk(here.registry.admitProof(second.envelope, twin.envelope))
+      assert.equal(here.registry.rosters.state(issuer.publisher, 'imaging').state, 'CONTESTED')
+      assert.deepEqual(rights(embl, crick, pasteur), ['see', 'mirror', 'see'])
+      assert.equal(codeOf(fileOf(second)), 'CONTESTED')
+      const file = here.registry.rosters.file(issuer.publisher, 'imaging')
+      assert.equal(file.ok || file.code, 'CONTESTED')
+      assert.deepEqual(here.registry.rosters.find(issuer.publisher), { records: [], car: null })
+    })
+
+    it('have no file while no head of their log is here', () => {
+      introduce(here.registry, issuer)
+      take(issuer.roster('imaging', [embl]))
+      const file = here.registry.rosters.file(issuer.publisher, 'imaging')
+      assert.equal(file.ok || file.code, 'NOT_FOUND')
+    })
+
     it('end with the key that signed them, where the root says so', () => {
       const first = issuer.roster('imaging', [embl])
       const second = issuer.roster('imaging', [embl, crick], { replaces: [first.id] })
