@@ -6,6 +6,7 @@ import { contentTargets } from './targets/content.ts'
 import { deliveryTarget } from './targets/delivery.ts'
 import { encodingTargets } from './targets/encoding.ts'
 import { engineTarget } from './targets/engine.ts'
+import { exchangeTarget } from './targets/exchange.ts'
 import { fileTargets } from './targets/files.ts'
 import { httpTargets } from './targets/http.ts'
 import { identityTarget } from './targets/identity.ts'
@@ -26,6 +27,7 @@ export const targets: readonly Target[] = [
   signatureTarget(),
   logTarget(),
   deliveryTarget,
+  exchangeTarget,
   ...contentTargets,
   ...messageTargets,
   rosterTarget,

@@ -1,0 +1,268 @@
+/**
+ * Whole exchanges with a peer that answers what it likes, in the right form: the pull ends, nothing is
+ * thrown, and what is kept afterwards stands as if it had come in order. And the other side: any
+ * request has an answer that fits a frame.
+ */
+import { holdingsOf } from '../../../daemon/net/holdings.ts'
+import type { Cid } from '../../../protocol/cid.ts'
+import { expectOk } from '../../../protocol/errors.ts'
+import { MAX_FRAME_BYTES } from '../../../protocol/limits.ts'
+import {
+  failureMessage,
+  type SyncItem,
+  type SyncReply,
+  type SyncRequest,
+  syncReplies,
+  syncRequests,
+} from '../../../protocol/message.ts'
+import { readRecord } from '../../../protocol/record.ts'
+import { pull, type SyncEffect, type SyncInput } from '../../../protocol/sync.ts'
+import { answer, createSyncMemory } from '../../../protocol/sync-answer.ts'
+import type { Registry } from '../../../registry/registry.ts'
+import { Breach, type Outcome, type Target } from '../fuzzer.ts'
+import { type History, historyOf, openNode } from '../history.ts'
+import { Random } from '../random.ts'
+
+const HISTORY_BYTES = 12
+/** Questions that the peer answers; after that it fails. */
+const MAX_ANSWERS = 60
+/** Questions of one pull, the failing ones included. */
+const MAX_QUESTIONS = 200
+
+/** Exchanges one after the other. */
+const PULLS = 3
+
+type Question = Exclude<SyncRequest, { t: 'done' }>
+
+/** A peer with everything of a history, and no shame. */
+class Liar {
+  readonly #random: Random
+  readonly #history: History
+  #left = MAX_ANSWERS
+
+  constructor(history: History, random: Random) {
+    this.#history = history
+    this.#random = random
+  }
+
+  reply(request: Question): SyncReply {
+    const random = this.#random
+    if (this.#left-- <= 0 || random.once(40)) {
+      return failureMessage({ code: 'BUSY', message: 'not now' })
+    }
+    const made = random.once(12)
+      ? this.#of(random.pick(TYPES), null)
+      : this.#of(request.t, 'after' in request ? (request.after?.tip ?? null) : null)
+    // As it would come over the wire.
+    return expectOk(syncReplies.decode(syncReplies.encode(made)))
+  }
+
+  /** @param after the record after which records are asked for */
+  #of(t: Question['t'], after: Cid | null): SyncReply {
+    const random = this.#random
+    const { publisher: id } = this.#history.publisher
+    switch (t) {
+      case 'open':
+        return { t: 'state', publishers: random.once(2) ? null : [id], ranges: this.#ranges() }
+      case 'get-identity':
+        return { t: 'identity', operations: this.#operations(), more: random.once(3) }
+      case 'get-rival':
+        return { t: 'rival', from: random.below(8), operations: this.#operations() }
+      case 'get-profile':
+        return { t: 'profile', envelope: this.#envelope() }
+      case 'get-proof':
+        return { t: 'proof', first: this.#envelope(), second: this.#envelope() }
+      case 'get-roster':
+        return { t: 'roster', records: [this.#tip()], car: null }
+      case 'get-records':
+        return {
+          t: 'records',
+          records: this.#records(after),
+          head: this.#head(),
+          more: random.once(3),
+        }
+    }
+  }
+
+  #ranges() {
+    const random = this.#random
+    const { publisher } = this.#history.publisher
+    const place = (): string => random.pick(['', '', publisher, `${publisher}/${'ab'.repeat(32)}`])
+    return Array.from({ length: 1 + random.below(2) }, () => ({
+      from: place(),
+      until: random.once(2) ? null : place(),
+      fingerprint: null,
+      items: Array.from({ length: 1 + random.below(5) }, () => this.#item()),
+    }))
+  }
+
+  #item(): SyncItem {
+    const random = this.#random
+    const { publisher: own } = this.#history
+    const { publisher } = own
+    const keys = [own.key(), own.key(), own.key(), own.key('serve'), 'ab'.repeat(32)]
+    const key = random.once(3) ? null : random.pick(keys)
+    const tip = random.once(8) ? null : this.#tip()
+    const [epoch, seq] = [random.below(3), random.below(14)]
+    return { publisher, key, epoch, seq, tip, day: random.below(3), forked: random.once(4) }
+  }
+
+  #tip(): Cid {
+    const { records, publisher } = this.#history
+    return this.#random.pick([publisher.identity.tip, ...records.map(({ signed }) => signed.id)])
+  }
+
+  /** A piece of the chain; now and then in another order, or one of them twice. */
+  #operations(): Uint8Array[] {
+    const random = this.#random
+    const { operations } = this.#history.publisher
+    const piece = operations.slice(random.below(operations.length))
+    if (random.once(3)) return piece.slice(0, random.below(3))
+    return random.once(4) ? piece.toReversed() : piece
+  }
+
+  #envelope(): Uint8Array | null {
+    const { records } = this.#history
+    if (records.length === 0 || this.#random.once(4)) return null
+    return this.#random.pick(records).signed.envelope
+  }
+
+  /** Those that follow, on one branch or the other; or any, in any order. */
+  #records(after: Cid | null): { envelope: Uint8Array; card: Uint8Array | null }[] {
+    const random = this.#random
+    const { records } = this.#history
+    let piece: History['records'][number][] = records
+      .slice(random.below(records.length + 1))
+      .slice(0, random.below(6))
+    if (!random.once(4)) {
+      piece = []
+      for (let tip = after; piece.length < 4; ) {
+        const next = records.filter(({ signed }) => signed.record.prev === tip)
+        if (next.length === 0) break
+        const chosen = random.pick(next)
+        piece.push(chosen)
+        tip = chosen.signed.id
+      }
+    } else if (random.once(3)) piece = piece.toReversed()
+    return piece.map(({ signed, card }) => ({
+      envelope: signed.envelope,
+      card: random.once(12) ? null : card,
+    }))
+  }
+
+  #head(): Uint8Array | null {
+    const { records, publisher } = this.#history
+    if (records.length === 0 || this.#random.once(2)) return null
+    return publisher.head(this.#random.pick(records).signed)
+  }
+}
+
+const TYPES: readonly Question['t'][] = [
+  ...(['open', 'get-identity', 'get-rival', 'get-profile', 'get-proof', 'get-records'] as const),
+  'get-roster',
+]
+
+type Source = ReturnType<typeof holdingsOf>
+
+function perform(source: Source, liar: Liar, effect: SyncEffect): SyncInput {
+  switch (effect.do) {
+    case 'ask':
+      syncRequests.encode(effect.request)
+      return liar.reply(effect.request)
+    case 'tell':
+      return undefined
+    case 'admit-identity':
+      return source.admitIdentity(effect.publisher, effect.operations, effect.from)
+    case 'admit-records':
+      return source.admitRecords(effect.records)
+    case 'admit-head':
+      return source.admitHead(effect.envelope)
+    case 'admit-proof':
+      return source.admitProof(effect.first, effect.second)
+    case 'admit-profile':
+      return source.admitProfile(effect.envelope)
+  }
+}
+
+/** Every log is whole, from its first record or from the one that a cut names, and verifies. */
+function checkLogs(registry: Registry, publisher: Cid): void {
+  for (const { key } of registry.catalogue.logs(publisher)) {
+    let prev: Cid | null = null
+    let place = { epoch: 0, seq: -1 }
+    for (const envelope of registry.catalogue.recordsAfter(publisher, key, null, 1000)) {
+      const { id, record } = expectOk(readRecord(envelope))
+      const follows = record.epoch === place.epoch ? record.seq === place.seq + 1 : record.seq === 0
+      if (record.prev !== prev || !follows) throw new Breach(`a log with a hole before ${id}`)
+      prev = id
+      place = record
+    }
+  }
+}
+
+export const exchangeTarget: Target = {
+  name: 'exchange',
+  share: 1,
+  mutant: (random) => ({
+    raw: random.bytes(HISTORY_BYTES + random.below(12)),
+    finish: (bytes) => bytes,
+    isSigned: true,
+  }),
+  async judge(script): Promise<Outcome> {
+    const history = historyOf(script.subarray(0, HISTORY_BYTES))
+    const random = new Random('exchange', ...script)
+    const registry = await openNode(history.publisher)
+    const source = holdingsOf(registry)
+    const memory = createSyncMemory()
+    for (let n = 0; n < PULLS; n++) {
+      const liar = new Liar(history, random)
+      const steps = pull(source, memory)
+      let input: SyncInput
+      let questions = 0
+      for (let step = steps.next(input); !step.done; step = steps.next(input)) {
+        if (step.value.do === 'ask' && questions++ > MAX_QUESTIONS) throw new Breach('never ends')
+        input = perform(source, liar, step.value)
+      }
+      checkLogs(registry, history.publisher.publisher)
+    }
+    for (const t of TYPES) {
+      const reply = answer(source, memory, requestOf(t, history, random))
+      if (reply !== null && syncReplies.encode(reply).length > MAX_FRAME_BYTES) {
+        throw new Breach('an answer that fits no frame')
+      }
+    }
+    await registry.close()
+    return 'accepted'
+  },
+}
+
+function requestOf(t: Question['t'], { publisher: own }: History, random: Random): Question {
+  const { publisher } = own
+  const key = random.pick([own.key(), own.key('serve'), 'ab'.repeat(32)])
+  const tip = own.identity.tip
+  switch (t) {
+    case 'open': {
+      const range = { from: '', until: null, fingerprint: random.bytes(32), items: null }
+      const publishers = random.once(2) ? null : [publisher]
+      return { t, mine: random.bytes(32), yours: null, publishers, ranges: [range, range] }
+    }
+    case 'get-identity':
+      return { t, publisher, from: random.below(1025) }
+    case 'get-records': {
+      const after = { epoch: random.below(3), seq: random.below(2 ** 32), tip }
+      return {
+        t,
+        publisher,
+        key,
+        after: random.once(2) ? null : after,
+        limit: 1 + random.below(500),
+      }
+    }
+    case 'get-proof':
+      return { t, publisher, key }
+    case 'get-roster':
+      return { t, of: publisher }
+    case 'get-rival':
+    case 'get-profile':
+      return { t, publisher }
+  }
+}
