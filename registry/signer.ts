@@ -24,7 +24,8 @@
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
-import { type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
+import { expectOk, type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
+import { readHead } from '../protocol/head.ts'
 import { comparePositions, type Position } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 import type { PreparedFile } from './durable-file.ts'
@@ -155,8 +156,8 @@ export class Signer {
    * that was raised since nothing can stand. Fails with SELF_UNSURE.
    */
   whyBehind(catalogue: Catalogue, key: KeyId, next: Position): Failure | null {
-    const signed = this.#state.positions.get(key)
-    if (signed === undefined || next.epoch > signed.epoch) return null
+    const signed = this.#newest(catalogue, key)
+    if (signed === null || next.epoch > signed.epoch) return null
     const log = catalogue.log(this.publisher, key)
     const order = log === null ? -1 : comparePositions(log, signed)
     if (order > 0 || (order === 0 && log?.tip === signed.id)) return null
@@ -171,6 +172,19 @@ export class Signer {
         hint: ASK_PEERS,
       },
     )
+  }
+
+  /**
+   * The newest position that was signed with a key as far as is known: by the ledger, or by a head
+   * that has come back from peers, which knows better than a ledger that was restored.
+   */
+  #newest(catalogue: Catalogue, key: KeyId): SignedPosition | null {
+    const signed = this.#state.positions.get(key) ?? null
+    const row = catalogue.heads(this.publisher).find((each) => each.key === key)
+    if (row === undefined) return signed
+    const { epoch, seq, tip: id } = expectOk(readHead(row.envelope)).head
+    const stated = { epoch, seq, id }
+    return signed === null || comparePositions(stated, signed) > 0 ? stated : signed
   }
 
   /** First step of signing: see the head of this file. */

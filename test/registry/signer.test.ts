@@ -98,6 +98,21 @@ describe('registry/signer', () => {
     assert.equal(signer.whyUnsure(new MemoryCatalogue(), embl.key(), NEXT)?.code, 'SELF_UNSURE')
   })
 
+  it('is unsure where a head has come back of records that are not here', () => {
+    append('a')
+    const { signed } = embl.model({ name: 'b' })
+    const head = embl.head(signed)
+    catalogue.putHead(embl.publisher, embl.key(), head, embl.now)
+    const signer = signerOf()
+    signer.begin(catalogue)
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT)?.code, 'SELF_UNSURE')
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), { epoch: 1, seq: 0 }), null)
+    signer.insist(catalogue)
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT)?.code, 'SELF_UNSURE')
+    catalogue.appendRecord(signed, { description: describeModel({ name: 'b' }) })
+    assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT), null)
+  })
+
   it('is unsure where another record stands at its position', () => {
     const signer = signerOf()
     append('a')

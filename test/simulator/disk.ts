@@ -17,6 +17,8 @@ import { ReadCache, type Statement, tablesOf } from './read-cache.ts'
 export interface Snapshot {
   readonly database: Buffer
   readonly ledger: LedgerState
+  /** Of max-seen.ts. */
+  readonly journal: string | null
 }
 
 /** What happens to a write: the process dies, or the disk gives an error. */
@@ -107,13 +109,16 @@ export class Disk {
 
   snapshot(): Snapshot {
     const database = this.#handle === null ? this.#database : this.#handle.serialize()
-    return { database, ledger: this.#ledger }
+    return { database, ledger: this.#ledger, journal: this.#journal }
   }
 
-  /** Puts an old copy back; the node is down. @param all the ledger, too */
-  restore({ database, ledger }: Snapshot, all: boolean): void {
+  /** Puts an old copy back; the node is down. @param all what lies beside the database, too */
+  restore({ database, ledger, journal }: Snapshot, all: boolean): void {
     this.#database = database
-    if (all) this.#ledger = ledger
+    if (!all) return
+    this.#ledger = ledger
+    this.#journal = journal
+    this.#synced = 0
   }
 
   get isFull(): boolean {

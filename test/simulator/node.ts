@@ -3,7 +3,7 @@
  * over a simulated disk, clock and network. It crashes, comes back, and knows after that what its
  * disk knows.
  */
-import { judgeGossip } from '../../daemon/net/gossip.ts'
+import { hearsGossip, judgeGossip } from '../../daemon/net/gossip.ts'
 import { type Holdings, holdingsOf, readableBy } from '../../daemon/net/holdings.ts'
 import { isFault, type Peer, PeerBook } from '../../daemon/net/peers.ts'
 import { Presence } from '../../daemon/presence.ts'
@@ -495,6 +495,7 @@ export class SimulatedNode implements Host, ExchangeHost {
         open: () => Promise.reject(new TypeError('gossip opens no stream')),
         pace: () => Promise.reject(new TypeError('gossip is not paced')),
       }
+      if (!hearsGossip({ book, links }, id)) return
       const options = { holdings, links, book, clock, onHeartbeat: () => {} }
       if (judgeGossip(options, TOPICS.heads, id, message) !== 'accept') return
       for (const peer of book.connected()) {
