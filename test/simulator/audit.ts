@@ -155,12 +155,9 @@ class Audit {
     )
     const replaced = new Set(bodies.flatMap(({ replaces }) => replaces))
     const standing = bodies.map(({ id }) => id).filter((id) => !replaced.has(id))
-    // One that came without its log, as of a stranger, counts too.
-    const isTrue =
-      row === null
-        ? standing.length === 0
-        : standing.every((id) => id <= row.record || replaced.has(row.record)) ||
-          standing.includes(row.record)
+    // One that came without its log, as of a stranger, counts too, and may replace those in it.
+    const isOfLog = row !== null && bodies.some(({ id }) => id === row.record)
+    const isTrue = row === null ? standing.length === 0 : !isOfLog || standing.includes(row.record)
     this.#require(isTrue, 'what is derived is true', () => `profile of ${publisher}`)
     if (row === null) return
     const read = readRecord(row.envelope)

@@ -202,15 +202,23 @@ export class Disk {
   #watched(statement: Database.Statement, reads: ReadCache): Statement {
     if (statement.readonly) return reads.watch(statement)
     const tables = tablesOf(statement.source)
-    const write = <T>(work: () => T): T => {
+    const about = (values: readonly unknown[]): void => {
       this.#write()
-      reads.written(tables)
-      return work()
+      reads.written(tables, values[0])
     }
     return {
-      run: (...values) => write(() => statement.run(...values)),
-      get: (...values) => write(() => statement.get(...values)),
-      all: (...values) => write(() => statement.all(...values)),
+      run: (...values) => {
+        about(values)
+        return statement.run(...values)
+      },
+      get: (...values) => {
+        about(values)
+        return statement.get(...values)
+      },
+      all: (...values) => {
+        about(values)
+        return statement.all(...values)
+      },
     }
   }
 

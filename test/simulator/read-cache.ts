@@ -10,9 +10,21 @@ export type Statement = Pick<Database.Statement, 'run' | 'get' | 'all'>
 /** Answers kept of one statement; beyond, all of them are forgotten. */
 const MAX_ANSWERS = 500
 
+/**
+ * Tables of which every statement that names a publisher in its first value touches rows of that one
+ * alone.
+ */
+const OF_PUBLISHERS: ReadonlySet<string> = new Set([
+  'logs',
+  'heads',
+  'proofs',
+  'identity_ops',
+  'identity_rivals',
+])
+
 export class ReadCache {
   readonly #handle: Database.Database
-  /** Writes so far, by table. */
+  /** Writes so far: by table, by table and publisher, and those to a table that name no publisher. */
   readonly #writes = new Map<string, number>()
   /** Tables written in the transaction under way, which may yet be undone. */
   readonly #unsure = new Set<string>()
@@ -22,22 +34,40 @@ export class ReadCache {
   }
 
   /** Something is about to be written to these tables. */
-  written(tables: readonly string[]): void {
+  written(tables: readonly string[], first: unknown): void {
     for (const table of tables) {
-      this.#writes.set(table, (this.#writes.get(table) ?? 0) + 1)
+      this.#count(table)
+      this.#count(typeof first === 'string' ? `${table} ${first}` : `${table} *`)
       this.#unsure.add(table)
     }
+  }
+
+  #count(name: string): void {
+    this.#writes.set(name, (this.#writes.get(name) ?? 0) + 1)
+  }
+
+  /** Grows with each write that may change what a statement reads. */
+  #stamp(tables: readonly string[], isOfPublishers: boolean, first: unknown): number {
+    let sum = 0
+    for (const table of tables) {
+      if (isOfPublishers && typeof first === 'string') {
+        sum += this.#writes.get(`${table} ${first}`) ?? 0
+        sum += this.#writes.get(`${table} *`) ?? 0
+      } else sum += this.#writes.get(table) ?? 0
+    }
+    return sum
   }
 
   /** A reading statement that remembers what it read. */
   watch(statement: Database.Statement): Statement {
     const tables = tablesOf(statement.source)
+    const isOfPublishers = tables.every((table) => OF_PUBLISHERS.has(table))
     const remember = (read: (...values: unknown[]) => unknown) => {
       const answers = new Map<string, { readonly writes: number; readonly answer: unknown }>()
       return (...values: unknown[]): unknown => {
         const name = nameOf(values)
         if (name === null) return read(...values)
-        const writes = tables.reduce((sum, table) => sum + (this.#writes.get(table) ?? 0), 0)
+        const writes = this.#stamp(tables, isOfPublishers, values[0])
         const known = answers.get(name)
         if (known !== undefined && known.writes === writes) return known.answer
         const answer = read(...values)
