@@ -8,29 +8,45 @@ import type { SimulatedNode } from './node.ts'
 
 const ALL = 1_000_000
 
+export interface Comparison {
+  readonly nodes: readonly SimulatedNode[]
+  /** Milliseconds. */
+  readonly now: number
+  /** Whether a node may know of the log of a key. */
+  readonly mayKnow: (node: SimulatedNode, key: string) => boolean
+}
+
+/** What a node holds of a log, or of an identity chain, as text. */
+interface Holding {
+  readonly key: string | null
+  readonly text: string
+}
+type State = ReadonlyMap<Cid, readonly Holding[]>
+
 /** The first difference between two nodes, in words; null where there is none. */
-export function difference(nodes: readonly SimulatedNode[], now: number): string | null {
+export function difference({ nodes, now, mayKnow }: Comparison): string | null {
   const held = new Set(nodes.flatMap((node) => [...heldBy(node, now)]))
-  const states = new Map(nodes.map((node) => [node, stateOf(node, held, now)]))
-  for (const [index, a] of nodes.entries()) {
-    for (const b of nodes.slice(index + 1)) {
-      const found = differ(a, states.get(a) ?? new Map(), b, states.get(b) ?? new Map())
-      if (found !== null) return found
+  const states = nodes.map((node) => [node, stateOf(node, held, now)] as const)
+  for (const [index, [a, first]] of states.entries()) {
+    for (const [b, second] of states.slice(index + 1)) {
+      const isShared = (key: string): boolean => mayKnow(a, key) && mayKnow(b, key)
+      const found = differ(first, second, isShared)
+      if (found !== null) return `${a.name} and ${b.name} differ on ${found}`
     }
   }
   return null
 }
 
-function differ(
-  a: SimulatedNode,
-  first: ReadonlyMap<Cid, string>,
-  b: SimulatedNode,
-  second: ReadonlyMap<Cid, string>,
-): string | null {
-  for (const [publisher, state] of first) {
-    const other = second.get(publisher)
-    if (other === undefined || other === state) continue
-    return `${a.name} and ${b.name} differ on ${publisher}:\n${state}\n--\n${other}`
+function differ(first: State, second: State, isShared: (key: string) => boolean): string | null {
+  for (const [publisher, holdings] of first) {
+    const others = second.get(publisher)
+    if (others === undefined) continue
+    const shared = [holdings, others].map((each) =>
+      each.filter(({ key }) => key === null || isShared(key)),
+    )
+    const [a = [], b = []] = shared.map((each) => each.map(({ text }) => text))
+    const onlyOne = [a.filter((text) => !b.includes(text)), b.filter((text) => !a.includes(text))]
+    if (onlyOne.flat().length > 0) return `${publisher}:\n${onlyOne.join('\n--\n')}`
   }
   return null
 }
@@ -49,28 +65,27 @@ function* heldBy({ registry }: SimulatedNode, now: number): Iterable<string> {
 const isAhead = (envelope: Uint8Array, now: number): boolean =>
   expectOk(peekRecord(envelope)).ts > now + MAX_CLOCK_AHEAD_MS
 
-/** What a node holds of each publisher that it lists, as text. */
-function stateOf(
-  node: SimulatedNode,
-  held: ReadonlySet<string>,
-  now: number,
-): ReadonlyMap<Cid, string> {
+/** What a node holds of each publisher that it lists. */
+function stateOf(node: SimulatedNode, held: ReadonlySet<string>, now: number): State {
   const { registry, holdings } = node
-  const states = new Map<Cid, string>()
+  const states = new Map<Cid, readonly Holding[]>()
   for (const publisher of registry.trust.with('list')) {
     const isFrozen = registry.isFrozen(publisher)
-    const lines = itemsOf(holdings, [publisher]).flatMap((item) => {
-      if (item.key === null) return [isFrozen ? `frozen ${publisher}` : lineOf(item)]
+    const lines = itemsOf(holdings, [publisher]).flatMap((item): readonly Holding[] => {
+      const { key } = item
+      if (key === null) return [{ key, text: isFrozen ? `frozen ${publisher}` : lineOf(item) }]
       // Of a forked log nodes may hold different parts; it is enough that all know.
-      if (item.forked || isFrozen) return item.forked ? [lineOf(item)] : []
-      const records = registry.catalogue.recordsAfter(publisher, item.key, null, ALL)
+      if (item.forked) return [{ key, text: lineOf(item) }]
+      if (isFrozen) return []
+      const records = registry.catalogue.recordsAfter(publisher, key, null, ALL)
       const isHeld = held.has(placeOf(item))
       const end = isHeld ? records.findIndex((envelope) => isAhead(envelope, now)) : -1
       const due = end < 0 ? records : records.slice(0, end)
       const ids = due.map((envelope) => expectOk(peekRecord(envelope)).id)
-      return isHeld ? ids : [lineOf(item), ...ids]
+      const text = isHeld ? ids : [lineOf(item), ...ids]
+      return text.length === 0 ? [] : [{ key, text: text.join('\n') }]
     })
-    states.set(publisher, lines.join('\n'))
+    states.set(publisher, lines)
   }
   return states
 }

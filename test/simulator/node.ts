@@ -17,7 +17,7 @@ import type { SyncSource } from '../../protocol/sync-set.ts'
 import type { Clock } from '../../registry/clock.ts'
 import { MaxSeen } from '../../registry/max-seen.ts'
 import { Registry } from '../../registry/registry.ts'
-import { Signer } from '../../registry/signer.ts'
+import { type DeviceSeeds, Signer } from '../../registry/signer.ts'
 import { SqliteCatalogue } from '../../registry/sqlite-catalogue.ts'
 import { TrustBook } from '../../registry/trust-file.ts'
 import type { Agenda } from './agenda.ts'
@@ -27,7 +27,6 @@ import { SimulatedCrash } from './failpoint.ts'
 import { Greeting } from './greeting.ts'
 import type { Host, Network, Protocol } from './network.ts'
 import type { Random } from './random.ts'
-import type { MachineScope } from './root.ts'
 import type { SimulatedStream } from './stream.ts'
 import type { Tally } from './tally.ts'
 
@@ -57,6 +56,10 @@ export interface Watcher {
   started(node: SimulatedNode): void
   /** Something of the node may have changed. */
   changed(node: SimulatedNode): void
+  /** A node answers a peer. */
+  answers(node: SimulatedNode, peer: string, request: SyncRequest, reply: SyncReply): void
+  /** A node says something to everybody who listens. */
+  tellsAll(node: SimulatedNode, message: Uint8Array): void
   /** The program failed in a way that it never may. */
   defect(node: SimulatedNode, error: unknown): void
 }
@@ -65,7 +68,7 @@ export interface NodeParts {
   readonly name: string
   readonly id: string
   readonly publisher: Cid
-  readonly seeds: Readonly<Record<MachineScope, Uint8Array>>
+  readonly seeds: DeviceSeeds
   readonly disk: Disk
   readonly agenda: Agenda
   readonly network: Network
@@ -98,7 +101,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   readonly random: Random
   readonly tally: Tally
   /** The device keys of this machine; changed while it is down. */
-  seeds: Readonly<Record<MachineScope, Uint8Array>>
+  seeds: DeviceSeeds
   readonly #network: Network
   readonly #watcher: Watcher
   readonly #sabotage: Sabotage | null
@@ -390,7 +393,8 @@ export class SimulatedNode implements Host, ExchangeHost {
     return this.book.isMember(peer) ? 0 : peer.budget.owe(bytes)
   }
 
-  voice(_peer: Peer, _request: SyncRequest, reply: SyncReply): Uint8Array | null {
+  voice(peer: Peer, request: SyncRequest, reply: SyncReply): Uint8Array | null {
+    this.#watcher.answers(this, peer.id, request, reply)
     return syncReplies.encode(reply)
   }
 
@@ -480,6 +484,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   // Gossip
 
   announce(head: Uint8Array): void {
+    this.#watcher.tellsAll(this, head)
     this.#remember(head)
     for (const peer of this.book.connected()) this.#network.gossip(this.id, peer.id, head)
   }
@@ -498,6 +503,7 @@ export class SimulatedNode implements Host, ExchangeHost {
       if (!hearsGossip({ book, links }, id)) return
       const options = { holdings, links, book, clock, onHeartbeat: () => {} }
       if (judgeGossip(options, TOPICS.heads, id, message) !== 'accept') return
+      this.#watcher.tellsAll(this, message)
       for (const peer of book.connected()) {
         if (peer.id !== id) this.#network.gossip(this.id, peer.id, message)
       }

@@ -15,18 +15,28 @@ import {
   type LogPosition,
   peekRecord,
   type SignedRecord,
+  type WithdrawBody,
 } from '../../protocol/record.ts'
 import type { LogRow, ModelRow } from '../../registry/catalogue.ts'
 import { lastGood } from '../../registry/last-good.ts'
 import type { Package } from '../../registry/package.ts'
 import type { PackageSource } from '../../registry/package-source.ts'
+import { PURPOSES, type Purpose } from '../../registry/purpose.ts'
 import { describeModel, utf8 } from '../helpers/publisher.ts'
 import { failpoint } from './failpoint.ts'
 import type { SimulatedNode } from './node.ts'
 import type { Random } from './random.ts'
 import type { MachineScope, Root } from './root.ts'
 
-export type Statement = 'model' | 'tag' | 'withdraw' | 'profile' | 'attest'
+export type Statement =
+  | 'model'
+  | 'private model'
+  | 'tag'
+  | 'withdraw'
+  | 'erase'
+  | 'restore'
+  | 'profile'
+  | 'attest'
 export type RootDeed = 'renew' | 'replace' | 'rotate' | 'epoch'
 
 /** More records of one log than any run makes. */
@@ -83,6 +93,16 @@ export class Operator {
     switch (statement) {
       case 'model':
         return this.#publish(random)
+      case 'private model':
+        return this.#publish(random, this.#has('private'))
+      case 'erase':
+        if (models.length === 0 || !this.#has('erase')) return this.#publish(random)
+        return this.#withdraw(random.pick(models), 'erase')
+      case 'restore': {
+        const erased = this.#has('erase') ? this.#erased() : []
+        if (erased.length === 0) return this.#publish(random)
+        return this.#withdraw(random.pick(erased), 'restore')
+      }
       case 'profile': {
         const label = `${this.node.name}-${random.int(0, 9)}`
         const body = { label, displayName: label, handle: null, url: null, ror: null }
@@ -101,10 +121,25 @@ export class Operator {
         return registry.tag(random.pick(models), random.pick(['stable', 'best']))
       case 'withdraw': {
         if (models.length === 0) return this.#publish(random)
-        const verb = random.pick(['yank', 'recall'] as const)
-        return registry.withdraw(random.pick(models), { verb, reason: 'wrong-output', note: '' })
+        return this.#withdraw(random.pick(models), random.pick(['yank', 'recall']))
       }
     }
+  }
+
+  #withdraw(model: ModelRow, verb: WithdrawBody['verb']): SignedRecord {
+    return this.node.registry.withdraw(model, { verb, reason: 'wrong-output', note: '' })
+  }
+
+  #has(purpose: Purpose): boolean {
+    return this.node.registry.signer.purposes().includes(purpose)
+  }
+
+  #erased(): readonly ModelRow[] {
+    const { catalogue } = this.node.registry
+    return catalogue
+      .erasures()
+      .flatMap(({ record }) => catalogue.model(record) ?? [])
+      .filter(({ publisher }) => publisher === this.node.publisher)
   }
 
   #models(): readonly ModelRow[] {
@@ -113,11 +148,11 @@ export class Operator {
     return ids.flatMap((id) => registry.catalogue.model(id) ?? [])
   }
 
-  async #publish(random: Random): Promise<SignedRecord> {
+  async #publish(random: Random, isPrivate = false): Promise<SignedRecord> {
     const { registry, name } = this.node
     const version = `${++this.#versions}.0.0`
     const { pkg, source } = packageOf(`${name}-${random.int(0, 3)}`, version, random)
-    const plan = expectOk(registry.planPublication(pkg, { version, tested: 'untested' }))
+    const plan = expectOk(registry.planPublication(pkg, { version, tested: 'untested', isPrivate }))
     return registry.publish(pkg, source, plan)
   }
 
@@ -170,7 +205,7 @@ export class Operator {
     if (isAbused) {
       await this.#apply([
         this.#revocation(device, ours, 'stolen'),
-        ...(device.scope === 'erase' ? [] : [this.root.delegation(device.scope, clock.now())]),
+        this.root.successor(device, clock.now()),
       ])
     } else if (log.proof !== null && ours !== null) {
       await this.#apply([{ op: 'heal', key, last: ours, ts: clock.now() }])
@@ -218,8 +253,8 @@ export class Operator {
   /** Whether the own machine can sign now; where records are lost for good, in a new epoch. */
   async moveOn(): Promise<void> {
     const { registry, publisher, clock } = this.node
-    for (const scope of ['publish', 'serve'] as const) {
-      const device = this.#device(this.#identity(), scope)
+    for (const purpose of registry.signer.purposes()) {
+      const device = this.#device(this.#identity(), purpose)
       const log = registry.catalogue.log(publisher, device.key)
       const next = nextPlace(log, device.cuts)
       if (registry.signer.whyBehind(registry.catalogue, device.key, next) === null) continue
@@ -261,7 +296,7 @@ export class Operator {
     const { node, root } = this
     if (!node.isUp) return
     const seeds = root.seeds(this.#identity())
-    if (seeds.publish === node.seeds.publish && seeds.serve === node.seeds.serve) return
+    if (PURPOSES.every((purpose) => seeds[purpose] === node.seeds[purpose])) return
     node.stop()
     node.seeds = seeds
     await node.start()
@@ -274,8 +309,8 @@ export class Operator {
     return identity
   }
 
-  #device(identity: Identity, scope: MachineScope): Device {
-    const { key } = this.node.registry.signer.device(scope)
+  #device(identity: Identity, purpose: Purpose): Device {
+    const { key } = this.node.registry.signer.device(purpose)
     return expectOk(deviceOf(identity, key))
   }
 

@@ -8,6 +8,7 @@ import type { Cid } from '../../protocol/cid.ts'
 import { split } from '../../protocol/envelope.ts'
 import { expectOk, ZoariumError } from '../../protocol/errors.ts'
 import { readHead } from '../../protocol/head.ts'
+import type { SyncReply, SyncRequest } from '../../protocol/message.ts'
 import {
   comparePositions,
   type Position,
@@ -50,6 +51,10 @@ export class Oracle implements Watcher {
   readonly #stolen = new Set<string>()
   /** Publishers of honest nodes. */
   readonly #publishers = new Map<Cid, SimulatedNode>()
+  /** Publishers of all nodes, by PeerId. */
+  readonly #peers = new Map<string, Cid>()
+  /** For whom private logs are, by key. */
+  readonly #audiences = new Map<string, ReadonlySet<Cid>>()
   /** Nodes whose disk was put back: they may lack what they knew. */
   readonly #restored = new Set<SimulatedNode>()
   #failure: Violation | null = null
@@ -86,6 +91,21 @@ export class Oracle implements Watcher {
   watch(node: SimulatedNode): void {
     this.#honest.add(node)
     this.#publishers.set(node.publisher, node)
+  }
+
+  /** Whom a PeerId belongs to, whatever it says. */
+  meet(peer: string, publisher: Cid): void {
+    this.#peers.set(peer, publisher)
+  }
+
+  /** The log of a key is for some alone. */
+  confided(key: string, audience: readonly Cid[]): void {
+    this.#audiences.set(key, new Set(audience))
+  }
+
+  /** Whether nodes of a publisher may know of a log. */
+  mayKnow(publisher: Cid, key: string): boolean {
+    return this.#audiences.get(key)?.has(publisher) ?? true
   }
 
   /** A thief has signed a record with a key of an honest publisher. */
@@ -139,6 +159,28 @@ export class Oracle implements Watcher {
     this.sweep(node)
   }
 
+  answers(node: SimulatedNode, peer: string, request: SyncRequest, reply: SyncReply): void {
+    const reader = this.#peers.get(peer)
+    if (!this.#honest.has(node) || reader === undefined) return
+    const { publisher } = node
+    for (const key of keysIn(request, reply)) {
+      const isKept = this.mayKnow(reader, key) && this.mayKnow(publisher, key)
+      this.#require(
+        isKept,
+        'what is private stays with its audience',
+        node,
+        () => `${key}: ${peer}`,
+      )
+    }
+  }
+
+  tellsAll(node: SimulatedNode, message: Uint8Array): void {
+    if (!this.#honest.has(node)) return
+    const { key } = expectOk(readHead(message)).head
+    const isPublic = !this.#audiences.has(key)
+    this.#require(isPublic, 'what is private stays with its audience', node, () => `head of ${key}`)
+  }
+
   changed(node: SimulatedNode): void {
     const dirty = this.#dirty.get(node)
     if (dirty === undefined || dirty.size === 0) return
@@ -166,6 +208,8 @@ export class Oracle implements Watcher {
     )
     const right = node.registry.trust.may(record.publisher, 'list')
     this.#require(right, 'only what a rule lists is kept', node, () => `record ${id}`)
+    const mayKnow = this.mayKnow(node.publisher, record.key)
+    this.#require(mayKnow, 'what is private stays with its audience', node, () => `record ${id}`)
     this.#checkPlace(node, signed)
   }
 
@@ -275,6 +319,22 @@ export class Oracle implements Watcher {
   /** Acknowledged records of a node, for the look at the end. */
   acknowledgedOf(node: SimulatedNode): ReadonlyMap<Cid, Acknowledged> {
     return this.#acknowledged.get(node) ?? new Map()
+  }
+}
+
+/** The logs that an answer tells of. */
+function keysIn(request: SyncRequest, reply: SyncReply): readonly string[] {
+  switch (reply.t) {
+    case 'state':
+      return reply.ranges.flatMap(({ items }) => (items ?? []).flatMap(({ key }) => key ?? []))
+    case 'records': {
+      const isTold = reply.records.length > 0 || reply.head !== null
+      return request.t === 'get-records' && isTold ? [request.key] : []
+    }
+    case 'proof':
+      return request.t === 'get-proof' && reply.first !== null ? [request.key] : []
+    default:
+      return []
   }
 }
 

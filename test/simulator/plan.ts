@@ -27,6 +27,18 @@ export const FAILPOINTS = [
   'keys.after-catalogue',
 ] as const
 
+/** What people say, by weight. */
+const STATEMENTS: Readonly<Record<Statement, number>> = {
+  model: 5,
+  'private model': 1,
+  tag: 4,
+  withdraw: 2,
+  erase: 0.5,
+  restore: 0.3,
+  profile: 1,
+  attest: 8,
+}
+
 /** Nodes are named by their index. */
 export type PlanEvent = {
   /** Milliseconds after the start. */
@@ -104,6 +116,10 @@ export interface Plan {
   readonly nodes: readonly {
     /** How long before the start it was founded, milliseconds. */
     readonly age: number
+    /** Whether it has a key to erase. */
+    readonly erases?: boolean
+    /** Nodes for whose publishers it has a private log. */
+    readonly audience?: readonly number[]
     readonly strategies: readonly StrategyName[] | null
   }[]
   /** Which nodes connect. */
@@ -127,9 +143,14 @@ export function createPlan(seed: string, { nodes: count, records }: PlanOptions)
   const rounds = random.int(8, 14)
   const roundMs = random.pick([30_000, 600_000, 600_000, 6 * 3600_000, 10 * DAY_MS])
   const liars = random.int(0, Math.floor((count - 1) / 2))
+  const everybody = Array.from({ length: count }, (_, index) => index)
   const nodes = Array.from({ length: count }, (_, index) => ({
     age: random.pick([0, 0, 100, 300, 395]) * DAY_MS,
     strategies: index < count - liars ? null : random.sample(STRATEGY_NAMES, random.int(1, 5)),
+    erases: random.chance(0.5),
+    ...(random.chance(0.4)
+      ? { audience: random.sample(everybody, random.int(0, Math.min(4, count))) }
+      : {}),
   }))
   return {
     seed,
@@ -220,9 +241,7 @@ class Events {
     for (let left = records; left > 0; ) {
       const count = Math.min(left, random.int(1, 12))
       left -= count
-      const what = Array.from({ length: count }, () =>
-        random.weighted({ model: 5, tag: 4, withdraw: 2, profile: 1, attest: 8 }),
-      )
+      const what = Array.from({ length: count }, () => random.weighted(STATEMENTS))
       const dies = random.chance(0.08) ? { dies: random.pick(FAILPOINTS.slice(0, 7)) } : {}
       sayings.push(this.#placed({ do: 'say', node: random.pick(this.#all), what, ...dies }))
     }

@@ -2,6 +2,7 @@
  * The root keys of a simulated publisher, on a machine of their own. It remembers every set that it
  * ever made and finds the one in force by the chain, as own-keys.ts does.
  */
+import type { Audience } from '../../protocol/audience.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
 import { type Device, deviceOf } from '../../protocol/device.ts'
@@ -16,11 +17,18 @@ import {
 } from '../../protocol/identity.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS } from '../../protocol/limits.ts'
 import type { LogPosition } from '../../protocol/record.ts'
+import type { Scope } from '../../protocol/scope.ts'
 import type { NewIdentity } from '../../registry/new-identity.ts'
+import { PURPOSES, type Purpose } from '../../registry/purpose.ts'
+import type { DeviceSeeds } from '../../registry/signer.ts'
 import type { Random } from './random.ts'
 
 /** The keys that a machine has from the first day. */
 export type MachineScope = 'publish' | 'serve'
+
+/** What a device key is for. */
+export const purposeOf = ({ scope, audience }: Device): Purpose =>
+  audience === undefined ? scope : 'private'
 
 interface RootSet {
   readonly seeds: readonly Uint8Array[]
@@ -31,7 +39,7 @@ export class Root {
   readonly #random: Random
   readonly #sets: RootSet[]
   /** Every device seed that was ever made, the newest last. */
-  readonly #devices: Record<MachineScope, Uint8Array[]>
+  readonly #devices: Partial<Record<Purpose, Uint8Array[]>>
 
   constructor(made: NewIdentity, random: Random) {
     this.#random = random
@@ -54,22 +62,23 @@ export class Root {
 
   /** Whether a device key was made here. */
   made(key: string): boolean {
-    const seeds = [...this.#devices.publish, ...this.#devices.serve]
+    const seeds = Object.values(this.#devices).flat()
     return seeds.some((seed) => toHex(publicKeyOf(seed)) === key)
   }
 
-  /** The newest seeds whose keys a chain has delegated and not revoked, or those at hand. */
-  seeds(identity: Identity): Readonly<Record<MachineScope, Uint8Array>> {
-    const newest = (scope: MachineScope): Uint8Array => {
-      const made = this.#devices[scope]
+  /** The newest seeds whose keys a chain has delegated and not revoked, or the first ones. */
+  seeds(identity: Identity): DeviceSeeds {
+    const seeds: Partial<Record<Purpose, Uint8Array>> = {}
+    for (const purpose of PURPOSES) {
+      const made = this.#devices[purpose] ?? []
       const live = made.findLast((seed) => {
         const device = deviceOf(identity, toHex(publicKeyOf(seed)))
         return device.ok && device.value.revoked === null
       })
-      // SAFE: the first one was made with the identity.
-      return live ?? (made[0] as Uint8Array)
+      const [first] = made
+      if (first !== undefined) seeds[purpose] = live ?? first
     }
-    return { publish: newest('publish'), serve: newest('serve') }
+    return seeds
   }
 
   /** Signs operations one after the other. @throws ZoariumError as `signOperation` says */
@@ -89,12 +98,27 @@ export class Root {
     return { op: 'renew', key: device.key, notAfter, last, ts }
   }
 
-  delegation(scope: MachineScope, ts: number): NewOperation {
+  delegation(scope: Scope, ts: number): NewOperation {
+    return { op: 'delegate', scope, ...this.#newKey(scope, ts) }
+  }
+
+  /** A private log. */
+  confiding(audience: Audience, ts: number): NewOperation {
+    return { op: 'confide', audience, ...this.#newKey('private', ts) }
+  }
+
+  /** A key in the place of another one. */
+  successor(device: Device, ts: number): NewOperation {
+    const { scope, audience } = device
+    return audience === undefined ? this.delegation(scope, ts) : this.confiding(audience, ts)
+  }
+
+  #newKey(purpose: Purpose, ts: number) {
     const seed = this.#random.bytes(32)
-    this.#devices[scope].push(seed)
+    this.#devices[purpose] = [...(this.#devices[purpose] ?? []), seed]
     const notBefore = Math.max(0, ts - MAX_CLOCK_AHEAD_MS)
     const notAfter = notBefore + MAX_DELEGATION_MS
-    return { op: 'delegate', key: toHex(publicKeyOf(seed)), scope, notBefore, notAfter, ts }
+    return { key: toHex(publicKeyOf(seed)), notBefore, notAfter, ts }
   }
 
   /** Reveals the set that was committed to, and commits to a new one of up to 2-of-3. */

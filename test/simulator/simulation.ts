@@ -3,6 +3,8 @@
  * plan does to the nodes; then all faults end, the owners of stolen keys revoke them, and the
  * honest nodes must agree within a stated number of rounds. Liars go on lying.
  */
+import { expectOk } from '../../protocol/errors.ts'
+import { readIdentity } from '../../protocol/identity.ts'
 import { createIdentity } from '../../registry/new-identity.ts'
 import { START } from '../helpers/publisher.ts'
 import { Agenda } from './agenda.ts'
@@ -26,12 +28,16 @@ import { Violation } from './violation.ts'
 
 /** Rounds after the last fault within which honest nodes agree. */
 export const CONVERGENCE_ROUNDS = 4
-/** Time of a round after the last fault, for replies to come. */
-const QUIET_ROUND_MS = 2 * 60_000
+/**
+ * Time of a round after the last fault: in two of them all nodes say anew who they are, on which
+ * depends who may read private logs.
+ */
+const QUIET_ROUND_MS = 6 * 60_000
 /** The longest that one node shuts another one out. */
 const BAN_MS = 3600_000
 /** Everything that a run does; beyond, something goes round in circles. */
 const MAX_STEPS = 200_000
+const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 const START_MS = START + 1000 * 24 * 3600 * 1000
 
 export interface Outcome {
@@ -64,6 +70,8 @@ class Simulation {
   readonly #members: Member[] = []
   readonly #snapshots = new Map<number, Snapshot>()
   readonly #sabotage: Sabotage | null
+  /** No fault begins any more. */
+  #isQuiet = false
 
   constructor(plan: Plan, sabotage: Sabotage | null) {
     this.#plan = plan
@@ -114,6 +122,7 @@ class Simulation {
   async #setUp(): Promise<void> {
     const { nodes, wires, rights, roundMs } = this.#plan
     for (const index of nodes.keys()) this.#create(index)
+    for (const index of nodes.keys()) this.#giveKeys(index)
     for (const { node } of this.#members) this.#network.join(node)
     for (const { node } of this.#members) await node.start()
     for (const [index, { node }] of this.#members.entries()) {
@@ -141,7 +150,7 @@ class Simulation {
     const name = String.fromCharCode(97 + (index % 26)).repeat(1 + Math.floor(index / 26))
     const parts = {
       name,
-      id: `12D3KooW${'n'.repeat(44 - name.length)}${name}`,
+      id: this.#idOf(index),
       publisher: made.publisher,
       seeds: made.seeds,
       disk,
@@ -171,9 +180,30 @@ class Simulation {
     this.#members.push({ node, operator })
   }
 
+  /** The keys that `init` does not make: to erase, and to sign for some alone. */
+  #giveKeys(index: number): void {
+    const { node, operator } = this.#member(index)
+    const { erases = false, audience = null, age = 0 } = this.#plan.nodes[index] ?? {}
+    const ts = START_MS - age
+    const publishers = (audience ?? []).map((each) => this.#member(each).node.publisher).sort()
+    const operations = [
+      ...(erases ? [operator.root.delegation('erase', ts)] : []),
+      ...(audience === null ? [] : [operator.root.confiding({ publishers, rosters: [] }, ts)]),
+    ]
+    const before = expectOk(readIdentity(node.disk.identity))
+    node.disk.identity = [...node.disk.identity, ...operator.root.sign(before, operations)]
+    const identity = expectOk(readIdentity(node.disk.identity))
+    node.seeds = operator.root.seeds(identity)
+    this.#oracle.meet(node.id, node.publisher)
+    for (const { key, audience: some } of identity.devices) {
+      if (some !== undefined) this.#oracle.confided(key, [node.publisher, ...some.publishers])
+    }
+  }
+
+  /** Like a PeerId in base58. */
   #idOf(index: number): string {
-    const name = String.fromCharCode(97 + (index % 26)).repeat(1 + Math.floor(index / 26))
-    return `12D3KooW${'n'.repeat(44 - name.length)}${name}`
+    const digits = [Math.floor(index / BASE58.length), index % BASE58.length]
+    return `12D3KooW${'n'.repeat(42)}${digits.map((digit) => BASE58[digit]).join('')}`
   }
 
   #member(index: number): Member {
@@ -315,7 +345,8 @@ class Simulation {
     const identity = victim.registry.identity(victim.publisher)
     if (identity === null) return
     const { publisher } = victim
-    const seeds = what === 'device' ? [victim.seeds.publish] : operator.root.inForce(identity)
+    const { seed } = victim.registry.signer.device('publish')
+    const seeds = what === 'device' ? [seed] : operator.root.inForce(identity)
     thief.loot.push({ publisher, seeds, what })
     this.#tally.add(`fault: ${what} key stolen`)
   }
@@ -349,6 +380,7 @@ class Simulation {
     }
     for (const [turn, index] of nodes.entries()) {
       this.#agenda.after(turn * step, () => {
+        if (this.#isQuiet) return
         for (const { link } of linksOf(index)) link.clog()
       })
     }
@@ -423,6 +455,7 @@ class Simulation {
 
   /** Everything works again, and all may connect with all. */
   async #settle(): Promise<void> {
+    this.#isQuiet = true
     this.#network.heal()
     for (const { node } of this.#members) {
       node.disk.calm()
@@ -466,10 +499,11 @@ class Simulation {
   }
 
   #difference(): string | null {
-    return difference(
-      this.#honest.map(({ node }) => node),
-      this.#agenda.now,
-    )
+    return difference({
+      nodes: this.#honest.map(({ node }) => node),
+      now: this.#agenda.now,
+      mayKnow: (node, key) => this.#oracle.mayKnow(node.publisher, key),
+    })
   }
 
   /** The federation works: what is signed now is soon everywhere where it may be. */
