@@ -1,7 +1,8 @@
 /** What a member gets that gossips what no honest peer passes on, or more than it may. */
 import assert from 'node:assert/strict'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { hearsGossip } from '../../../daemon/net/gossip.ts'
+import type { PrivateKey } from '@libp2p/interface'
+import { hearsGossip, SURPLUS_PER_FAULT } from '../../../daemon/net/gossip.ts'
 import { holdingsOf } from '../../../daemon/net/holdings.ts'
 import type { Links } from '../../../daemon/net/links.ts'
 import { FAULTS_PER_MINUTE, PeerBook } from '../../../daemon/net/peers.ts'
@@ -18,27 +19,24 @@ describe('daemon/net/gossip of a flood', () => {
   stopNodes()
   stopRawPeers()
 
-  /** A node, and a connected member that sends what the test makes, in one frame. */
-  const flooded = async (name: string, count: number, data: (n: number) => Uint8Array) => {
+  /** A connected member sends messages, as many frames as they need. @returns once it is shut out */
+  const flood = async (name: string, make: (key: PrivateKey) => Promise<Uint8Array[]>) => {
     const own = new TestPublisher(`${name} flooder`)
     const node = await startNode(new TestPublisher(name), { trusts: [own] })
     expectOk(node.registry.admitIdentity(own.publisher, own.operations, 0))
     const raw = await startRawPeer(own, {}, `raw ${name}`)
     await node.network.connect(raw.address)
     assert.equal(node.network.peers()[0]?.publisher, own.publisher)
-    const key = await generateKeyPairFromSeed('Ed25519', seedOf(`raw ${name}`))
+    const messages = await make(await generateKeyPairFromSeed('Ed25519', seedOf(`raw ${name}`)))
     const gone = node.next('peer', ({ connected }) => !connected)
     const [connection] = raw.node.getConnections()
     assert(connection !== undefined)
     const stream = await connection.newStream(PUBSUB_PROTOCOL)
-    for (let sent = 0; sent < count; ) {
-      const batch: Uint8Array[] = []
-      for (; sent < count && batch.length < 100; sent++) {
-        batch.push(await pubsubMessage(key, TOPICS.heads, data(sent), sent))
-      }
-      stream.send(pubsubFrame(batch))
+    for (let sent = 0; sent < messages.length && stream.status === 'open'; sent += 100) {
+      const isTaken = stream.send(pubsubFrame(messages.slice(sent, sent + 100)))
+      if (!isTaken) await Promise.race([stream.onDrain().catch(() => {}), gone])
     }
-    return { gone }
+    await gone
   }
 
   it('is shut out for heads with wrong signatures', async () => {
@@ -49,8 +47,13 @@ describe('daemon/net/gossip of a flood', () => {
       copy.set(randomBytes(31), copy.length - 64)
       return copy
     }
-    const { gone } = await flooded('bad heads', FAULTS_PER_MINUTE + 5, spoilt)
-    await gone
+    await flood('bad heads', (key) =>
+      Promise.all(
+        Array.from({ length: FAULTS_PER_MINUTE + 5 }, (_, n) =>
+          pubsubMessage(key, TOPICS.heads, spoilt(), n),
+        ),
+      ),
+    )
   })
 
   it('hears no strangers, and a member no faster than its budget', async () => {
@@ -66,7 +69,7 @@ describe('daemon/net/gossip of a flood', () => {
     const peer = book.get('peer')
     assert.equal(hear(50), 0, 'a stranger')
     assert.equal(peer.surplus, 0)
-    assert.equal(hear(100), 0)
+    assert.equal(hear(SURPLUS_PER_FAULT), 0)
     assert.deepEqual(blamed.splice(0), ['LIMIT'], 'a stranger that goes on')
 
     expectOk(registry.admitIdentity(own.publisher, own.operations, 0))
@@ -76,14 +79,16 @@ describe('daemon/net/gossip of a flood', () => {
     expectOk(book.show(known, own.publisher, bindingOf(own, id, ['sync'])))
     const hearKnown = (times: number): number =>
       Array.from({ length: times }, () => hearsGossip({ book, links }, id)).filter(Boolean).length
-    assert.equal(hearKnown(200), 50)
-    assert.deepEqual(blamed, ['LIMIT'], 'a fault for each hundred beyond')
+    assert.equal(hearKnown(50 + 2 * SURPLUS_PER_FAULT), 50)
+    assert.deepEqual(blamed, ['LIMIT', 'LIMIT'], 'a fault for each so many beyond')
   })
 
   it('is shut out for going on beyond its budget, though all is well signed', async () => {
     const own = new TestPublisher('too much flooder')
     const head = own.head(own.profile('much'))
-    const { gone } = await flooded('too much', 50 + 100 * (FAULTS_PER_MINUTE + 2), () => head)
-    await gone
+    await flood('too much', async (key) => {
+      const message = await pubsubMessage(key, TOPICS.heads, head, 0)
+      return new Array(50 + SURPLUS_PER_FAULT * (FAULTS_PER_MINUTE + 2)).fill(message)
+    })
   })
 })
