@@ -54,7 +54,9 @@ export class Presence {
     const { publisher } = registry
     const { key, seed } = speaker
     const now = clock.now()
-    if (this.#binding === null || now - this.#binding.issued >= BINDING_RENEWAL_MS) {
+    // Dated ahead of a clock that was set back it would be refused by all others.
+    const age = this.#binding === null ? -1 : now - this.#binding.issued
+    if (this.#binding === null || age < 0 || age >= BINDING_RENEWAL_MS) {
       const envelope = signBinding(
         { publisher, key, peer, roles, issued: now, expires: now + MAX_BINDING_MS },
         seed,

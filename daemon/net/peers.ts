@@ -227,6 +227,9 @@ export class PeerBook {
 
   /** Since when and until when a peer is shut out; null: it is not. */
   shutOut({ bannedAt, bannedUntil }: Peer): { since: number; until: number } | null {
-    return bannedUntil > this.#clock.now() ? { since: bannedAt, until: bannedUntil } : null
+    const now = this.#clock.now()
+    // One that began later than now ended when the clock was set back.
+    const isShutOut = bannedAt <= now && now < bannedUntil
+    return isShutOut ? { since: bannedAt, until: bannedUntil } : null
   }
 }

@@ -54,6 +54,15 @@ describe('daemon/presence', () => {
   const binding = () => presence.binding() ?? assert.fail('no binding')
   const heartbeat = () => presence.heartbeat() ?? assert.fail('no heartbeat')
 
+  it('binds anew once the clock was set back', () => {
+    const { clock } = test
+    clock.time += 200 * BINDING_RENEWAL_MS
+    binding()
+    clock.time -= 200 * BINDING_RENEWAL_MS
+    const said = expectOk(readBinding(binding(), test.own.identity, clock.now()))
+    assert.equal(said.issued, clock.now())
+  })
+
   it('binds the PeerId to the publisher by the serving key', () => {
     const { identity } = test.own
     const { clock } = test

@@ -103,7 +103,9 @@ class Audit {
       this.#require(follows, 'logs have no gaps', what)
       if (record.kind === 'model') {
         const card = catalogue.card(record.body.card)
-        const isGone = catalogue.model(id)?.withdrawn === 'erase'
+        // Erased, or restored since and not brought by anybody yet.
+        const isErased = catalogue.model(id)?.withdrawn === 'erase'
+        const isGone = isErased || catalogue.modelsWithoutCard().includes(id)
         const isTrue = card === null ? isGone : isContentOf(record.body.card, card)
         this.#require(isTrue, 'everything stored verifies', () => `card of ${what()}`)
       }

@@ -140,7 +140,7 @@ const REAL_SIGNATURES = 0.02
 
 export function createPlan(seed: string, { nodes: count, records }: PlanOptions): Plan {
   const random = new Random(`plan/${seed}`)
-  const rounds = random.int(8, 14)
+  const rounds = random.int(6, 12)
   const roundMs = random.pick([30_000, 600_000, 600_000, 6 * 3600_000, 10 * DAY_MS])
   const liars = random.int(0, Math.floor((count - 1) / 2))
   const everybody = Array.from({ length: count }, (_, index) => index)
@@ -239,7 +239,7 @@ class Events {
     const random = this.#random
     const sayings: PlanEvent[] = []
     for (let left = records; left > 0; ) {
-      const count = Math.min(left, random.int(1, 12))
+      const count = Math.min(left, random.int(1, 20))
       left -= count
       const what = Array.from({ length: count }, () => random.weighted(STATEMENTS))
       const dies = random.chance(0.08) ? { dies: random.pick(FAILPOINTS.slice(0, 7)) } : {}

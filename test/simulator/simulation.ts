@@ -134,6 +134,9 @@ class Simulation {
         if (granted !== 'see') node.registry.setTrust({ publisher, right: granted })
       }
     }
+    // As `init` does.
+    const random = new Random(`profiles/${this.#plan.seed}`)
+    for (const { operator } of this.#members) await operator.say('profile', random)
     for (const [a, b] of wires) this.#wire(a, b)
     for (const { node } of this.#members) this.#repeat(node, roundMs)
   }

@@ -63,6 +63,16 @@ describe('daemon/net/peers', () => {
     assert.equal(peers.heartbeatOf(peer), null)
   })
 
+  it('does not shut out until a clock that was set back has caught up', async () => {
+    const { book: peers } = await book()
+    const peer = peers.get(PEER)
+    now += 300 * DAY_MS
+    peers.ban(peer)
+    assert.equal(peers.isBanned(PEER), true)
+    now -= 300 * DAY_MS
+    assert.equal(peers.isBanned(PEER), false)
+  })
+
   it('shuts out for longer each time, and not for ever', async () => {
     const { book: peers } = await book()
     const peer = peers.get(PEER)
