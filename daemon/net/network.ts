@@ -502,7 +502,8 @@ export class Network {
   async #visit(peer: Peer): Promise<void> {
     this.#background(this.#ping(peer))
     const age = this.#options.clock.now() - peer.greetedAt
-    if (age > GREET_INTERVAL_MS) await this.#greet(peer)
+    // Greeted later than now: the clock was set back since.
+    if (age < 0 || age > GREET_INTERVAL_MS) await this.#greet(peer)
   }
 
   // Gossip

@@ -191,7 +191,7 @@ export class PeerBook {
     const now = this.#clock.now()
     if (binding.expires < now) return null
     const identity = this.#holdings.identity(binding.publisher)
-    if (identity?.tip === tip && now - at < RECHECK_MS) return binding
+    if (identity?.tip === tip && Math.abs(now - at) < RECHECK_MS) return binding
     const verdict = this.show(peer, binding.publisher, envelope)
     return verdict.ok ? verdict.value : null
   }
