@@ -75,6 +75,7 @@ export interface NodeParts {
   readonly random: Random
   readonly tally: Tally
   readonly watcher: Watcher
+  readonly recordsPerDay?: number | undefined
   readonly sabotage?: Sabotage | null
 }
 
@@ -103,6 +104,8 @@ export class SimulatedNode implements Host, ExchangeHost {
   /** The device keys of this machine; changed while it is down. */
   seeds: DeviceSeeds
   readonly #network: Network
+  /** The quota of the program's own where undefined; changed while it is down. */
+  recordsPerDay: number | undefined
   readonly #watcher: Watcher
   readonly #sabotage: Sabotage | null
   #registry: Registry | null = null
@@ -131,6 +134,7 @@ export class SimulatedNode implements Host, ExchangeHost {
     this.random = parts.random
     this.tally = parts.tally
     this.#watcher = parts.watcher
+    this.recordsPerDay = parts.recordsPerDay
     this.#sabotage = parts.sabotage ?? null
     this.clock = new NodeClock(parts.agenda)
   }
@@ -179,7 +183,9 @@ export class SimulatedNode implements Host, ExchangeHost {
       const signer = new Signer({ publisher, seeds, ledger: disk.ledger })
       const catalogue = new SqliteCatalogue(disk.open())
       const maxSeen = new MaxSeen(disk.journal)
-      const parts = { catalogue, blobs: disk.blobs, trust, signer, clock, maxSeen }
+      const { recordsPerDay } = this
+      const quotas = recordsPerDay === undefined ? {} : { recordsPerDay }
+      const parts = { catalogue, blobs: disk.blobs, trust, signer, clock, maxSeen, quotas }
       const registry = await Registry.open(parts)
       registry.admitIdentity(publisher, disk.identity, 0)
       this.#begin(registry)
@@ -427,6 +433,7 @@ export class SimulatedNode implements Host, ExchangeHost {
     this.#exchange(peer, pull(this.readable(peer), peer.memory), (report) => {
       this.#pulling.delete(peer.id)
       if (report.isOk) peer.lastSync = this.clock.now()
+      for (const { code } of report.outcome?.refused ?? []) this.tally.add(`refused: ${code}`)
       if (report.outcome !== null && this.#isConfirmedBy(peer, report.outcome)) this.#confirmed()
       onEnd(report)
       if (report.more || this.#due.delete(peer.id)) this.soon(peer)

@@ -52,6 +52,8 @@ const HONEST_REFUSALS: ReadonlySet<Code> = new Set([
   'DISK_FULL',
   'STORE',
   'GAP',
+  // What is to be restored was deleted here in the meantime.
+  'BLOB_MISSING',
   // A clock that was set back makes an empty life.
   'IDENTITY_INVALID',
 ])

@@ -16,6 +16,7 @@ import {
   type SignedRecord,
 } from '../../protocol/record.ts'
 import type { LogRow } from '../../registry/catalogue.ts'
+import { MAX_RECORDS_PER_DAY } from '../../registry/quotas.ts'
 import { wasSigned } from './crypto.ts'
 import type { SimulatedNode, Watcher } from './node.ts'
 import type { Tally } from './tally.ts'
@@ -37,6 +38,7 @@ interface Acknowledged extends Position {
   readonly key: string
 }
 
+const DAY_MS = 24 * 3600 * 1000
 const utf8 = new TextEncoder()
 
 export class Oracle implements Watcher {
@@ -51,6 +53,8 @@ export class Oracle implements Watcher {
   readonly #stolen = new Set<string>()
   /** Publishers of honest nodes. */
   readonly #publishers = new Map<Cid, SimulatedNode>()
+  /** Records of one publisher that a node took in on one day. */
+  readonly #intake = new Map<string, number>()
   /** Publishers of all nodes, by PeerId. */
   readonly #peers = new Map<string, Cid>()
   /** For whom private logs are, by key. */
@@ -127,6 +131,9 @@ export class Oracle implements Watcher {
   /** A node's disk was put back to an old state. */
   restored(node: SimulatedNode): void {
     this.#restored.add(node)
+    for (const name of this.#intake.keys()) {
+      if (name.startsWith(`${node.id} `)) this.#intake.delete(name)
+    }
     this.#floors.delete(node)
   }
 
@@ -210,7 +217,17 @@ export class Oracle implements Watcher {
     this.#require(right, 'only what a rule lists is kept', node, () => `record ${id}`)
     const mayKnow = this.mayKnow(node.publisher, record.key)
     this.#require(mayKnow, 'what is private stays with its audience', node, () => `record ${id}`)
+    this.#checkQuota(node, signed)
     this.#checkPlace(node, signed)
+  }
+
+  #checkQuota(node: SimulatedNode, { record: { publisher, kind } }: SignedRecord): void {
+    const { recordsPerDay = MAX_RECORDS_PER_DAY } = node
+    if (publisher === node.publisher || kind === 'withdraw') return
+    const name = `${node.id} ${publisher} ${Math.floor(node.clock.now() / DAY_MS)}`
+    const count = (this.#intake.get(name) ?? 0) + 1
+    this.#intake.set(name, count)
+    this.#require(count <= recordsPerDay, 'bounds hold', node, () => `${count} records: ${name}`)
   }
 
   /** What was once seen outside its own node stands there for ever. */

@@ -112,6 +112,8 @@ export interface Plan {
   /** Milliseconds between two rounds of sync. */
   readonly roundMs: number
   readonly rounds: number
+  /** Records of one publisher that a node takes in on one day; absent: as many as the program does. */
+  readonly recordsPerDay?: number
   /** Per node: null where it is honest. */
   readonly nodes: readonly {
     /** How long before the start it was founded, milliseconds. */
@@ -157,6 +159,7 @@ export function createPlan(seed: string, { nodes: count, records }: PlanOptions)
     scheme: random.chance(REAL_SIGNATURES) ? 'ed25519' : 'hash',
     roundMs,
     rounds,
+    ...(random.chance(0.25) ? { recordsPerDay: random.int(5, 60) } : {}),
     nodes,
     wires: wiresOf(count, random),
     rights: nodes.map((_, node) => nodes.map((__, about) => rightOf(node, about, random))),

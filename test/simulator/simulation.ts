@@ -162,6 +162,7 @@ class Simulation {
       random: random.fork('node'),
       tally: this.#tally,
       watcher: this.#oracle,
+      recordsPerDay: spec.strategies === null ? plan.recordsPerDay : undefined,
       sabotage: spec.strategies === null ? this.#sabotage : null,
     }
     const node =
@@ -468,6 +469,13 @@ class Simulation {
     }
     for (const a of this.#members.keys()) {
       for (const b of this.#members.keys()) if (a < b) this.#wire(a, b)
+    }
+    // What is over a quota would follow in the days to come; operators can also raise it.
+    for (const { node } of this.#honest) {
+      if (node.recordsPerDay === undefined) continue
+      node.stop()
+      node.recordsPerDay = undefined
+      await this.#revive(node)
     }
     // Those who were shut out may come back, and timeouts run out.
     await this.#runFor(2 * BAN_MS)
