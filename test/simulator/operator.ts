@@ -4,6 +4,7 @@
  */
 
 import { toHex } from '../../protocol/bytes.ts'
+import type { Cid } from '../../protocol/cid.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { type Device, deviceOf } from '../../protocol/device.ts'
 import { type Code, expectOk, ZoariumError } from '../../protocol/errors.ts'
@@ -90,42 +91,46 @@ export class Operator {
   }
 
   async #say(statement: Statement, random: Random): Promise<SignedRecord | null> {
-    const { registry } = this.node
-    const models = this.#models()
+    const { registry, publisher } = this.node
     switch (statement) {
       case 'model':
         return this.#publish(random)
       case 'private model':
         return this.#publish(random, this.#has('private'))
-      case 'erase':
-        if (models.length === 0 || !this.#has('erase')) return this.#publish(random)
-        return this.#withdraw(random.pick(models), 'erase')
-      case 'restore': {
-        const erased = this.#has('erase') ? this.#erased() : []
-        if (erased.length === 0) return this.#publish(random)
-        return this.#withdraw(random.pick(erased), 'restore')
-      }
       case 'profile': {
         const label = `${this.node.name}-${random.int(0, 9)}`
         const body = { label, displayName: label, handle: null, url: null, ror: null }
         return registry.publishProfile(body)
       }
       case 'attest': {
-        const ids = registry.trust.with('list').flatMap((id) => registry.catalogue.modelIds(id))
-        const target = ids.length === 0 ? null : registry.catalogue.model(random.pick(ids))
-        if (target === null) return this.#publish(random)
+        const model = this.#aModel(registry.trust.with('list'), random)
+        if (model === null) return this.#publish(random)
         const claim = random.pick(['usage', 'reproduced'])
-        const body = { target: target.record, root: target.root, claim, n: random.int(1, 999) }
+        const body = { target: model.record, root: model.root, claim, n: random.int(1, 999) }
         return registry.append({ kind: 'attest', body })
       }
-      case 'tag':
-        if (models.length === 0) return this.#publish(random)
-        return registry.tag(random.pick(models), random.pick(['stable', 'best']))
-      case 'withdraw': {
-        if (models.length === 0) return this.#publish(random)
-        return this.#withdraw(random.pick(models), random.pick(['yank', 'recall']))
+      case 'restore': {
+        const erased = this.#has('erase') ? this.#erased() : []
+        if (erased.length === 0) return this.#publish(random)
+        return this.#withdraw(random.pick(erased), 'restore')
       }
     }
+    const model = this.#aModel([publisher], random)
+    if (model === null) return this.#publish(random)
+    switch (statement) {
+      case 'tag':
+        return registry.tag(model, random.pick(['stable', 'best']))
+      case 'withdraw':
+        return this.#withdraw(model, random.pick(['yank', 'recall']))
+      case 'erase':
+        return this.#has('erase') ? this.#withdraw(model, 'erase') : this.#publish(random)
+    }
+  }
+
+  #aModel(publishers: readonly Cid[], random: Random): ModelRow | null {
+    const { catalogue } = this.node.registry
+    const ids = publishers.flatMap((publisher) => catalogue.modelIds(publisher))
+    return ids.length === 0 ? null : catalogue.model(random.pick(ids))
   }
 
   #withdraw(model: ModelRow, verb: WithdrawBody['verb']): SignedRecord {
@@ -142,12 +147,6 @@ export class Operator {
       .erasures()
       .flatMap(({ record }) => catalogue.model(record) ?? [])
       .filter(({ publisher }) => publisher === this.node.publisher)
-  }
-
-  #models(): readonly ModelRow[] {
-    const { registry, publisher } = this.node
-    const ids = registry.catalogue.modelIds(publisher)
-    return ids.flatMap((id) => registry.catalogue.model(id) ?? [])
   }
 
   async #publish(random: Random, isPrivate = false): Promise<SignedRecord> {
