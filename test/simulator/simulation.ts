@@ -35,8 +35,8 @@ export const CONVERGENCE_ROUNDS = 4
 const QUIET_ROUND_MS = 6 * 60_000
 /** The longest that one node shuts another one out. */
 const BAN_MS = 3600_000
-/** Everything that a run does; beyond, something goes round in circles. */
-const MAX_STEPS = 200_000
+/** What a run does for each pair of nodes; beyond, something goes round in circles. */
+const MAX_STEPS_PER_PAIR = 8_000
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 const START_MS = START + 1000 * 24 * 3600 * 1000
 
@@ -250,8 +250,8 @@ class Simulation {
       const going = work()
       if (going !== undefined) await going
       if (this.#oracle.failure !== null) throw this.#oracle.failure
-      if (this.#agenda.count > MAX_STEPS) {
-        throw new Violation('comes to rest', '-', `${MAX_STEPS} steps`)
+      if (this.#agenda.count > MAX_STEPS_PER_PAIR * this.#members.length ** 2) {
+        throw new Violation('comes to rest', '-', `${this.#agenda.count} steps`)
       }
     }
   }
