@@ -257,11 +257,16 @@ export class Operator {
     for (const purpose of registry.signer.purposes()) {
       const device = this.#device(this.#identity(), purpose)
       const log = registry.catalogue.log(publisher, device.key)
+      const named = device.cuts.at(-1)?.last ?? null
+      if (named !== null && (log === null || comparePositions(log, named) < 0)) {
+        // The root has named a record that is lost for good: that key signs no more.
+        const end = this.#revocation(device, named, 'superseded')
+        await this.#tolerant(() => this.#apply([end, this.root.successor(device, clock.now())]))
+        continue
+      }
       const next = nextPlace(log, device.cuts)
       if (registry.signer.whyBehind(registry.catalogue, device.key, next) === null) continue
       const last = this.#lastOurs(device)
-      const cut = device.cuts.at(-1)?.last ?? null
-      if (cut !== null && (last === null || comparePositions(last, cut) < 0)) continue
       await this.#tolerant(() =>
         this.#apply([{ op: 'epoch', key: device.key, last, ts: clock.now() }]),
       )
