@@ -25,6 +25,9 @@ import type { Quotas } from './quotas.ts'
 import { retractBranch } from './retraction.ts'
 import type { TrustPolicy } from './trust.ts'
 
+/** Envelopes of one publisher that count for nothing, above which no more of its settled forks is kept. */
+export const MAX_EVIDENCE = 1000
+
 /** `known`: the record was here before. */
 export type Admitted =
   | { readonly status: 'admitted'; readonly signed: SignedRecord }
@@ -263,7 +266,9 @@ export class Admission {
       this.#catalogue.putProof(publisher, key, ...proof)
       return
     }
-    this.#catalogue.putEvidence(publisher, key, proof)
+    if (this.#catalogue.countEvidence(publisher) < MAX_EVIDENCE) {
+      this.#catalogue.putEvidence(publisher, key, proof)
+    }
     const log = this.#catalogue.log(publisher, key)
     // Ours may be the branch that the root has left.
     if (log !== null) retractBranch(this.#catalogue, log, device)

@@ -301,6 +301,8 @@ export interface Catalogue {
   putEvidence(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void
   /** In the order of their coming. */
   evidence(publisher: Cid): readonly Uint8Array[]
+  /** How many envelopes {@link evidence} has. */
+  countEvidence(publisher: Cid): number
   dropEvidence(publisher: Cid, envelope: Uint8Array): void
 
   // Profiles

@@ -345,6 +345,10 @@ export class MemoryCatalogue implements Catalogue {
     return (this.#state.evidence.get(publisher) ?? []).map(({ envelope }) => envelope)
   }
 
+  countEvidence(publisher: Cid): number {
+    return this.evidence(publisher).length
+  }
+
   dropEvidence(publisher: Cid, envelope: Uint8Array): void {
     const kept = this.#state.evidence.get(publisher) ?? []
     this.#state.evidence.set(

@@ -325,6 +325,10 @@ export class SqliteCatalogue implements Catalogue {
     return this.#evidence.list(publisher)
   }
 
+  countEvidence(publisher: Cid): number {
+    return this.#evidence.count(publisher)
+  }
+
   dropEvidence(publisher: Cid, envelope: Uint8Array): void {
     this.#evidence.drop(publisher, envelope)
   }

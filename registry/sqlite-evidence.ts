@@ -49,6 +49,11 @@ export class SqliteEvidence {
     )
   }
 
+  count(publisher: Cid): number {
+    const sql = 'SELECT count(*) AS n FROM evidence WHERE publisher = ?'
+    return this.#db.get<{ n: number }>(sql, publisher)?.n ?? 0
+  }
+
   put(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void {
     for (const envelope of envelopes) {
       const there = this.#db.get(

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { Code, Verdict } from '../../protocol/errors.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import type { NewOperation } from '../../protocol/identity.ts'
+import { MAX_EVIDENCE } from '../../registry/admission.ts'
 import type { Catalogue } from '../../registry/catalogue.ts'
 import { MemoryCatalogue } from '../../registry/memory-catalogue.ts'
 import type { Registry } from '../../registry/registry.ts'
@@ -189,6 +190,25 @@ for (const [name, open] of Object.entries(catalogues)) {
         assert.equal(log()?.proof, null)
         assert.equal(registry.catalogue.evidence(embl.publisher).length, 2)
         assert.deepEqual(names(), ['m0', 'm1', 'ours'])
+      })
+
+      it('keeps so much of what counts for nothing, and no more', () => {
+        const { common, ours } = forked()
+        admitAll([...common, at(ours, 0)])
+        say('heal', at(ours, 0))
+        const { signed } = at(ours, 0)
+        const { seq, prev } = signed.record
+        const count = () => registry.catalogue.countEvidence(embl.publisher)
+        for (let n = 0; count() < MAX_EVIDENCE; n++) {
+          const body = { name: 'm', tag: `t${n}`, target: embl.publisher, replaces: [] }
+          const twin = embl.record({ kind: 'tag', body }, { seq, prev })
+          expectOk(registry.admitProof(signed.envelope, twin.envelope))
+        }
+        assert.equal(count(), MAX_EVIDENCE)
+        const body = { name: 'm', tag: 'last', target: embl.publisher, replaces: [] }
+        const last = embl.record({ kind: 'tag', body }, { seq, prev })
+        expectOk(registry.admitProof(signed.envelope, last.envelope))
+        assert.equal(count(), MAX_EVIDENCE)
       })
 
       it('keeps records up to a cut for ever, whatever fork of them is proven later', () => {
