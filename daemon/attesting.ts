@@ -10,11 +10,9 @@ import type { ModelRow } from '../registry/catalogue.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Engine } from './inference/engine.ts'
 import type { Inference } from './inference/inference.ts'
+import { TEST_DEADLINE_MS } from './publishing.ts'
 import { testableOf } from './runnable.ts'
 import type { SelfCheck } from './self-check.ts'
-
-/** Longest that a card's own test may take: 5 minutes. */
-const TEST_DEADLINE_MS = 300_000
 
 export interface AttestingOptions {
   readonly registry: Registry

@@ -16,7 +16,7 @@ import type { SelfCheck } from './self-check.ts'
 import type { Views } from './views.ts'
 
 /** Longest that a card's own test may take: 5 minutes. */
-const TEST_DEADLINE_MS = 300_000
+export const TEST_DEADLINE_MS = 300_000
 
 export interface PublishingOptions {
   readonly registry: Registry

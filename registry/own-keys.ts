@@ -178,13 +178,8 @@ export class OwnKeys {
    * IDENTITY_INVALID, KEY_WEAK, KEY_NONCANONICAL, DISK_FULL, STORE
    */
   delegate(scope: Scope, other: string | null = null): string {
-    const now = this.#clock.now()
-    // A clock that is set back a little must not put the first records before the delegation.
-    const notBefore = Math.max(0, now - MAX_CLOCK_AHEAD_MS)
-    const notAfter = notBefore + MAX_DELEGATION_MS
-    const delegationOf = (key: string): NewOperation => {
-      return { op: 'delegate', key, scope, notBefore, notAfter, ts: now }
-    }
+    const life = this.#newLife()
+    const delegationOf = (key: string): NewOperation => ({ op: 'delegate', key, scope, ...life })
     if (other !== null) {
       this.#signAll([delegationOf(other)])
       return other
@@ -198,15 +193,13 @@ export class OwnKeys {
    * @throws ZoariumError like {@link delegate}
    */
   confide({ publishers, rosters }: Audience): string {
-    const now = this.#clock.now()
-    const notBefore = Math.max(0, now - MAX_CLOCK_AHEAD_MS)
-    const notAfter = notBefore + MAX_DELEGATION_MS
+    const life = this.#newLife()
     const audience = {
       publishers: [...new Set(publishers)].sort(),
       rosters: rosters.toSorted((a, b) => compareText(nameOf(a), nameOf(b))),
     }
     return this.#signForHere('private', (key) => {
-      return { op: 'confide', key, notBefore, notAfter, audience, ts: now }
+      return { op: 'confide', key, ...life, audience }
     })
   }
 
@@ -216,6 +209,14 @@ export class OwnKeys {
    */
   succeed(steward: Cid | null): void {
     this.#signAll([{ op: 'succeed', steward, ts: this.#clock.now() }])
+  }
+
+  /** When a key that is delegated now begins and ends. */
+  #newLife() {
+    const ts = this.#clock.now()
+    // A clock that is set back a little must not put the first records before the delegation.
+    const notBefore = Math.max(0, ts - MAX_CLOCK_AHEAD_MS)
+    return { notBefore, notAfter: notBefore + MAX_DELEGATION_MS, ts }
   }
 
   /** Signs the delegation of a key that is made for this machine. */
