@@ -5,9 +5,11 @@
  */
 import type { RenewalView } from '../protocol/api.ts'
 import { type Issue, issueOf, ZoariumError } from '../protocol/errors.ts'
+import { SCOPES } from '../protocol/scope.ts'
 import type { Clock } from '../registry/clock.ts'
 import type { DeviceKey } from '../registry/device-key.ts'
 import type { KeyOverview, OwnKeys } from '../registry/own-keys.ts'
+import { PURPOSES } from '../registry/purpose.ts'
 import type { Registry } from '../registry/registry.ts'
 import { RENEWAL_MARGIN_MS } from '../registry/renewal.ts'
 import type { Log } from './log.ts'
@@ -78,7 +80,7 @@ export class KeyRenewals {
 
   #look(device: DeviceKey, { identity, rootsHere }: KeyOverview): void {
     const { registry, keys, isAutomatic, clock, log } = this.#parts
-    const { key, scope, isHere, notAfter } = device
+    const { key, scope, audience, isHere, notAfter } = device
     // A key to erase is for the day on which it is needed.
     const isDaily = scope !== 'erase'
     const isOurs = isAutomatic && isHere && isDaily && rootsHere.length >= identity.threshold
@@ -86,8 +88,9 @@ export class KeyRenewals {
       this.#found.set(key, { isOurs, problem: null })
       return
     }
-    // A folder that came back from a snapshot may lack operations, and would fork the identity.
-    const unsure = registry.whyUnsure()
+    // A folder that came back from a snapshot may lack operations, and would fork the identity. What
+    // only an audience can confirm holds up no other key.
+    const unsure = registry.whyUnsure(audience === undefined ? SCOPES : PURPOSES)
     if (unsure !== null) {
       this.#found.set(key, { isOurs, problem: issueOf(unsure) })
       return

@@ -25,6 +25,8 @@ export class SelfCheck {
   readonly #stop = new AbortController()
   #waiting: Promise<void> | null = null
   #unlisten = (): void => {}
+  /** Keys whose logs peers have compared since the last time that this was told. */
+  readonly #confirmed = new Set<string>()
 
   constructor(options: SelfCheckOptions) {
     this.#options = options
@@ -42,7 +44,8 @@ export class SelfCheck {
     if (!registry.signer.isInDoubt) return
     log.info('not stopped in order: asking peers for what this node has signed')
     this.#unlisten = network.on('sync', ({ confirms }) => {
-      if (confirms) this.#confirmed()
+      for (const key of confirms) this.#confirmed.add(key)
+      if (this.#waiting === null) this.#settle()
     })
     this.#waiting = this.#wait()
   }
@@ -58,28 +61,30 @@ export class SelfCheck {
     await this.#waiting
   }
 
-  #isConfirmed = false
-
-  #confirmed(): void {
-    this.#isConfirmed = true
-    if (this.#waiting === null) this.#settle()
-  }
-
   async #wait(): Promise<void> {
     const { sleep = systemSleep, log } = this.#options
     const { signal } = this.#stop
     await sleep(ASK_MS, signal).catch(() => {})
     this.#waiting = null
     if (signal.aborted) return
-    if (this.#isConfirmed) this.#settle()
-    else log.warn({ code: 'SELF_UNSURE' }, 'no peer that follows this node has answered yet')
+    this.#settle()
+    if (this.#options.registry.signer.isInDoubt) {
+      log.warn(
+        { code: 'SELF_UNSURE' },
+        'no peer has answered yet that follows all logs of this node',
+      )
+    }
   }
 
   #settle(): void {
     const { registry, log } = this.#options
-    this.#unlisten()
-    registry.signer.confirm()
+    const { signer } = registry
+    if (this.#confirmed.size === 0) return
+    signer.confirm(this.#confirmed)
+    this.#confirmed.clear()
     registry.heads()
+    if (signer.isInDoubt) return
+    this.#unlisten()
     log.info('peers have confirmed what this node has signed')
   }
 }

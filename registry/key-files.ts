@@ -10,6 +10,7 @@ import { publicKeyOf } from '../protocol/crypto.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import { keySetOf, readIdentity } from '../protocol/identity.ts'
 import type { KeySet } from '../protocol/identity-operation.ts'
+import type { KeyId } from './catalogue.ts'
 import type { DataFolder } from './data-folder.ts'
 import { prepareFile } from './durable-file.ts'
 import type { Ledger, SignedPosition } from './ledger.ts'
@@ -167,27 +168,34 @@ export function readSeed(
   return bytes
 }
 
-/**
- * The ledger of the signer on disk. A file that is missing was lost, or its node is older than it:
- * what was signed and shared is then not known. `init` writes an empty one.
- */
+/** The ledger of the signer on disk; `init` writes an empty one. */
 export function fileLedger(file: string): Ledger {
   return {
     read() {
       const value = readJson(file)
-      const logs = value?.logs ?? {}
+      if (value === null) return null
+      const { logs, shared, unsettled } = value
       if (typeof logs !== 'object' || logs === null) throw damaged(file)
       const positions = new Map(
         Object.entries(logs).map(([key, each]) => [key, readPosition(file, each)] as const),
       )
-      return { positions, isClean: value?.clean === true, isShared: value?.shared !== false }
+      return { positions, shared: readKeys(file, shared), unsettled: readKeys(file, unsettled) }
     },
-    prepare: ({ positions, isClean, isShared }) =>
+    prepare: ({ positions, shared, unsettled }) =>
       prepareFile(
         file,
-        toJson({ logs: Object.fromEntries(positions), clean: isClean, shared: isShared }),
+        toJson({
+          logs: Object.fromEntries(positions),
+          shared: [...shared],
+          unsettled: [...unsettled],
+        }),
       ),
   }
+}
+
+function readKeys(file: string, value: unknown): ReadonlySet<KeyId> {
+  if (!Array.isArray(value) || !value.every(isHex32)) throw damaged(file)
+  return new Set(value)
 }
 
 function readPosition(file: string, value: unknown): SignedPosition {

@@ -15,28 +15,29 @@ export interface SignedPosition extends Position {
 export interface LedgerState {
   /** The newest position signed by each key. */
   readonly positions: ReadonlyMap<KeyId, SignedPosition>
-  /** Whether the node was last stopped in order. */
-  readonly isClean: boolean
-  /**
-   * Whether peers were ever given records of the own logs: only then can anybody hold more of them
-   * than this folder.
-   */
-  readonly isShared: boolean
+  /** Keys of which peers were given records: only of those can anybody hold more than this folder. */
+  readonly shared: ReadonlySet<KeyId>
+  /** Those of them for whose logs the node was not stopped in order since, or was in doubt then. */
+  readonly unsettled: ReadonlySet<KeyId>
 }
 
 /** What a node begins with. */
-export const EMPTY_LEDGER: LedgerState = { positions: new Map(), isClean: true, isShared: false }
+export const EMPTY_LEDGER: LedgerState = {
+  positions: new Map(),
+  shared: new Set(),
+  unsettled: new Set(),
+}
 
 /** Where it is kept; a test keeps it in memory. */
 export interface Ledger {
-  /** @throws ZoariumError STORE */
-  read(): LedgerState
+  /** Null where it is lost, and with it what was signed and shared. @throws ZoariumError STORE */
+  read(): LedgerState | null
   /** Writes a state durably, to be put in place by `commit`. @throws DISK_FULL, STORE */
   prepare(state: LedgerState): PreparedFile
 }
 
 /** A ledger that is forgotten with the process. */
-export function memoryLedger(state: LedgerState = EMPTY_LEDGER): Ledger {
+export function memoryLedger(state: LedgerState | null = EMPTY_LEDGER): Ledger {
   let kept = state
   return {
     read: () => kept,

@@ -104,10 +104,12 @@ export class OwnLog {
   /**
    * Why this node must not sign records now, as far as its own past goes; null: it may.
    * Fails with SELF_UNSURE.
+   * @param purposes of the logs that are meant
    */
-  whyUnsure(): Failure | null {
+  whyUnsure(purposes: readonly Purpose[] = this.#signer.purposes()): Failure | null {
     const { publisher } = this.#signer
     for (const purpose of this.#signer.purposes()) {
+      if (!purposes.includes(purpose)) continue
       const { key } = this.#signer.device(purpose)
       const found = this.#device(key)
       const next = nextPlace(this.#catalogue.log(publisher, key), found.ok ? found.value.cuts : [])

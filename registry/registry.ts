@@ -50,6 +50,7 @@ import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
 import type { PackageSource } from './package-source.ts'
 import { Publication, type PublicationOptions, type PublicationPlan } from './publication.ts'
+import type { Purpose } from './purpose.ts'
 import { type QuotaLimits, Quotas } from './quotas.ts'
 import { renewals } from './renewal.ts'
 import { Rosters } from './rosters.ts'
@@ -229,8 +230,8 @@ export class Registry {
   }
 
   /** Like {@link OwnLog.whyUnsure}. */
-  whyUnsure(): Failure | null {
-    return this.#own.whyUnsure()
+  whyUnsure(purposes?: readonly Purpose[]): Failure | null {
+    return this.#own.whyUnsure(purposes)
   }
 
   /** The publisher that an id, petname, verified handle or label names. Fails with NOT_FOUND, AMBIGUOUS. */

@@ -16,9 +16,9 @@
  * have given back what is missing.
  *
  * Both may have come back together, as with the snapshot of a machine. So a node that was not
- * stopped in order is in doubt even where they agree, until a peer that follows its logs has
- * compared them with it. Nobody can hold more of a log that was never given away: a first or lone
- * node is never in doubt.
+ * stopped in order is in doubt even where they agree, of each of its logs until a peer that follows
+ * it and may read that log has compared it. Nobody can hold more of a log that was never given away:
+ * a first or lone node is never in doubt.
  */
 
 import { toHex } from '../protocol/bytes.ts'
@@ -49,7 +49,8 @@ export class Signer {
   readonly #devices: ReadonlyMap<Purpose, { readonly key: KeyId; readonly seed: Uint8Array }>
   readonly #ledger: Ledger
   #state: LedgerState
-  #isInDoubt: boolean
+  readonly #keys: ReadonlySet<KeyId>
+  readonly #doubted: Set<KeyId>
 
   constructor(options: {
     readonly publisher: Cid
@@ -65,13 +66,20 @@ export class Signer {
       }),
     )
     this.#ledger = ledger
-    this.#state = ledger.read()
-    this.#isInDoubt = this.#state.isShared && !this.#state.isClean
+    const keys = new Set([...this.#devices.values()].map(({ key }) => key))
+    this.#keys = keys
+    this.#state = ledger.read() ?? { positions: new Map(), shared: keys, unsettled: keys }
+    this.#doubted = new Set([...this.#state.unsettled].filter((key) => keys.has(key)))
   }
 
   /** What this machine has keys for. */
   purposes(): readonly Purpose[] {
     return [...this.#devices.keys()]
+  }
+
+  /** The keys themselves. */
+  keys(): ReadonlySet<KeyId> {
+    return this.#keys
   }
 
   /** A key with its seed, 32 bytes. @throws ZoariumError SCOPE where it is not here */
@@ -89,16 +97,18 @@ export class Signer {
     })
   }
 
-  /** Whether the node was not stopped in order, and no peer has confirmed its logs since. */
+  /** Whether the node was not stopped in order, and peers have not confirmed all its logs since. */
   get isInDoubt(): boolean {
-    return this.#isInDoubt
+    return this.#doubted.size > 0
   }
 
   /** Begins to sign for a catalogue; until {@link end} the node counts as not stopped. */
   begin(catalogue: Catalogue): void {
     this.catchUp(catalogue)
-    const positions = this.#state.isShared ? this.#state.positions : this.#known(catalogue)
-    const state = { ...this.#state, positions, isClean: false }
+    const { shared } = this.#state
+    const given = [...this.#state.positions].filter(([key]) => shared.has(key))
+    const positions = new Map([...this.#known(catalogue), ...given])
+    const state = { positions, shared, unsettled: shared }
     try {
       this.#write(state)
     } catch (error) {
@@ -113,37 +123,42 @@ export class Signer {
    * @throws ZoariumError STORE
    */
   end(): void {
-    if (this.#isInDoubt) return
     try {
-      this.#write({ ...this.#state, isClean: true })
+      this.#write({ ...this.#state, unsettled: this.#doubted })
     } catch (error) {
       if (!(error instanceof ZoariumError) || error.code !== 'DISK_FULL') throw error
     }
   }
 
-  /** Peers are about to be given records of the own logs. Costs a write the first time. */
-  share(): void {
-    if (!this.#state.isShared) this.#write({ ...this.#state, isShared: true })
+  /** Peers are about to be given records of the log of a key. Costs a write the first time. */
+  share(key: KeyId): void {
+    const { shared, unsettled } = this.#state
+    if (shared.has(key) || !this.#keys.has(key)) return
+    this.#write({
+      ...this.#state,
+      shared: new Set([...shared, key]),
+      unsettled: new Set([...unsettled, key]),
+    })
   }
 
-  /** A peer that follows the own logs has given all that it has of them. */
-  confirm(): void {
-    this.#isInDoubt = false
+  /** Peers that follow the logs of own keys have given all that they have of them. */
+  confirm(keys: Iterable<KeyId>): void {
+    for (const key of keys) this.#doubted.delete(key)
   }
 
   /** The operator's word that nobody holds more of the own logs than this catalogue. */
   insist(catalogue: Catalogue): void {
-    this.#isInDoubt = false
+    this.#doubted.clear()
     this.#write({ ...this.#state, positions: this.#known(catalogue) })
   }
 
   /**
    * Why this node must not sign at a position now; null: it may. Fails like {@link whyBehind}, and
-   * with SELF_UNSURE while the node is in doubt.
+   * with SELF_UNSURE while the node is in doubt of that log.
    */
   whyUnsure(catalogue: Catalogue, key: KeyId, next: Position): Failure | null {
     const behind = this.whyBehind(catalogue, key, next)
-    if (behind !== null || !this.#isInDoubt) return behind
+    if (behind !== null || !this.#doubted.has(key)) return behind
     return refuse(
       'SELF_UNSURE',
       'this node was not stopped in order, and no peer has confirmed yet what it signed last',

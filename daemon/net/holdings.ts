@@ -20,6 +20,8 @@ import type { Right } from '../../registry/trust.ts'
 export interface Holdings extends SyncSource {
   /** This node's publisher. */
   readonly publisher: Cid
+  /** Those of its keys that are on this machine. */
+  readonly keys: ReadonlySet<string>
   readonly blobs: BlobStore
 
   identity(publisher: Cid): Identity | null
@@ -81,6 +83,7 @@ export function holdingsOf(registry: Registry): Holdings {
   }
   return {
     publisher: registry.publisher,
+    keys: registry.signer.keys(),
     blobs: registry.blobs,
 
     publishers: () => registry.trust.with('list'),
@@ -103,11 +106,11 @@ export function holdingsOf(registry: Registry): Holdings {
     profile: (publisher) => registry.profile(publisher)?.envelope ?? null,
     rosters: (of) => registry.rosters.find(of),
     *recordsAfter(publisher, key, after, limit) {
-      if (publisher === registry.publisher) registry.signer.share()
+      if (publisher === registry.publisher) registry.signer.share(key)
       for (const each of catalogue.recordsAfter(publisher, key, after, limit)) yield plain(each)
     },
     recordAt(publisher, key, position) {
-      if (publisher === registry.publisher) registry.signer.share()
+      if (publisher === registry.publisher) registry.signer.share(key)
       const envelope = catalogue.recordAt(publisher, key, position)
       if (envelope === null) return null
       return { ...plain(envelope), id: expectOk(peekRecord(envelope)).id }

@@ -25,7 +25,7 @@ import {
   type SyncPull,
   type SyncRefusal,
 } from '../../protocol/sync.ts'
-import { answer } from '../../protocol/sync-answer.ts'
+import { answer, type SyncMemory } from '../../protocol/sync-answer.ts'
 import type { PlainRecord, SyncSource } from '../../protocol/sync-set.ts'
 import { type Holdings, readableBy } from './holdings.ts'
 import type { Links } from './links.ts'
@@ -51,8 +51,8 @@ export interface SyncReport extends SyncView {
   readonly behind: boolean
   /** A bound was met; there is more. */
   readonly more: boolean
-  /** The peer follows this node's publisher, and all that it has of the own logs is here now. */
-  readonly confirms: boolean
+  /** Own keys of whose logs all that the peer has is here now; it follows them and may read them. */
+  readonly confirms: readonly string[]
   /** What was offered and not taken in, the first ones. */
   readonly refused: readonly SyncRefusal[]
 }
@@ -63,6 +63,21 @@ export interface FoundRoster {
   readonly records: readonly Cid[]
   /** The file of the only one. */
   readonly car: Uint8Array | null
+}
+
+/**
+ * Own keys of whose logs a peer can have no more than is here, after an exchange with it.
+ * @param reader the publisher that the peer is bound to; null: none
+ */
+export function confirmedBy(
+  { publisher, keys, mayRead }: Pick<Holdings, 'publisher' | 'keys' | 'mayRead'>,
+  reader: Cid | null,
+  { theirs }: SyncMemory,
+  { failure, more, refused }: SyncOutcome,
+): readonly string[] {
+  const isWhole = failure === null && !more && refused.every((each) => each.publisher !== publisher)
+  if (!isWhole || !theirs?.includes(publisher)) return []
+  return [...keys].filter((key) => mayRead(publisher, key, reader))
 }
 
 export class SyncService {
@@ -171,16 +186,13 @@ export class SyncService {
       ms: performance.now() - started,
       behind: outcome?.behind ?? false,
       more: more || (outcome?.more ?? false),
-      confirms: !more && outcome !== null && this.#isConfirmed(peer, outcome),
+      confirms: more || outcome === null ? [] : this.#confirmedBy(peer, outcome),
       refused: outcome?.refused.slice(0, MAX_REFUSED) ?? [],
     }
   }
 
-  #isConfirmed({ memory }: Peer, { failure, more, refused }: SyncOutcome): boolean {
-    const { publisher } = this.#holdings
-    const isWhole = failure === null && !more
-    const isFollowed = memory.theirs?.includes(publisher) ?? false
-    return isWhole && isFollowed && refused.every((each) => each.publisher !== publisher)
+  #confirmedBy(peer: Peer, outcome: SyncOutcome): readonly string[] {
+    return confirmedBy(this.#holdings, this.#links.publisherOf(peer), peer.memory, outcome)
   }
 
   async #perform(peer: Peer, frames: FrameStream, effect: SyncEffect): Promise<SyncInput> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { KeyRenewals } from '../../daemon/key-renewals.ts'
+import { refuse } from '../../protocol/errors.ts'
 import { MAX_CLOCK_AHEAD_MS, MAX_DELEGATION_MS } from '../../protocol/limits.ts'
 import { dataFolder } from '../../registry/data-folder.ts'
 import { initialise, type OpenRegistry, openRegistry } from '../../registry/open-registry.ts'
@@ -124,6 +125,17 @@ describe('daemon/key-renewals', () => {
     Object.assign(registry.catalogue, { log: backup })
     renewals.check()
     assert.deepEqual(renewals.views(), [])
+  })
+
+  it('is not held up by a private log that nobody has confirmed yet', () => {
+    const renewals = renewalsOf()
+    const { registry } = opened
+    registry.whyUnsure = (purposes) =>
+      purposes?.includes('private') ? refuse('SELF_UNSURE', 'nobody has confirmed it') : null
+    clock.time = end - RENEWAL_MARGIN_MS
+    renewals.check()
+    const renewed = clock.time + MAX_DELEGATION_MS
+    assert.deepEqual(ends(), [renewed, renewed])
   })
 
   it('outlives key files that cannot be read', () => {

@@ -27,11 +27,19 @@ describe('daemon/self-check', () => {
   let hear: (event: NetworkEvents['sync']) => void
   let timeIsOver: () => void
   let waited: number
+  let keys: readonly string[]
 
   /** A node whose ledger says how it was stopped, and a network that tells of syncs. */
   async function start(isClean: boolean, isShared: boolean, isAlone = false): Promise<SelfCheck> {
-    const { publisher, seeds } = new TestPublisher('here')
-    const ledger = memoryLedger({ ...EMPTY_LEDGER, isClean, isShared })
+    const embl = new TestPublisher('here')
+    const { publisher, seeds } = embl
+    keys = [embl.key(), embl.key('serve')]
+    const shared = new Set(isShared ? keys : [])
+    const ledger = memoryLedger({
+      ...EMPTY_LEDGER,
+      shared,
+      unsettled: new Set(isClean ? [] : shared),
+    })
     const made = await testRegistry('here', { signer: new Signer({ publisher, seeds, ledger }) })
     registry = made.registry
     const check = new SelfCheck({
@@ -76,7 +84,7 @@ describe('daemon/self-check', () => {
     assert.deepEqual([check.isAsking, waited], [true, ASK_MS])
     assert.throws(publish, { code: 'SELF_UNSURE' })
     assert.deepEqual(registry.heads(), [])
-    hear({ ...report, confirms: true })
+    hear({ ...report, confirms: keys })
     // Others may know more: the whole time is theirs.
     assert.throws(publish, { code: 'SELF_UNSURE' })
     timeIsOver()
@@ -87,14 +95,27 @@ describe('daemon/self-check', () => {
 
   it('stays unsure where nobody answers who follows it, and is sure once one does', async () => {
     const check = await start(false, true)
-    hear({ ...report, confirms: false })
+    hear({ ...report, confirms: [] })
     timeIsOver()
     await check.settled()
     assert.throws(publish, { code: 'SELF_UNSURE' })
     assert.equal(registry.whyUnsure()?.code, 'SELF_UNSURE')
-    hear({ ...report, confirms: true })
+    hear({ ...report, confirms: keys })
     publish()
     assert.equal(registry.whyUnsure(), null)
+  })
+
+  it('stays unsure of a log that only some peers may read', async () => {
+    const check = await start(false, true)
+    const [publishing = '', serving = ''] = keys
+    hear({ ...report, confirms: [serving] })
+    timeIsOver()
+    await check.settled()
+    assert.throws(publish, { code: 'SELF_UNSURE' })
+    assert.equal(registry.whyUnsure(['serve']), null)
+    assert.equal(registry.whyUnsure(['publish'])?.code, 'SELF_UNSURE')
+    hear({ ...report, confirms: [publishing] })
+    publish()
   })
 
   it('believes the operator that it is alone', async () => {

@@ -103,7 +103,7 @@ describe('registry/open-registry', () => {
     const first = await openRegistry(folder, clock)
     const profile = { label: 'embl', displayName: 'EMBL', handle: null, url: null, ror: null }
     const lost = first.registry.publishProfile(profile)
-    first.registry.signer.share()
+    first.registry.signer.share(lost.record.key)
     await first.close()
     fs.writeFileSync(folder.catalogue, backup)
 

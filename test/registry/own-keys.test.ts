@@ -327,8 +327,7 @@ describe('registry/own-keys', () => {
   it('cuts no log of which this machine has signed more than it knows', async () => {
     const backup = fs.readFileSync(folder.catalogue)
     await keys((_, { registry }) => {
-      registry.publishProfile(PROFILE)
-      registry.signer.share()
+      registry.signer.share(registry.publishProfile(PROFILE).record.key)
     })
     fs.writeFileSync(folder.catalogue, backup)
     await assert.rejects(

@@ -134,7 +134,7 @@ describe('registry/signer', () => {
     const signer = signerOf(ledger)
     signer.prepare(embl.key(), { epoch: 0, seq: 0, id: cidOf('dag-cbor', utf8('x')) }).drop()
     assert.equal(signer.whyUnsure(catalogue, embl.key(), NEXT), null)
-    assert.equal(ledger.read().positions.size, 0)
+    assert.equal(ledger.read()?.positions.size, 0)
   })
 
   it('catches up with a catalogue that is ahead, and only then', () => {
@@ -143,9 +143,9 @@ describe('registry/signer', () => {
     append('a')
     const tip = append('b')
     signer.catchUp(catalogue)
-    assert.deepEqual([...ledger.read().positions], [[embl.key(), tip]])
+    assert.deepEqual([...(ledger.read()?.positions ?? [])], [[embl.key(), tip]])
     signer.catchUp(new MemoryCatalogue())
-    assert.deepEqual([...ledger.read().positions], [[embl.key(), tip]])
+    assert.deepEqual([...(ledger.read()?.positions ?? [])], [[embl.key(), tip]])
   })
 
   it('remembers across restarts what it signed with each key', () => {
@@ -155,13 +155,18 @@ describe('registry/signer', () => {
     signer.prepare(embl.key(), tip).commit()
     const other = { epoch: 0, seq: 7, id: tip.id }
     signer.prepare(embl.key('serve'), other).commit()
-    const kept = fileLedger(file).read().positions
-    assert.deepEqual(kept.get(embl.key()), tip)
-    assert.deepEqual(kept.get(embl.key('serve')), other)
+    const kept = fileLedger(file).read()?.positions
+    assert.deepEqual(kept?.get(embl.key()), tip)
+    assert.deepEqual(kept?.get(embl.key('serve')), other)
   })
 
   describe('in doubt', () => {
-    const shared: LedgerState = { ...EMPTY_LEDGER, isShared: true }
+    let keys: readonly string[]
+    let shared: LedgerState
+    beforeEach(() => {
+      keys = [embl.key(), embl.key('serve')]
+      shared = { ...EMPTY_LEDGER, shared: new Set(keys) }
+    })
     const why = (signer: Signer) => signer.whyUnsure(catalogue, embl.key(), NEXT)?.code ?? null
 
     it('is not, where the node was stopped in order', () => {
@@ -178,7 +183,35 @@ describe('registry/signer', () => {
       const signer = signerOf(ledger)
       assert.equal(signer.isInDoubt, true)
       assert.equal(why(signer), 'SELF_UNSURE')
-      signer.confirm()
+      signer.confirm(keys)
+      assert.equal(why(signer), null)
+    })
+
+    it('is of each log until a peer confirms that one, and never of one that was not shared', () => {
+      const signer = signerOf(
+        memoryLedger({ ...shared, shared: new Set(keys), unsettled: new Set(keys) }),
+      )
+      signer.confirm([embl.key('serve')])
+      assert.equal(signer.isInDoubt, true)
+      assert.equal(why(signer), 'SELF_UNSURE')
+      assert.equal(signer.whyUnsure(catalogue, embl.key('serve'), NEXT), null)
+      // It stays so over a stop in order, of that log alone.
+      const ledger = memoryLedger({ ...shared, unsettled: new Set([embl.key()]) })
+      const second = signerOf(ledger)
+      second.begin(catalogue)
+      second.end()
+      assert.deepEqual(ledger.read()?.unsettled, new Set([embl.key()]))
+      const other = signerOf(
+        memoryLedger({ ...EMPTY_LEDGER, shared: new Set([embl.key('serve')]) }),
+      )
+      other.begin(catalogue)
+      assert.equal(why(other), null)
+    })
+
+    it('is of all, where the ledger was lost', () => {
+      const signer = signerOf(memoryLedger(null))
+      assert.equal(why(signer), 'SELF_UNSURE')
+      signer.confirm(keys)
       assert.equal(why(signer), null)
     })
 
@@ -206,8 +239,11 @@ describe('registry/signer', () => {
 
     it('is durable that records were given away', () => {
       const ledger = memoryLedger()
-      signerOf(ledger).share()
-      assert.equal(ledger.read().isShared, true)
+      const signer = signerOf(ledger)
+      signer.share(embl.key())
+      signer.share('00'.repeat(32))
+      const { shared, unsettled } = ledger.read() ?? {}
+      assert.deepEqual([shared, unsettled], [new Set([embl.key()]), new Set([embl.key()])])
     })
 
     it('believes the operator', () => {
@@ -218,11 +254,11 @@ describe('registry/signer', () => {
       catalogue = new MemoryCatalogue()
       const signer = signerOf(ledger)
       signer.begin(catalogue)
-      signer.confirm()
+      signer.confirm(keys)
       assert.equal(why(signer), 'SELF_UNSURE')
       signer.insist(catalogue)
       assert.equal(why(signer), null)
-      assert.equal(ledger.read().positions.size, 0)
+      assert.equal(ledger.read()?.positions.size, 0)
     })
 
     it('begins and ends with a full disk, and signs as a node that was not stopped', () => {
@@ -238,10 +274,10 @@ describe('registry/signer', () => {
       const signer = signerOf(ledger)
       signer.begin(catalogue)
       signer.end()
-      assert.equal(kept.read().isClean, true)
+      assert.equal(kept.read()?.unsettled.size, 0)
       isFull = false
       signer.prepare(embl.key(), append('a')).commit()
-      assert.equal(kept.read().isClean, false)
+      assert.equal(kept.read()?.unsettled.size, 2)
     })
 
     it('takes a ledger that is missing for one that was lost', () => {

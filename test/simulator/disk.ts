@@ -142,6 +142,10 @@ export class Disk {
     this.#fault = null
   }
 
+  get ledgerState(): LedgerState {
+    return this.#ledger
+  }
+
   get ledger(): Ledger {
     return {
       read: () => this.#ledger,

@@ -6,6 +6,7 @@
 import { hearsGossip, judgeGossip } from '../../daemon/net/gossip.ts'
 import { type Holdings, holdingsOf, readableBy } from '../../daemon/net/holdings.ts'
 import { isFault, type Peer, PeerBook } from '../../daemon/net/peers.ts'
+import { confirmedBy } from '../../daemon/net/sync.ts'
 import { Presence } from '../../daemon/presence.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { accept, type Code, ZoariumError } from '../../protocol/errors.ts'
@@ -14,6 +15,7 @@ import { type SyncReply, type SyncRequest, syncReplies, TOPICS } from '../../pro
 import { introduce, pull, type SyncOutcome, type SyncPull } from '../../protocol/sync.ts'
 import { createSyncMemory } from '../../protocol/sync-answer.ts'
 import type { SyncSource } from '../../protocol/sync-set.ts'
+import type { KeyId } from '../../registry/catalogue.ts'
 import type { Clock } from '../../registry/clock.ts'
 import { MaxSeen } from '../../registry/max-seen.ts'
 import { Registry } from '../../registry/registry.ts'
@@ -120,7 +122,8 @@ export class SimulatedNode implements Host, ExchangeHost {
   #life = 0
   /** Whether peers are waited for, and whether one has confirmed the own logs. */
   #isAsking = false
-  #isConfirmed = false
+  /** Own keys that peers have confirmed while others may still know more. */
+  readonly #confirmed = new Set<KeyId>()
   #isStarting = false
 
   constructor(parts: NodeParts) {
@@ -228,25 +231,29 @@ export class SimulatedNode implements Host, ExchangeHost {
 
   /** As daemon/self-check.ts: a node in doubt of itself waits for peers that follow it. */
   #askPeers(): void {
-    this.#isConfirmed = false
+    this.#confirmed.clear()
     this.#isAsking = this.registry.signer.isInDoubt
     if (!this.#isAsking) return
     this.tally.add('in doubt of itself')
     this.later(ASK_MS, () => {
       this.#isAsking = false
-      if (this.#isConfirmed) this.#settle()
+      this.#settle()
     })
   }
 
-  #confirmed(): void {
-    if (!this.registry.signer.isInDoubt) return
-    this.#isConfirmed = true
+  #confirmedBy(peer: Peer, outcome: SyncOutcome): void {
+    const { holdings, registry } = this
+    if (!registry.signer.isInDoubt) return
+    const keys = confirmedBy(holdings, this.publisherOf(peer), peer.memory, outcome)
+    for (const key of keys) this.#confirmed.add(key)
     if (!this.#isAsking) this.#settle()
   }
 
   #settle(): void {
-    this.registry.signer.confirm()
-    this.tally.add('confirmed by peers')
+    if (this.#confirmed.size === 0) return
+    this.registry.signer.confirm(this.#confirmed)
+    this.#confirmed.clear()
+    if (!this.registry.signer.isInDoubt) this.tally.add('confirmed by peers')
     this.registry.heads()
   }
 
@@ -434,17 +441,10 @@ export class SimulatedNode implements Host, ExchangeHost {
       this.#pulling.delete(peer.id)
       if (report.isOk) peer.lastSync = this.clock.now()
       for (const { code } of report.outcome?.refused ?? []) this.tally.add(`refused: ${code}`)
-      if (report.outcome !== null && this.#isConfirmedBy(peer, report.outcome)) this.#confirmed()
+      if (report.outcome !== null) this.#confirmedBy(peer, report.outcome)
       onEnd(report)
       if (report.more || this.#due.delete(peer.id)) this.soon(peer)
     })
-  }
-
-  /** As in daemon/net/sync.ts. */
-  #isConfirmedBy({ memory }: Peer, { failure, more, refused }: SyncOutcome): boolean {
-    const isFollowed = memory.theirs?.includes(this.publisher) ?? false
-    const isWhole = failure === null && !more
-    return isWhole && isFollowed && refused.every(({ publisher }) => publisher !== this.publisher)
   }
 
   /** Tells peers of a log that has news, where they may know. */

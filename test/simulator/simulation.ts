@@ -440,14 +440,15 @@ class Simulation {
   }
 
   /**
-   * @param isAll the ledger too, as with the snapshot of a machine. One of before the node had given
-   * anything away looks like a lone node's, which is never in doubt of itself: a known limit.
+   * @param isAll the ledger too, as with the snapshot of a machine. A log of which nothing had been
+   * given away then looks like a lone node's, which is never in doubt of itself: a known limit.
    */
   #restore(index: number, isAll: boolean): void {
     const snapshot = this.#snapshots.get(index)
     const { node } = this.#member(index)
     if (snapshot === undefined) return
-    const isWhole = isAll && snapshot.ledger.isShared
+    const { shared } = node.disk.ledgerState
+    const isWhole = isAll && [...shared].every((key) => snapshot.ledger.shared.has(key))
     this.#tally.add(isWhole ? 'fault: restore of all' : 'fault: restore of the database')
     node.crash()
     node.disk.restore(snapshot, isWhole)

@@ -7,6 +7,7 @@ import { holdingsOf, readableBy } from '../../../daemon/net/holdings.ts'
 import type { Links } from '../../../daemon/net/links.ts'
 import { PeerBook } from '../../../daemon/net/peers.ts'
 import { FrameStream } from '../../../daemon/net/stream.ts'
+import { confirmedBy } from '../../../daemon/net/sync.ts'
 import { toHex } from '../../../protocol/bytes.ts'
 import { type Cid, linkOf } from '../../../protocol/cid.ts'
 import { publicKeyOf } from '../../../protocol/crypto.ts'
@@ -23,6 +24,7 @@ import {
   syncReplies,
   syncRequests,
 } from '../../../protocol/message.ts'
+import type { SyncOutcome } from '../../../protocol/sync.ts'
 import { answer, createSyncMemory } from '../../../protocol/sync-answer.ts'
 import { digestOfPublishers, fingerprintOf } from '../../../protocol/sync-set.ts'
 import type { Registry } from '../../../registry/registry.ts'
@@ -227,6 +229,21 @@ describe('daemon/net: private logs', () => {
     const judge = (head: Uint8Array) => judgeGossip(parts, 'zoarium/heads/1', peer.id, head)
     const head = p.head(model.signed, testClock.now(), 1000, [seed])
     assert.equal(judge(head), TopicValidatorResult.Ignore)
+  })
+
+  it('are confirmed to the node that has signed them by their audience alone', () => {
+    const { publisher, mayRead } = holdingsOf(atP.registry)
+    const own = { publisher, mayRead, keys: new Set([p.key(), publicKeyHex()]) }
+    const memory = { ...createSyncMemory(), theirs: [publisher] }
+    const whole = { refused: [], failure: null, more: false } as unknown as SyncOutcome
+    const by = (reader: Cid | null) => confirmedBy(own, reader, memory, whole)
+    assert.deepEqual(by(q.publisher), [p.key(), publicKeyHex()])
+    assert.deepEqual(by(x.publisher), [p.key()])
+    assert.deepEqual(by(null), [p.key()])
+    assert.deepEqual(confirmedBy(own, q.publisher, { ...memory, theirs: [] }, whole), [])
+    assert.deepEqual(confirmedBy(own, q.publisher, memory, { ...whole, more: true }), [])
+    const refusal = { publisher, code: 'QUOTA', message: '' } as const
+    assert.deepEqual(confirmedBy(own, q.publisher, memory, { ...whole, refused: [refusal] }), [])
   })
 
   it('are refused by nodes that are not meant', async () => {
