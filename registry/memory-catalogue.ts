@@ -1,4 +1,4 @@
-/** The catalogue in memory: the twin of the one on disk, for tests. Small before fast. */
+/** The catalogue in memory: the twin of the one on disk, for tests and the simulator. */
 import { compareText, equalBytes } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import {
@@ -36,6 +36,7 @@ import {
   type WithdrawalRow,
 } from './catalogue.ts'
 import { compare, fitsFacets, scoreOf } from './memory-search.ts'
+import { History, MemoryTable } from './memory-table.ts'
 import { type MentionRow, mentionsOf } from './mention.ts'
 import { formatCursor, pageSize, parseCursor, queryWords } from './model-index.ts'
 import { profileOf } from './profile.ts'
@@ -63,29 +64,43 @@ interface Tag {
   readonly target: Cid
 }
 
+/** Whose a record is that names others, and which. */
+interface Mention {
+  readonly record: Cid
+  readonly by: Cid
+  readonly targets: readonly Cid[]
+}
+
+interface WithdrawalOf {
+  readonly record: Cid
+  /** `publisher target`. */
+  readonly place: string
+  readonly verb: WithdrawBody['verb']
+}
+
 interface Evidence {
   readonly key: KeyId
   readonly envelope: Uint8Array
 }
 
-/** Every value is replaced, never changed, so that a copy of the maps is a snapshot. */
+/** What stands in the tables; a copy of it is a snapshot. */
 const emptyState = () => ({
   operations: new Map<Cid, readonly Uint8Array[]>(),
   logs: new Map<string, Log>(),
-  heads: new Map<string, HeadRow & { publisher: Cid }>(),
-  proofs: new Map<string, ProofRow & { publisher: Cid }>(),
+  heads: new Map<string, HeadRow & { readonly publisher: Cid }>(),
+  proofs: new Map<string, ProofRow & { readonly publisher: Cid }>(),
   records: new Map<Cid, SignedRecord>(),
   late: new Map<Cid, true>(),
-  /** By the naming record: whose it is, and what it names. */
-  mentions: new Map<Cid, { readonly by: Cid; readonly targets: readonly Cid[] }>(),
+  /** By the naming record. */
+  mentions: new Map<Cid, Mention>(),
   cards: new Map<Cid, Uint8Array>(),
   profiles: new Map<Cid, ProfileRow>(),
   tags: new Map<Cid, Tag>(),
   rosters: new Map<Cid, RosterRow>(),
+  attestations: new Map<Cid, Omit<AttestationRow, 'isWithdrawn'>>(),
   /** By the record that replaces them: `publisher record` of what it replaces. */
   replaced: new Map<Cid, readonly string[]>(),
-  /** By their own record; of `publisher target`. */
-  withdrawals: new Map<Cid, { readonly place: string; readonly verb: WithdrawBody['verb'] }>(),
+  withdrawals: new Map<Cid, WithdrawalOf>(),
   rivals: new Map<Cid, RivalBranch>(),
   evidence: new Map<Cid, readonly Evidence[]>(),
   models: new Map<Cid, Model>(),
@@ -98,72 +113,147 @@ const emptyState = () => ({
   /** By publisher and kind. */
   intake: new Map<string, { readonly day: number; readonly records: number }>(),
 })
-type State = ReturnType<typeof emptyState>
+export type MemoryState = ReturnType<typeof emptyState>
+
+/** Models without their card, of whatever publisher. */
+const CARDLESS = 'cardless'
+/** Withdrawals that erase, of whatever publisher. */
+const ERASING = 'erase'
+
+/** By what rows are asked for, apart from their key. */
+const GROUPS: {
+  readonly [N in keyof MemoryState]?: (row: RowOf<MemoryState[N]>) => readonly string[]
+} = {
+  logs: ({ publisher }) => [publisher],
+  heads: ({ publisher }) => [publisher],
+  proofs: ({ publisher }) => [publisher],
+  mentions: ({ targets }) => targets,
+  profiles: ({ publisher }) => [publisher],
+  tags: ({ publisher, name, tag }) => [`${publisher} ${name} ${tag}`],
+  rosters: ({ publisher }) => [publisher],
+  attestations: ({ root }) => [root],
+  replaced: (places) => places,
+  withdrawals: ({ place, verb }) => (verb === 'erase' ? [place, ERASING] : [place]),
+  models: ({ row: { publisher, name, root, card, files }, isCardless }) => [
+    publisher,
+    `${publisher} ${name}`,
+    root,
+    card,
+    ...new Set(files.map(({ cid }) => `file ${cid}`)),
+    ...(isCardless ? [CARDLESS] : []),
+  ],
+}
+
+type RowOf<M> = M extends Map<unknown, infer V> ? V : never
+type KeyOf<M> = M extends Map<infer K, unknown> ? K : never
+type Tables = {
+  readonly [N in keyof MemoryState]: MemoryTable<KeyOf<MemoryState[N]>, RowOf<MemoryState[N]>>
+}
 
 export class MemoryCatalogue implements Catalogue {
-  #state: State = emptyState()
+  readonly #history: History
+  #open: Tables | null
 
-  transaction<T>(work: () => T): T {
-    const before = this.#state
-    // SAFE: each map is copied under its own name.
-    this.#state = Object.fromEntries(
-      Object.entries(before).map(([name, map]) => [name, new Map<unknown, unknown>(map)]),
-    ) as unknown as State
-    try {
-      return work()
-    } catch (error) {
-      this.#state = before
-      throw error
-    }
+  /**
+   * @param state what is here already; it stays as it is
+   * @param onWrite called before each write, which is not done where it throws: a simulated disk
+   */
+  constructor(
+    state: MemoryState = emptyState(),
+    onWrite: (grows: boolean) => void = () => undefined,
+  ) {
+    this.#history = new History(onWrite)
+    // SAFE: each table is made under the name of its rows.
+    this.#open = Object.fromEntries(
+      Object.entries(state).map(([name, rows]) => [
+        name,
+        new MemoryTable<unknown, never>(
+          this.#history,
+          rows as Map<unknown, never>,
+          GROUPS[name as keyof MemoryState] ?? null,
+        ),
+      ]),
+    ) as unknown as Tables
   }
 
-  close(): void {}
+  get #tables(): Tables {
+    if (this.#open === null) throw new TypeError('the catalogue is closed')
+    return this.#open
+  }
+
+  /** What is here now. */
+  state(): MemoryState {
+    // SAFE: each map is copied under its own name.
+    return Object.fromEntries(
+      Object.entries(this.#tables).map(([name, table]) => [name, table.copy()]),
+    ) as unknown as MemoryState
+  }
+
+  get inTransaction(): boolean {
+    return this.#history.inTransaction
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#history.transaction(work)
+  }
+
+  close(): void {
+    this.#open = null
+  }
 
   putIdentityOp(publisher: Cid, n: number, envelope: Uint8Array): void {
     const operations = this.identityOps(publisher)
     if (operations.length !== n) throw new TypeError(`operation ${n} after ${operations.length}`)
-    this.#state.operations.set(publisher, [...operations, envelope.slice()])
+    this.#tables.operations.set(publisher, [...operations, envelope.slice()])
   }
 
   identityOps(publisher: Cid, from = 0): readonly Uint8Array[] {
-    return (this.#state.operations.get(publisher) ?? []).slice(from)
+    return (this.#tables.operations.get(publisher) ?? []).slice(from)
   }
 
   dropIdentityOps(publisher: Cid, from: number): void {
-    this.#state.operations.set(publisher, this.identityOps(publisher).slice(0, from))
+    this.#tables.operations.set(publisher, this.identityOps(publisher).slice(0, from))
   }
 
   putRival(publisher: Cid, branch: RivalBranch): void {
-    this.#state.rivals.set(publisher, branch)
+    this.#tables.rivals.set(publisher, branch)
   }
 
   rival(publisher: Cid): RivalBranch | null {
-    return this.#state.rivals.get(publisher) ?? null
+    return this.#tables.rivals.get(publisher) ?? null
   }
 
   publishers(): readonly Cid[] {
-    return [...this.#state.operations.keys()]
+    return [...this.#tables.operations.keys()]
   }
 
   dropPublisher(publisher: Cid): void {
-    const { operations, heads, proofs, profiles, rosters, rivals, evidence } = this.#state
-    operations.delete(publisher)
-    rivals.delete(publisher)
-    for (const kind of ['records', 'profiles']) this.#state.intake.delete(`${publisher} ${kind}`)
-    evidence.delete(publisher)
-    for (const [id, row] of heads) if (row.publisher === publisher) heads.delete(id)
-    for (const [id, row] of proofs) if (row.publisher === publisher) proofs.delete(id)
-    for (const [id, row] of profiles) if (row.publisher === publisher) profiles.delete(id)
-    for (const [id, row] of rosters) if (row.publisher === publisher) rosters.delete(id)
+    const { operations, heads, proofs, profiles, rosters, rivals, evidence, intake } = this.#tables
+    this.transaction(() => {
+      operations.delete(publisher)
+      rivals.delete(publisher)
+      evidence.delete(publisher)
+      for (const kind of ['records', 'profiles']) intake.delete(`${publisher} ${kind}`)
+      for (const table of [heads, proofs]) {
+        for (const { key } of table.of(publisher)) table.delete(`${publisher} ${key}`)
+      }
+      for (const table of [profiles, rosters]) {
+        for (const record of table.keysOf(publisher)) table.delete(record)
+      }
+    })
   }
 
   appendRecord(signed: SignedRecord, index: RecordIndex): void {
+    this.transaction(() => this.#append(signed, index))
+  }
+
+  #append(signed: SignedRecord, index: RecordIndex): void {
     const { id, record } = signed
     const { publisher, key, epoch, seq, ts } = record
-    if (this.#state.records.has(id)) throw new TypeError('the record is here already')
-    const before = this.#state.logs.get(`${publisher} ${key}`)
+    if (this.#tables.records.has(id)) throw new TypeError('the record is here already')
+    const before = this.#tables.logs.get(`${publisher} ${key}`)
     const time = Math.max(before?.time ?? 0, ts)
-    this.#state.logs.set(`${publisher} ${key}`, {
+    this.#tables.logs.set(`${publisher} ${key}`, {
       publisher,
       key,
       epoch,
@@ -172,36 +262,40 @@ export class MemoryCatalogue implements Catalogue {
       time,
       records: [...(before?.records ?? []), id],
     })
-    this.#state.records.set(id, { ...signed, envelope: signed.envelope.slice() })
-    if (index.isLate) this.#state.late.set(id, true)
-    this.#state.mentions.set(id, { by: publisher, targets: mentionsOf(record) })
+    this.#tables.records.set(id, { ...signed, envelope: signed.envelope.slice() })
+    if (index.isLate) this.#tables.late.set(id, true)
+    const targets = mentionsOf(record)
+    if (targets.length > 0) this.#tables.mentions.set(id, { record: id, by: publisher, targets })
     if (record.kind === 'model') {
       const { name, version, root, card, files, aliases, tested } = record.body
       const { description, unreadable = null } = index
       if (description === undefined) throw new TypeError('a model record comes with a description')
-      if (index.card !== undefined) this.#state.cards.set(card, index.card.slice())
+      if (index.card !== undefined) this.#tables.cards.set(card, index.card.slice())
       const names = { publisher, name, version, root, card }
       const row = { record: id, ...names, ts, description, files, aliases, tested, unreadable }
       const isCardless = index.isCardless === true
       const place = { n: this.#nextNumber(), time, epoch, seq }
-      this.#state.models.set(id, { row, ...place, isCardless, isStripped: false })
+      this.#tables.models.set(id, { row, ...place, isCardless, isStripped: false })
     } else if (record.kind === 'withdraw') {
       const { target, verb } = record.body
-      this.#state.withdrawals.set(id, { place: `${publisher} ${target}`, verb })
+      this.#tables.withdrawals.set(id, { record: id, place: `${publisher} ${target}`, verb })
       this.#restand()
     } else if (record.kind === 'tag') {
       const { name, tag, target, replaces } = record.body
-      this.#state.tags.set(id, { record: id, publisher, name, tag, target })
+      this.#tables.tags.set(id, { record: id, publisher, name, tag, target })
       this.#replace(publisher, id, replaces)
     } else if (record.kind === 'profile') {
       this.putProfile(profileOf(id, signed.envelope, publisher, record.body))
     } else if (record.kind === 'roster') {
       this.putRoster({ record: id, publisher, envelope: signed.envelope, body: record.body })
+    } else if (record.kind === 'attest') {
+      const { target, root, claim } = record.body
+      this.#tables.attestations.set(id, { record: id, publisher, target, root, claim })
     }
   }
 
   record(id: Cid): { readonly envelope: Uint8Array; readonly kind: RecordKind } | null {
-    const signed = this.#state.records.get(id)
+    const signed = this.#tables.records.get(id)
     return signed === undefined ? null : { envelope: signed.envelope, kind: signed.record.kind }
   }
 
@@ -226,75 +320,76 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   isLate(record: Cid): boolean {
-    return this.#state.late.has(record)
+    return this.#tables.late.has(record)
   }
 
   mentions(publisher: Cid, key: KeyId): readonly MentionRow[] {
-    const named = new Map(this.#recordsOf(publisher, key).map((each) => [each.id, each.record]))
-    return [...this.#state.mentions]
-      .filter(([, { by }]) => by !== publisher)
-      .flatMap(([record, { by, targets }]) =>
-        targets.flatMap((target) => {
-          const place = named.get(target)
-          return place ? [{ by, record, epoch: place.epoch, seq: place.seq }] : []
-        }),
+    return this.#recordsOf(publisher, key)
+      .flatMap(({ id, record: { epoch, seq } }) =>
+        this.#tables.mentions
+          .of(id)
+          .flatMap(({ record, by }) => (by === publisher ? [] : [{ by, record, epoch, seq }])),
       )
       .sort((a, b) => comparePositions(a, b) || compare(a.record, b.record))
   }
 
   log(publisher: Cid, key: KeyId): LogRow | null {
-    const log = this.#state.logs.get(`${publisher} ${key}`)
+    const log = this.#tables.logs.get(`${publisher} ${key}`)
     if (log === undefined) return null
     const { time: _, records: __, ...row } = log
-    const head = this.#state.heads.get(`${publisher} ${key}`)
+    const head = this.#tables.heads.get(`${publisher} ${key}`)
     const proof = this.proof(publisher, key)
     return { ...row, head: head?.envelope ?? null, headIssued: head?.issued ?? 0, proof }
   }
 
   logs(publisher?: Cid): readonly LogRow[] {
-    return [...this.#state.logs.values()]
-      .filter((log) => publisher === undefined || log.publisher === publisher)
-      .sort((a, b) => compare(a.publisher, b.publisher) || compare(a.key, b.key))
+    const { logs } = this.#tables
+    return (publisher === undefined ? [...logs.values()] : logs.of(publisher))
+      .toSorted((a, b) => compare(a.publisher, b.publisher) || compare(a.key, b.key))
       .flatMap((log) => this.log(log.publisher, log.key) ?? [])
   }
 
   putHead(publisher: Cid, key: KeyId, envelope: Uint8Array, issued: number): void {
     const head = { publisher, key, envelope: envelope.slice(), issued }
-    this.#state.heads.set(`${publisher} ${key}`, head)
+    this.#tables.heads.set(`${publisher} ${key}`, head)
   }
 
   heads(publisher: Cid): readonly HeadRow[] {
-    return [...this.#state.heads.values()]
-      .filter((head) => head.publisher === publisher)
+    return this.#tables.heads
+      .of(publisher)
       .map(({ key, envelope, issued }) => ({ key, envelope, issued }))
       .sort((a, b) => compare(a.key, b.key))
   }
 
   putProof(publisher: Cid, key: KeyId, first: Uint8Array, second: Uint8Array): void {
     const place = `${publisher} ${key}`
-    if (this.#state.proofs.has(place)) return
+    if (this.#tables.proofs.has(place)) return
     const proof = [first.slice(), second.slice()] as const
-    this.#state.proofs.set(place, { publisher, key, proof })
+    this.#tables.proofs.set(place, { publisher, key, proof })
   }
 
   proof(publisher: Cid, key: KeyId): Proof | null {
-    return this.#state.proofs.get(`${publisher} ${key}`)?.proof ?? null
+    return this.#tables.proofs.get(`${publisher} ${key}`)?.proof ?? null
   }
 
   proofs(publisher: Cid): readonly ProofRow[] {
-    return [...this.#state.proofs.values()]
-      .filter((each) => each.publisher === publisher)
+    return this.#tables.proofs
+      .of(publisher)
       .map(({ key, proof }) => ({ key, proof }))
       .sort((a, b) => compare(a.key, b.key))
   }
 
   card(cid: Cid): Uint8Array | null {
-    return this.#state.cards.get(cid) ?? null
+    return this.#tables.cards.get(cid) ?? null
   }
 
   retract(publisher: Cid, key: KeyId, after: Position | null): void {
+    this.transaction(() => this.#retract(publisher, key, after))
+  }
+
+  #retract(publisher: Cid, key: KeyId, after: Position | null): void {
     const place = `${publisher} ${key}`
-    const { logs, heads, records } = this.#state
+    const { logs, heads, records } = this.#tables
     heads.delete(place)
     const log = logs.get(place)
     if (log === undefined) return
@@ -308,10 +403,12 @@ export class MemoryCatalogue implements Catalogue {
       key,
       gone.map(({ envelope }) => envelope),
     )
-    const { models, tags, profiles, rosters, replaced, withdrawals, late, mentions } = this.#state
-    const derived = [models, tags, profiles, rosters, replaced, withdrawals, late, mentions]
+    const { models, tags, profiles, rosters, attestations } = this.#tables
+    const { replaced, withdrawals, late, mentions } = this.#tables
+    const statements = [models, tags, profiles, rosters, attestations]
+    const derived = [...statements, replaced, withdrawals, late, mentions]
     for (const { id } of gone) {
-      for (const map of [records, ...derived]) map.delete(id)
+      for (const table of [records, ...derived]) table.delete(id)
     }
     this.#restand()
     const newest = left.at(-1)
@@ -328,21 +425,23 @@ export class MemoryCatalogue implements Catalogue {
   settle(publisher: Cid, key: KeyId): void {
     const proof = this.proof(publisher, key)
     if (proof === null) return
-    this.putEvidence(publisher, key, proof)
-    this.#state.proofs.delete(`${publisher} ${key}`)
+    this.transaction(() => {
+      this.putEvidence(publisher, key, proof)
+      this.#tables.proofs.delete(`${publisher} ${key}`)
+    })
   }
 
   putEvidence(publisher: Cid, key: KeyId, envelopes: readonly Uint8Array[]): void {
-    let kept = this.#state.evidence.get(publisher) ?? []
+    let kept = this.#tables.evidence.get(publisher) ?? []
     for (const envelope of envelopes) {
       const isHere = kept.some((each) => each.key === key && equalBytes(each.envelope, envelope))
       if (!isHere) kept = [...kept, { key, envelope: envelope.slice() }]
     }
-    this.#state.evidence.set(publisher, kept)
+    this.#tables.evidence.set(publisher, kept)
   }
 
   evidence(publisher: Cid): readonly Uint8Array[] {
-    return (this.#state.evidence.get(publisher) ?? []).map(({ envelope }) => envelope)
+    return (this.#tables.evidence.get(publisher) ?? []).map(({ envelope }) => envelope)
   }
 
   countEvidence(publisher: Cid): number {
@@ -350,27 +449,26 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   dropEvidence(publisher: Cid, envelope: Uint8Array): void {
-    const kept = this.#state.evidence.get(publisher) ?? []
-    this.#state.evidence.set(
+    const kept = this.#tables.evidence.get(publisher) ?? []
+    this.#tables.evidence.set(
       publisher,
       kept.filter((each) => !equalBytes(each.envelope, envelope)),
     )
   }
 
   putProfile(profile: ProfileRow): void {
-    this.#state.profiles.set(profile.record, profile)
-    this.#replace(profile.publisher, profile.record, profile.replaces)
+    this.transaction(() => {
+      this.#tables.profiles.set(profile.record, profile)
+      this.#replace(profile.publisher, profile.record, profile.replaces)
+    })
   }
 
   profile(publisher: Cid): ProfileRow | null {
-    const standing = [...this.#state.profiles.values()].filter(
-      (row) => row.publisher === publisher && !this.#isReplaced(row),
-    )
-    return greatest(standing)
+    return greatest(this.#tables.profiles.of(publisher).filter((row) => !this.#isReplaced(row)))
   }
 
   profilesByLabel(label: string): readonly ProfileRow[] {
-    const publishers = new Set([...this.#state.profiles.values()].map((row) => row.publisher))
+    const publishers = new Set(this.#tables.profiles.values().map((row) => row.publisher))
     return [...publishers]
       .sort(compare)
       .flatMap((publisher) => this.profile(publisher) ?? [])
@@ -378,7 +476,7 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   model(record: Cid): ModelRow | null {
-    const model = this.#state.models.get(record)
+    const model = this.#tables.models.get(record)
     return model === undefined ? null : this.#withWithdrawal(model)
   }
 
@@ -387,40 +485,43 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   modelsByAlias(alias: string): readonly ModelRow[] {
-    return this.#modelsWhere((row, model) => row.aliases.includes(alias) && !model.isStripped)
+    return this.#rowsOf(
+      this.#tables.models
+        .values()
+        .filter(({ row, isStripped }) => row.aliases.includes(alias) && !isStripped),
+    )
   }
 
   modelsByRoot(root: Cid): readonly ModelRow[] {
-    return this.#modelsWhere((row) => row.root === root)
+    return this.#rowsOf(this.#tables.models.of(root))
   }
 
   modelIds(publisher: Cid): readonly Cid[] {
-    return [...this.#state.models.values()]
-      .filter(({ row }) => row.publisher === publisher)
+    return this.#tables.models
+      .of(publisher)
+      .toSorted((a, b) => a.n - b.n)
       .map((model) => this.#withWithdrawal(model))
       .filter(({ withdrawn }) => withdrawn === null || withdrawn === 'yank')
       .map(({ record }) => record)
   }
 
   modelCount(publisher: Cid): number {
-    return this.#modelsWhere((row) => row.publisher === publisher).length
+    return this.#tables.models.of(publisher).length
   }
 
   blobsOf(publisher: Cid): readonly Cid[] {
-    const models = this.#modelsWhere(
-      (row, model) => row.publisher === publisher && !model.isStripped,
-    )
-    return [...new Set(models.flatMap(({ files }) => files.map(({ cid }) => cid)))].sort(compare)
+    const models = this.#tables.models.of(publisher).filter(({ isStripped }) => !isStripped)
+    return [...new Set(models.flatMap(({ row }) => row.files.map(({ cid }) => cid)))].sort(compare)
   }
 
   intake(publisher: Cid, kind: Intake, day: number): number {
-    const counted = this.#state.intake.get(`${publisher} ${kind}`)
+    const counted = this.#tables.intake.get(`${publisher} ${kind}`)
     return counted?.day === day ? counted.records : 0
   }
 
   countIntake(publisher: Cid, kind: Intake, day: number): void {
     const records = this.intake(publisher, kind, day) + 1
-    this.#state.intake.set(`${publisher} ${kind}`, { day, records })
+    this.#tables.intake.set(`${publisher} ${kind}`, { day, records })
   }
 
   search(query: ModelQuery): ModelPage {
@@ -429,7 +530,8 @@ export class MemoryCatalogue implements Catalogue {
     const asked = query.sort ?? 'relevance'
     const sort = words === null && asked === 'relevance' ? 'newest' : asked
     const cursor = parseCursor(query.cursor, sort)
-    const hits = [...this.#state.models.values()]
+    const hits = this.#tables.models
+      .values()
       .filter((model) => this.#isNewest(model) && fitsFacets(model.row, query))
       .flatMap((model) => {
         const score =
@@ -453,14 +555,15 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   recordsWithFile(cid: Cid): readonly Cid[] {
-    return this.#modelsWhere(
-      (row, model) => !model.isStripped && row.files.some((file) => file.cid === cid),
-    ).map((row) => row.record)
+    return this.#tables.models
+      .of(`file ${cid}`)
+      .flatMap(({ row, isStripped }) => (isStripped ? [] : [row.record]))
+      .sort(compare)
   }
 
   /** What was stripped and stands again wants its files, with which its card comes. */
   #restand(): void {
-    for (const { row, isStripped } of this.#state.models.values()) {
+    for (const { row, isStripped } of this.#tables.models.values()) {
       if (isStripped && this.withdrawal(row.publisher, row.record) !== 'erase') {
         this.reindex(row.record, withoutCard(row))
       }
@@ -468,9 +571,9 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   withdrawals(publisher: Cid, target: Cid): readonly WithdrawalRow[] {
-    return [...this.#state.withdrawals]
-      .filter(([, { place }]) => place === `${publisher} ${target}`)
-      .flatMap(([record, { verb }]) =>
+    return this.#tables.withdrawals
+      .of(`${publisher} ${target}`)
+      .flatMap(({ record, verb }) =>
         verb === 'restore'
           ? []
           : [{ record, verb, isRestored: this.#isRestored(publisher, record) }],
@@ -479,80 +582,87 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   #isRestored(publisher: Cid, withdrawal: Cid): boolean {
-    const place = `${publisher} ${withdrawal}`
-    return [...this.#state.withdrawals.values()].some(
-      (each) => each.verb === 'restore' && each.place === place,
-    )
+    return this.#tables.withdrawals
+      .of(`${publisher} ${withdrawal}`)
+      .some(({ verb }) => verb === 'restore')
   }
 
   withdrawal(publisher: Cid, target: Cid): Withdrawal | null {
-    if (this.#state.erasures.get(target)?.isHere === true) return 'erase'
+    if (this.#tables.erasures.get(target)?.isHere === true) return 'erase'
     return this.withdrawals(publisher, target)
       .filter(({ isRestored }) => !isRestored)
       .reduce<Withdrawal | null>((before, { verb }) => stronger(before, verb), null)
   }
 
   modelsWithoutCard(): readonly Cid[] {
-    return this.#modelsWhere(
-      (_, model) => model.isCardless && this.#withWithdrawal(model).withdrawn !== 'erase',
-    ).map((row) => row.record)
+    return this.#tables.models
+      .of(CARDLESS)
+      .map((model) => this.#withWithdrawal(model))
+      .flatMap(({ record, withdrawn }) => (withdrawn === 'erase' ? [] : [record]))
+      .sort(compare)
   }
 
   reindex(record: Cid, index: RecordIndex): void {
-    const model = this.#state.models.get(record)
+    const model = this.#tables.models.get(record)
     if (model === undefined) return
     const { description, unreadable = null, card, isCardless = false } = index
     if (description === undefined) throw new TypeError('a model record comes with a description')
-    if (card !== undefined) this.#state.cards.set(model.row.card, card.slice())
     const row = { ...model.row, description, unreadable }
-    this.#state.models.set(record, { ...model, row, isCardless, isStripped: false })
+    this.transaction(() => {
+      if (card !== undefined) this.#tables.cards.set(model.row.card, card.slice())
+      this.#tables.models.set(record, { ...model, row, isCardless, isStripped: false })
+    })
   }
 
   noteErasures(now: number): void {
-    const { erasures, models } = this.#state
-    const targets = [...this.#state.withdrawals.values()].flatMap(({ place, verb }) =>
-      verb === 'erase' ? [place.split(' ')[1] as Cid] : [],
-    )
+    const { erasures, models, withdrawals } = this.#tables
     const erased = new Set(
-      targets.filter((target) => {
-        const model = models.get(target)
-        return model !== undefined && this.withdrawal(model.row.publisher, target) === 'erase'
+      withdrawals.of(ERASING).flatMap(({ place }) => {
+        // SAFE: a place is a publisher and a target.
+        const [publisher, target] = place.split(' ') as [Cid, Cid]
+        const isErased = models.has(target) && this.withdrawal(publisher, target) === 'erase'
+        return isErased ? [target] : []
       }),
     )
-    for (const record of erased) {
-      if (!erasures.has(record)) erasures.set(record, { record, since: now, isHere: false })
-    }
-    for (const { record, isHere } of erasures.values()) {
-      if (!isHere && !erased.has(record)) erasures.delete(record)
-    }
+    this.transaction(() => {
+      for (const record of erased) {
+        if (!erasures.has(record)) erasures.set(record, { record, since: now, isHere: false })
+      }
+      for (const { record, isHere } of erasures.values()) {
+        if (!isHere && !erased.has(record)) erasures.delete(record)
+      }
+    })
   }
 
   erasures(): readonly ErasureRow[] {
-    return [...this.#state.erasures.values()].sort((a, b) => compare(a.record, b.record))
+    return [...this.#tables.erasures.values()].sort((a, b) => compare(a.record, b.record))
   }
 
   eraseHere(record: Cid, now: number): void {
-    const since = this.#state.erasures.get(record)?.since ?? now
-    this.#state.erasures.set(record, { record, since, isHere: true })
+    const since = this.#tables.erasures.get(record)?.since ?? now
+    this.#tables.erasures.set(record, { record, since, isHere: true })
   }
 
   restoreHere(record: Cid): void {
-    const erasure = this.#state.erasures.get(record)
-    if (erasure !== undefined) this.#state.erasures.set(record, { ...erasure, isHere: false })
-    this.#restand()
+    const erasure = this.#tables.erasures.get(record)
+    this.transaction(() => {
+      if (erasure !== undefined) this.#tables.erasures.set(record, { ...erasure, isHere: false })
+      this.#restand()
+    })
   }
 
   strip(record: Cid): void {
-    const { models, cards, doomed } = this.#state
+    const { models, cards, doomed } = this.#tables
     const model = models.get(record)
     if (model === undefined) return
     const { description, unreadable } = withoutCard(model.row)
     const row = { ...model.row, description, unreadable }
-    models.set(record, { ...model, row, isCardless: true, isStripped: true })
-    const { card, files } = model.row
-    const isShared = [...models.values()].some((each) => each.row.card === card && !each.isCardless)
-    if (!isShared) cards.delete(card)
-    for (const { cid } of files) if (this.recordsWithFile(cid).length === 0) doomed.set(cid, true)
+    const { card, files } = row
+    this.transaction(() => {
+      models.set(record, { ...model, row, isCardless: true, isStripped: true })
+      if (models.of(card).every(({ isCardless }) => isCardless)) cards.delete(card)
+      for (const { cid } of files) if (this.recordsWithFile(cid).length === 0) doomed.set(cid, true)
+    })
   }
 
   scrub(): boolean {
@@ -561,7 +671,7 @@ export class MemoryCatalogue implements Catalogue {
 
   unstripped(): readonly ErasureRow[] {
     return this.erasures().filter(({ record }) => {
-      const model = this.#state.models.get(record)
+      const model = this.#tables.models.get(record)
       return (
         model !== undefined &&
         !model.isStripped &&
@@ -571,48 +681,50 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   doom(cid: Cid): void {
-    this.#state.doomed.set(cid, true)
+    this.#tables.doomed.set(cid, true)
   }
 
   doomed(): readonly Cid[] {
-    return [...this.#state.doomed.keys()].sort(compare)
+    return [...this.#tables.doomed.keys()].sort(compare)
   }
 
   dropBlob(cid: Cid): void {
-    this.#state.trees.delete(cid)
-    this.#state.doomed.delete(cid)
+    this.transaction(() => {
+      this.#tables.trees.delete(cid)
+      this.#tables.doomed.delete(cid)
+    })
   }
 
   spare(cid: Cid): void {
-    this.#state.doomed.delete(cid)
+    this.#tables.doomed.delete(cid)
   }
 
   tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {
-    const standing = [...this.#state.tags.values()].filter(
-      (row) =>
-        row.publisher === publisher &&
-        row.name === name &&
-        row.tag === tag &&
-        !this.#isReplaced(row),
-    )
-    return standing
+    return this.#tables.tags
+      .of(`${publisher} ${name} ${tag}`)
+      .filter((row) => !this.#isReplaced(row))
       .sort((a, b) => compareText(b.record, a.record))
       .map(({ record, target }) => ({ record, target }))
   }
 
   putRoster(roster: RosterRow): void {
-    this.#state.rosters.set(roster.record, { ...roster, envelope: roster.envelope.slice() })
-    this.#replace(roster.publisher, roster.record, roster.body.replaces)
+    this.transaction(() => {
+      this.#tables.rosters.set(roster.record, { ...roster, envelope: roster.envelope.slice() })
+      this.#replace(roster.publisher, roster.record, roster.body.replaces)
+    })
   }
 
   dropRoster(_publisher: Cid, record: Cid): void {
-    this.#state.rosters.delete(record)
-    this.#state.replaced.delete(record)
+    this.transaction(() => {
+      this.#tables.rosters.delete(record)
+      this.#tables.replaced.delete(record)
+    })
   }
 
   rosters(publisher: Cid): readonly LastRoster[] {
-    return [...this.#state.rosters.values()]
-      .filter((row) => row.publisher === publisher && !this.#isReplaced(row))
+    return this.#tables.rosters
+      .of(publisher)
+      .filter((row) => !this.#isReplaced(row))
       .map(({ record, body }) => ({
         record,
         name: body.name,
@@ -622,7 +734,7 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   roster(record: Cid): RosterRow | null {
-    return this.#state.rosters.get(record) ?? null
+    return this.#tables.rosters.get(record) ?? null
   }
 
   isReplaced(publisher: Cid, record: Cid): boolean {
@@ -630,15 +742,15 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   conflicts(): readonly ConflictRow[] {
-    const { profiles, rosters, tags } = this.#state
+    const { profiles, rosters, tags } = this.#tables
     const all = [
-      ...[...profiles.values()].map((row) => ({ row, kind: 'profile' as const, name: '' })),
-      ...[...rosters.values()].map((row) => ({
+      ...profiles.values().map((row) => ({ row, kind: 'profile' as const, name: '' })),
+      ...rosters.values().map((row) => ({
         row,
         kind: 'roster' as const,
         name: row.body.name,
       })),
-      ...[...tags.values()].map((row) => ({
+      ...tags.values().map((row) => ({
         row,
         kind: 'tag' as const,
         name: `${row.name}@${row.tag}`,
@@ -657,114 +769,104 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   attestations(root: Cid): readonly AttestationRow[] {
-    return this.#attestations()
-      .filter((row) => row.root === root)
+    return this.#tables.attestations
+      .of(root)
+      .map((row) => ({ ...row, isWithdrawn: this.withdrawal(row.publisher, row.record) !== null }))
       .sort((a, b) => compare(a.record, b.record))
   }
 
   attestedRoots(publishers: readonly Cid[], least: number): readonly Cid[] {
     const by = new Map<Cid, Set<Cid>>()
-    for (const { root, publisher } of this.#attestations()) {
+    for (const { root, publisher } of this.#tables.attestations.values()) {
       if (publishers.includes(publisher)) by.set(root, (by.get(root) ?? new Set()).add(publisher))
     }
     return [...by].flatMap(([root, all]) => (all.size >= least ? [root] : [])).sort(compare)
   }
 
-  #attestations(): readonly AttestationRow[] {
-    return [...this.#state.records.values()].flatMap(({ id: record, record: payload }) => {
-      if (payload.kind !== 'attest') return []
-      const { publisher } = payload
-      const { target, root, claim } = payload.body
-      const isWithdrawn = this.withdrawal(publisher, record) !== null
-      return [{ record, publisher, target, root, claim, isWithdrawn }]
-    })
-  }
-
   putTree(cid: Cid, nodes: readonly Uint8Array[]): void {
     if (nodes.length === 0) return
-    this.#state.trees.set(
+    this.#tables.trees.set(
       cid,
       nodes.map((node) => node.slice()),
     )
   }
 
   tree(cid: Cid): readonly Uint8Array[] | null {
-    return this.#state.trees.get(cid) ?? null
+    return this.#tables.trees.get(cid) ?? null
   }
 
   peers(): readonly PeerRow[] {
-    return [...this.#state.peers.values()].sort(
+    return [...this.#tables.peers.values()].sort(
       (a, b) => b.seen - a.seen || compare(a.peer, b.peer),
     )
   }
 
   putPeer(peer: PeerRow): void {
-    this.#state.peers.set(peer.peer, peer)
+    this.#tables.peers.set(peer.peer, peer)
   }
 
   tokens(): readonly TokenRow[] {
-    return [...this.#state.tokens.values()].sort(
+    return [...this.#tables.tokens.values()].sort(
       (a, b) => a.created - b.created || compare(a.id, b.id),
     )
   }
 
   putToken(token: TokenRow): void {
-    this.#state.tokens.set(token.id, token)
+    this.#tables.tokens.set(token.id, token)
   }
 
   removeToken(id: string): boolean {
-    return this.#state.tokens.delete(id)
+    return this.#tables.tokens.delete(id)
   }
 
   setting(key: string): string | null {
-    return this.#state.settings.get(key) ?? null
+    return this.#tables.settings.get(key) ?? null
   }
 
   putSetting(key: string, value: string): void {
-    this.#state.settings.set(key, value)
+    this.#tables.settings.set(key, value)
   }
 
   counts(): { readonly records: number; readonly models: number; readonly publishers: number } {
-    const { records, models, operations } = this.#state
+    const { records, models, operations } = this.#tables
     return { records: records.size, models: models.size, publishers: operations.size }
   }
 
   #recordsOf(publisher: Cid, key: KeyId): readonly SignedRecord[] {
-    const log = this.#state.logs.get(`${publisher} ${key}`)
-    return (log?.records ?? []).flatMap((id) => this.#state.records.get(id) ?? [])
+    const log = this.#tables.logs.get(`${publisher} ${key}`)
+    return (log?.records ?? []).flatMap((id) => this.#tables.records.get(id) ?? [])
   }
 
   #nextNumber(): number {
-    return Math.max(-1, ...[...this.#state.models.values()].map(({ n }) => n)) + 1
+    return this.#tables.models.values().reduce((most, { n }) => Math.max(most, n), -1) + 1
   }
 
   #replace(publisher: Cid, replacement: Cid, records: readonly Cid[]): void {
-    this.#state.replaced.set(
+    if (records.length === 0) return
+    this.#tables.replaced.set(
       replacement,
       records.map((record) => `${publisher} ${record}`),
     )
   }
 
   #isReplaced(row: { publisher: Cid; record: Cid }): boolean {
-    const place = `${row.publisher} ${row.record}`
-    return [...this.#state.replaced.values()].some((places) => places.includes(place))
+    return this.#tables.replaced.hasGroup(`${row.publisher} ${row.record}`)
   }
 
   #withWithdrawal({ row }: Model): ModelRow {
     return { ...row, withdrawn: this.withdrawal(row.publisher, row.record) }
   }
 
-  #modelsWhere(test: (row: Model['row'], model: Model) => boolean): readonly ModelRow[] {
-    return [...this.#state.models.values()]
-      .filter((model) => test(model.row, model))
-      .sort((a, b) => compare(a.row.record, b.row.record))
+  #rowsOf(models: readonly Model[]): readonly ModelRow[] {
+    return models
+      .toSorted((a, b) => compare(a.row.record, b.row.record))
       .map((model) => this.#withWithdrawal(model))
   }
 
   #versions(publisher: Cid, name: string): readonly Model[] {
-    return [...this.#state.models.values()]
-      .filter(({ row }) => row.publisher === publisher && row.name === name)
-      .sort(
+    return this.#tables.models
+      .of(`${publisher} ${name}`)
+      .toSorted(
         (a, b) =>
           b.time - a.time ||
           b.epoch - a.epoch ||

@@ -1,21 +1,20 @@
 /**
- * The disk of a simulated node: what is on it outlives a crash, what is not does not. The database
- * is a real one in memory; the ledger and the files beside it are kept as the program would have
- * written them. Any write may fail, or be the last one.
+ * The disk of a simulated node: what is on it outlives a crash, what is not does not. database.ts
+ * has the database; the ledger and the files beside it are kept as the program would have written
+ * them. Any write may fail, or be the last one.
  */
-import Database from 'better-sqlite3'
 import { ZoariumError } from '../../protocol/errors.ts'
+import type { Catalogue } from '../../registry/catalogue.ts'
 import { EMPTY_LEDGER, type Ledger, type LedgerState } from '../../registry/ledger.ts'
 import type { Journal } from '../../registry/max-seen.ts'
 import { MemoryBlobs } from '../../registry/memory-blobs.ts'
-import { SqliteCatalogue } from '../../registry/sqlite-catalogue.ts'
+import { type CatalogueKind, createDatabase, type SimulatedDatabase } from './database.ts'
 import { failpoint, SimulatedCrash } from './failpoint.ts'
 import type { Random } from './random.ts'
-import { ReadCache, type Statement, tablesOf } from './read-cache.ts'
 
 /** A copy of a data folder. */
 export interface Snapshot {
-  readonly database: Buffer
+  readonly database: unknown
   readonly ledger: LedgerState
   /** Of max-seen.ts. */
   readonly journal: string | null
@@ -24,57 +23,36 @@ export interface Snapshot {
 /** What happens to a write: the process dies, or the disk gives an error. */
 export type WriteFault = 'crash' | 'error'
 
-/** Pages that a full disk still takes: none. */
-const ROOMY_PAGES = 1_000_000
-
-let empty: Buffer | null = null
-
-/** A new database; the schema is made once. */
-function emptyDatabase(): Buffer {
-  if (empty === null) {
-    const handle = new Database(':memory:')
-    const catalogue = new SqliteCatalogue(handle)
-    empty = handle.serialize()
-    catalogue.close()
-  }
-  return empty
-}
-
 export class Disk {
   /** trust.yaml */
   trust: string | null = null
   /** identity.json */
   identity: readonly Uint8Array[] = []
   readonly blobs = new MemoryBlobs()
+  readonly kind: CatalogueKind
   readonly #random: Random
-  #database: Buffer = emptyDatabase()
+  readonly #database: SimulatedDatabase
   /** As it was when it was opened. */
-  #opened: Buffer = this.#database
+  #opened: unknown = null
   #ledger: LedgerState = EMPTY_LEDGER
   /** The journal of max-seen.ts, and how much of it is certain to outlive a crash. */
   #journal: string | null = null
   #synced = 0
-  #handle: Database.Database | null = null
   #isFull = false
   #isDead = false
   #fault: { readonly kind: WriteFault; left: number } | null = null
 
-  constructor(random: Random) {
+  constructor(random: Random, kind: CatalogueKind) {
+    this.kind = kind
     this.#random = random
+    this.#database = createDatabase(kind, random.fork('database'))
   }
 
   /** Opens the database, as a process does that starts. */
-  open(): Database.Database {
-    this.#opened = this.#database
-    const handle = new Database(this.#database)
-    const prepare = handle.prepare.bind(handle)
-    const reads = new ReadCache(handle)
-    // SAFE: the catalogue calls no more of a statement than these three.
-    handle.prepare = ((sql: string) => this.#watched(prepare(sql), reads)) as typeof handle.prepare
-    this.#handle = handle
+  open(): Catalogue {
+    this.#opened = this.#database.copy()
     this.#isDead = false
-    this.isFull = this.#isFull
-    return handle
+    return this.#database.open(() => this.#write())
   }
 
   get isDead(): boolean {
@@ -85,15 +63,12 @@ export class Disk {
   close(): void {
     this.#fault = null
     this.#isDead = true
-    if (this.#handle === null) return
-    this.#database = this.#handle.serialize()
-    this.#handle.close()
-    this.#handle = null
+    this.#database.close()
   }
 
   /** What a disk does that says "written" too early: all since the process began is lost. */
   forget(): void {
-    this.#database = this.#opened
+    this.#database.restore(this.#opened)
   }
 
   forgetLedger(): void {
@@ -104,17 +79,16 @@ export class Disk {
   die(): void {
     this.#isDead = true
     // Inside a transaction the work is undone first, on its way out.
-    if (this.#handle?.inTransaction === false) this.close()
+    if (!this.#database.inTransaction) this.close()
   }
 
   snapshot(): Snapshot {
-    const database = this.#handle === null ? this.#database : this.#handle.serialize()
-    return { database, ledger: this.#ledger, journal: this.#journal }
+    return { database: this.#database.copy(), ledger: this.#ledger, journal: this.#journal }
   }
 
   /** Puts an old copy back; the node is down. @param all what lies beside the database, too */
   restore({ database, ledger, journal }: Snapshot, all: boolean): void {
-    this.#database = database
+    this.#database.restore(database)
     if (!all) return
     this.#ledger = ledger
     this.#journal = journal
@@ -127,10 +101,7 @@ export class Disk {
 
   set isFull(isFull: boolean) {
     this.#isFull = isFull
-    const handle = this.#handle
-    if (handle === null) return
-    const pages = handle.pragma('page_count', { simple: true }) as number
-    handle.pragma(`max_page_count = ${isFull ? pages : ROOMY_PAGES}`)
+    this.#database.isFull = isFull
   }
 
   /** One of the next writes to the database goes wrong. */
@@ -203,35 +174,12 @@ export class Disk {
     if (this.#isDead) throw new SimulatedCrash('the process is dead')
   }
 
-  #watched(statement: Database.Statement, reads: ReadCache): Statement {
-    if (statement.readonly) return reads.watch(statement)
-    const tables = tablesOf(statement.source)
-    const about = (values: readonly unknown[]): void => {
-      this.#write()
-      reads.written(tables, values[0])
-    }
-    return {
-      run: (...values) => {
-        about(values)
-        return statement.run(...values)
-      },
-      get: (...values) => {
-        about(values)
-        return statement.get(...values)
-      },
-      all: (...values) => {
-        about(values)
-        return statement.all(...values)
-      },
-    }
-  }
-
   #write(): void {
     this.#requireLife()
     if (this.#fault === null || this.#fault.left-- > 0) return
     const { kind } = this.#fault
     this.#fault = null
-    if (kind === 'error') throw new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_WRITE')
+    if (kind === 'error') throw this.#database.failure()
     this.die()
     throw new SimulatedCrash('at a write')
   }

@@ -1,12 +1,13 @@
 /**
  * `npm run test:sim -- [--seeds N] [--nodes N] [--records N] [--first N] [--workers N]` runs seeds,
- * `--seed S` one of them again, `--shrink` makes its plan small. What failed once is run first, as
- * fixed-seeds.json has it.
+ * `--seed S` one of them again, `--shrink` makes its plan small; `--catalogue memory|sqlite` has all
+ * of them over one catalogue. What failed once is run first, as fixed-seeds.json has it.
  */
 import fs from 'node:fs'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { Crew } from './crew.ts'
+import type { CatalogueKind } from './database.ts'
 import type { Plan, PlanOptions } from './plan.ts'
 import type { Outcome } from './simulation.ts'
 import { Tally } from './tally.ts'
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     records: { type: 'string', default: '200' },
     first: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
+    catalogue: { type: 'string' },
     seed: { type: 'string' },
     plan: { type: 'string' },
     shrink: { type: 'boolean', default: false },
@@ -41,7 +43,11 @@ function count(name: 'seeds' | 'nodes' | 'records' | 'first' | 'workers', min: n
   process.exit(2)
 }
 
-const options: PlanOptions = { nodes: count('nodes', 3), records: count('records', 1) }
+const options: PlanOptions = {
+  nodes: count('nodes', 3),
+  records: count('records', 1),
+  ...(isKind(values.catalogue) ? { catalogue: values.catalogue } : {}),
+}
 const tally = new Tally()
 const failed: { readonly outcome: Outcome; readonly again: string }[] = []
 let virtualMs = 0
@@ -49,8 +55,16 @@ let seeds = 0
 const started = process.hrtime.bigint()
 const crew = new Crew(values.seed === undefined ? count('workers', 1) : 1)
 
-const again = (seed: string, { nodes, records }: PlanOptions): string =>
-  `npm run test:sim -- --seed ${seed} --nodes ${nodes} --records ${records}`
+const again = (seed: string, { nodes, records, catalogue }: PlanOptions): string =>
+  `npm run test:sim -- --seed ${seed} --nodes ${nodes} --records ${records}${
+    catalogue === undefined ? '' : ` --catalogue ${catalogue}`
+  }`
+
+function isKind(text: string | undefined): text is CatalogueKind {
+  if (text === undefined || text === 'memory' || text === 'sqlite') return text !== undefined
+  process.stderr.write('--catalogue is memory or sqlite\n')
+  process.exit(2)
+}
 
 async function run(job: Extract<Job, { readonly do: 'seed' | 'plan' }>, command: string) {
   const result = await crew.do(job)
@@ -94,7 +108,7 @@ async function all(): Promise<void> {
   const fixed = JSON.parse(fs.readFileSync(file, 'utf8')) as readonly FixedSeed[]
   const first = count('first', 0)
   const jobs = [
-    ...fixed.map(({ seed, nodes, records }) => ({ seed, options: { nodes, records } })),
+    ...fixed.map(({ seed, found: _, ...rest }) => ({ seed, options: rest })),
     ...Array.from({ length: count('seeds', 0) }, (_, n) => ({ seed: String(first + n), options })),
   ]
   let next = 0

@@ -20,7 +20,6 @@ import type { Clock } from '../../registry/clock.ts'
 import { MaxSeen } from '../../registry/max-seen.ts'
 import { Registry } from '../../registry/registry.ts'
 import { type DeviceSeeds, Signer } from '../../registry/signer.ts'
-import { SqliteCatalogue } from '../../registry/sqlite-catalogue.ts'
 import { TrustBook } from '../../registry/trust-file.ts'
 import type { Agenda } from './agenda.ts'
 import type { Disk } from './disk.ts'
@@ -184,7 +183,7 @@ export class SimulatedNode implements Host, ExchangeHost {
         publisher,
       )
       const signer = new Signer({ publisher, seeds, ledger: disk.ledger })
-      const catalogue = new SqliteCatalogue(disk.open())
+      const catalogue = disk.open()
       const maxSeen = new MaxSeen(disk.journal)
       const { recordsPerDay } = this
       const quotas = recordsPerDay === undefined ? {} : { recordsPerDay }

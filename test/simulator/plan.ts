@@ -6,6 +6,7 @@
 import { RIGHTS, type Right } from '../../registry/trust.ts'
 import { STRATEGY_NAMES, type StrategyName } from './byzantine/strategies.ts'
 import type { SignatureScheme } from './crypto.ts'
+import type { CatalogueKind } from './database.ts'
 import type { Weather } from './link.ts'
 import type { RootDeed, Statement } from './operator.ts'
 import { Random } from './random.ts'
@@ -109,6 +110,7 @@ export type PlanEvent = {
 export interface Plan {
   readonly seed: string
   readonly scheme: SignatureScheme
+  readonly catalogue: CatalogueKind
   /** Milliseconds between two rounds of sync. */
   readonly roundMs: number
   readonly rounds: number
@@ -135,12 +137,18 @@ export interface PlanOptions {
   readonly nodes: number
   /** Records that are signed in all, by honest nodes. */
   readonly records: number
+  /** Default: drawn. */
+  readonly catalogue?: CatalogueKind
 }
 
 /** Share of the seeds in which Ed25519 itself signs. */
 const REAL_SIGNATURES = 0.02
 
-export function createPlan(seed: string, { nodes: count, records }: PlanOptions): Plan {
+/** Share of the seeds in which the catalogue is that of the program, in SQLite. */
+const REAL_CATALOGUES = 0.1
+
+export function createPlan(seed: string, options: PlanOptions): Plan {
+  const { nodes: count, records, catalogue } = options
   const random = new Random(`plan/${seed}`)
   const rounds = random.int(6, 12)
   const roundMs = random.pick([30_000, 600_000, 600_000, 6 * 3600_000, 10 * DAY_MS])
@@ -157,6 +165,8 @@ export function createPlan(seed: string, { nodes: count, records }: PlanOptions)
   return {
     seed,
     scheme: random.chance(REAL_SIGNATURES) ? 'ed25519' : 'hash',
+    // Of a stream of its own, so that all else is the same over either.
+    catalogue: catalogue ?? drawCatalogue(new Random(`catalogue/${seed}`)),
     roundMs,
     rounds,
     ...(random.chance(0.25) ? { recordsPerDay: random.int(5, 60) } : {}),
@@ -166,6 +176,9 @@ export function createPlan(seed: string, { nodes: count, records }: PlanOptions)
     events: new Events(random, nodes, rounds * roundMs, roundMs).draw(records),
   }
 }
+
+const drawCatalogue = (random: Random): CatalogueKind =>
+  random.chance(REAL_CATALOGUES) ? 'sqlite' : 'memory'
 
 const rightOf = (node: number, about: number, random: Random): Right =>
   node === about ? 'run' : random.weighted({ see: 1, list: 3, mirror: 2, run: 5 })

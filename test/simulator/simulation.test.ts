@@ -74,6 +74,21 @@ describe('simulator/simulation', () => {
     }
   })
 
+  it('does the same over the catalogue in memory as over SQLite', async () => {
+    // The two count writes and fill disks in ways of their own.
+    const isOfWrites = ({ do: what }: PlanEvent): boolean =>
+      what === 'crash-at-write' || what === 'write-error' || what === 'full'
+    for (let seed = 0; seed < 6; seed++) {
+      const plan = createPlan(`twins ${seed}`, OPTIONS)
+      const events = plan.events.filter((event) => !isOfWrites(event))
+      const [memory, sqlite] = [
+        await simulate({ ...plan, events, catalogue: 'memory' }),
+        await simulate({ ...plan, events, catalogue: 'sqlite' }),
+      ]
+      assert.deepEqual(memory, sqlite)
+    }
+  })
+
   for (const [sabotage, { invariants, strategies, events }] of Object.entries(TEETH)) {
     it(`has teeth: ${sabotage}`, async () => {
       // SAFE: the keys of the table.

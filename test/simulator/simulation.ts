@@ -148,7 +148,7 @@ class Simulation {
     const random = new Random(`node/${plan.seed}/${index}`)
     const keys = random.fork('keys')
     const made = createIdentity(START_MS - spec.age, () => keys.bytes(32))
-    const disk = new Disk(random.fork('disk'))
+    const disk = new Disk(random.fork('disk'), plan.catalogue)
     disk.identity = made.operations
     const name = String.fromCharCode(97 + (index % 26)).repeat(1 + Math.floor(index / 26))
     const parts = {

@@ -7,7 +7,6 @@ import { answer } from '../../../protocol/sync-answer.ts'
 import { memoryLedger } from '../../../registry/ledger.ts'
 import { Registry } from '../../../registry/registry.ts'
 import { Signer } from '../../../registry/signer.ts'
-import { SqliteCatalogue } from '../../../registry/sqlite-catalogue.ts'
 import { memoryTrust, TrustBook } from '../../../registry/trust-file.ts'
 import type { Snapshot } from '../disk.ts'
 import { Disk } from '../disk.ts'
@@ -42,10 +41,10 @@ async function openFace(node: ByzantineNode): Promise<{
   readonly holdings: Holdings
 }> {
   const { publisher, seeds, clock } = node
-  const disk = new Disk(node.random)
+  const disk = new Disk(node.random, node.disk.kind)
   disk.restore(node.disk.snapshot(), true)
   const registry = await Registry.open({
-    catalogue: new SqliteCatalogue(disk.open()),
+    catalogue: disk.open(),
     blobs: disk.blobs,
     trust: new TrustBook(memoryTrust(node.disk.trust), publisher),
     signer: new Signer({ publisher, seeds, ledger: memoryLedger() }),
