@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { CODES, EXIT, ZoariumError } from '../protocol/errors.ts'
 import { VERSION } from '../protocol/version.ts'
 import { addAttest } from './commands/attest.ts'
+import { addBackup } from './commands/backup.ts'
 import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
 import { addGc } from './commands/gc.ts'
@@ -53,6 +54,7 @@ const COMMANDS = [
   addTrust,
   addTokens,
   addKeys,
+  addBackup,
   addGc,
   addDemo,
 ]

@@ -24,8 +24,11 @@ export function storeError(action: string, cause: unknown): ZoariumError {
 }
 
 /** Makes the names in a folder durable. */
-export function syncFolder(folder: string): void {
-  const handle = fs.openSync(folder, 'r')
+export const syncFolder = (folder: string): void => syncFile(folder)
+
+/** Makes the bytes of a file durable. */
+export function syncFile(file: string): void {
+  const handle = fs.openSync(file, 'r')
   try {
     fs.fsyncSync(handle)
   } finally {
