@@ -6,6 +6,7 @@ import { addAttest } from './commands/attest.ts'
 import { addBackup } from './commands/backup.ts'
 import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
+import { addFsck } from './commands/fsck.ts'
 import { addGc } from './commands/gc.ts'
 import { addInit } from './commands/init.ts'
 import { addJoin } from './commands/join.ts'
@@ -28,7 +29,7 @@ import { addTrust } from './commands/trust.ts'
 import { addVerify } from './commands/verify.ts'
 import { addWithdraw } from './commands/withdraw.ts'
 import { Output } from './output.ts'
-import { type Cli, type Io, openSession } from './session.ts'
+import { type Cli, Ended, type Io, openSession } from './session.ts'
 import { NotVerified } from './verification.ts'
 
 const COMMANDS = [
@@ -55,6 +56,7 @@ const COMMANDS = [
   addTokens,
   addKeys,
   addBackup,
+  addFsck,
   addGc,
   addDemo,
 ]
@@ -75,6 +77,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     }
+    if (error instanceof Ended) return error.status
     const isJson = program.opts<{ json?: boolean }>().json === true
     const cause = error instanceof NotVerified ? error.cause : error
     new Output(io.stdout, io.stderr, isJson).error(cause)

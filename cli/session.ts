@@ -27,6 +27,16 @@ export interface Session {
   readonly client: Client
 }
 
+/** The command has said all that there is to say; only the exit status, one of EXIT, is left. */
+export class Ended extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`exit status ${status}`)
+    this.status = status
+  }
+}
+
 /** What each file of commands/ adds its command to. */
 export interface Cli {
   readonly program: Command

@@ -16,7 +16,10 @@ import type { RecordIndex } from './catalogue.ts'
  *
  * Fails with BLOB_MISSING without the card, CONTENT_MISMATCH or LIMIT with another one.
  */
-export function indexCard(body: ModelBody, card: Uint8Array | null): Verdict<RecordIndex> {
+export function indexCard(
+  body: Pick<ModelBody, 'card' | 'name' | 'version'>,
+  card: Uint8Array | null,
+): Verdict<RecordIndex> {
   if (card === null) {
     return refuse('BLOB_MISSING', 'a model record comes with its card', {
       field: 'card',

@@ -29,6 +29,9 @@ type Folders = Pick<DataFolder, 'blobs' | 'partial' | 'quarantine'>
 /** Temporary files of `put`, directly under `blobs/`. */
 const TEMPORARY = '.put-'
 
+/** Whether a name under `blobs/` is that of an unfinished put. */
+export const isTemporary = (name: string): boolean => name.startsWith(TEMPORARY)
+
 export class FileBlobs implements BlobStore {
   readonly #folders: Folders
   /** What a blob's file looked like when its bytes were last verified. */
@@ -39,16 +42,20 @@ export class FileBlobs implements BlobStore {
   /** Counted when first asked for; kept up to date from then on. */
   #held: { count: number; bytes: number } | null = null
 
-  /** Opens the store, and deletes what a crash left of unfinished puts. @throws ZoariumError STORE */
-  constructor(folders: Folders) {
+  /**
+   * Opens the store, and deletes what a crash left of unfinished puts, unless it is to be looked at.
+   * @throws ZoariumError STORE
+   */
+  constructor(folders: Folders, { keepsLeftovers = false } = {}) {
     this.#folders = folders
     try {
       const { blobs, partial, quarantine } = folders
       for (const folder of [blobs, partial, quarantine]) {
         fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
       }
+      if (keepsLeftovers) return
       for (const name of fs.readdirSync(blobs)) {
-        if (name.startsWith(TEMPORARY)) fs.rmSync(path.join(blobs, name))
+        if (isTemporary(name)) fs.rmSync(path.join(blobs, name))
       }
     } catch (error) {
       throw storeError('open the blob store', error)
