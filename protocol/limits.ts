@@ -116,10 +116,16 @@ export const MAX_FOLDER_NODE_BYTES = 256 * KIB
 export const MAX_FRAME_BYTES = 2 * MIB
 /** Most records in one page of a sync answer. */
 export const MAX_SYNC_RECORDS = 500
-/** Most publishers or logs named in one sync message. */
-export const MAX_SYNC_ITEMS = 10_000
-/** Most ranges of a set in one sync message. */
+/** Most publishers that one sync message names: 400 KiB. */
+export const MAX_SYNC_PUBLISHERS = 10_000
+/** Most items of a set in one sync answer: 130 KiB. */
+export const MAX_SYNC_ITEMS = 1000
+/** Most ranges of a set in one sync message: the answer to 256 has 32 KiB. */
 export const MAX_SYNC_RANGES = 256
+/** Most items of a range that an asker names one by one: more are compared by parts of the range. */
+export const MAX_RANGE_MARKS = 16
+/** Most logs that one sync request asks for. */
+export const MAX_SYNC_LOGS = 256
 /** Most identity operations in one sync answer, so that a page fits a frame. */
 export const MAX_IDENTITY_PAGE = 128
 /** Longest name of the program that a peer gives. */

@@ -10,32 +10,22 @@ import { accept, CODES, type Code, type Detail, refuse, type Verdict } from './e
 import {
   MAX_AGENT_CHARS,
   MAX_BLOB_BYTES,
-  MAX_CARD_BYTES,
   MAX_FRAME_BYTES,
   MAX_HEARTBEAT_BYTES,
-  MAX_IDENTITY_OP_BYTES,
   MAX_IDENTITY_OPS,
-  MAX_IDENTITY_PAGE,
   MAX_INFER_BYTES,
   MAX_INFER_TENSORS,
   MAX_RECORD_BYTES,
-  MAX_ROSTER_CAR_BYTES,
   MAX_STATEMENT_BYTES,
-  MAX_SYNC_ITEMS,
-  MAX_SYNC_RANGES,
-  MAX_SYNC_RECORDS,
-  MAX_SYNC_ROSTERS,
   MAX_TREE_NODE_BYTES,
   MAX_TREE_NODES,
 } from './limits.ts'
 import {
   type AnyShape,
-  bool,
   bytes,
   dictionary,
   either,
   int,
-  key,
   link,
   list,
   map,
@@ -58,14 +48,14 @@ export const PROTOCOLS = {
 export const TOPICS = { heads: '/zoarium/heads/1', status: '/zoarium/status/1' } as const
 
 const SIGNATURE_BYTES = 64
-const count = int(0, Number.MAX_SAFE_INTEGER)
-const digest = bytes(32, 32)
-const statement = bytes(SIGNATURE_BYTES, MAX_STATEMENT_BYTES + SIGNATURE_BYTES)
+export const count = int(0, Number.MAX_SAFE_INTEGER)
+export const digest = bytes(32, 32)
+export const statement = bytes(SIGNATURE_BYTES, MAX_STATEMENT_BYTES + SIGNATURE_BYTES)
 const heartbeat = bytes(SIGNATURE_BYTES, MAX_HEARTBEAT_BYTES + SIGNATURE_BYTES)
-const recordEnvelope = bytes(SIGNATURE_BYTES, MAX_RECORD_BYTES + SIGNATURE_BYTES)
+export const recordEnvelope = bytes(SIGNATURE_BYTES, MAX_RECORD_BYTES + SIGNATURE_BYTES)
 const shortText = text(256)
 
-const FAILURE = map({
+export const FAILURE = map({
   t: word('error'),
   code: text(40, /^[A-Z][A-Z0-9_]*$/),
   message: text(1000),
@@ -95,153 +85,6 @@ const HELLO = map({
     inferBytes: count,
   }),
 })
-
-/** A chain (`key` null; `seq` its length, `tip` its newest operation) or a log, in a set. */
-export interface SyncItem {
-  readonly publisher: ShapeOf<typeof link>
-  readonly key: string | null
-  readonly epoch: number
-  readonly seq: number
-  /** Newest operation or record; null in a forked log, whose other numbers are 0. */
-  readonly tip: ShapeOf<typeof link> | null
-  /** Days since 1970 of the newest head, 0 without one. */
-  readonly day: number
-  /** Whether a proof is known that the log forked. */
-  readonly forked: boolean
-}
-
-/** Items travel as lists: field names would be half of their bytes. */
-const ITEM: Shape<SyncItem> = {
-  read(value, field) {
-    if (!Array.isArray(value) || value.length !== 7) {
-      return refuse('RECORD_INVALID', `${field} is not an item of 7 parts`, { field })
-    }
-    const verdict = ITEM_PARTS.read(
-      {
-        publisher: value[0],
-        key: value[1],
-        epoch: value[2],
-        seq: value[3],
-        tip: value[4],
-        day: value[5],
-        forked: value[6],
-      },
-      field,
-    )
-    return verdict
-  },
-  write: (item) => {
-    const { publisher, key: device, epoch, seq, tip, day, forked } = item
-    return [
-      link.write(publisher),
-      nullable(key).write(device),
-      epoch,
-      seq,
-      nullable(link).write(tip),
-      day,
-      forked,
-    ]
-  },
-}
-const ITEM_PARTS = map({
-  publisher: link,
-  key: nullable(key),
-  epoch: count,
-  seq: count,
-  tip: nullable(link),
-  day: int(0, 1e8),
-  forked: bool,
-})
-
-/** Where an item stands in a set: `publisher` or `publisher/key`; '' is before all. */
-const place = text(124, /^[a-z0-9/]*$/)
-/** A part of the sorted set, from `from` (included) to `until` (excluded, null: the end). */
-const RANGE = map({
-  from: place,
-  until: nullable(place),
-  /** SHA-256 over the lines of its items; null where the items are given. */
-  fingerprint: nullable(digest),
-  items: nullable(list(ITEM, MAX_SYNC_ITEMS)),
-})
-
-const AFTER = map({ epoch: count, seq: count, tip: link })
-
-const SYNC_REQUESTS = {
-  open: map({
-    t: word('open'),
-    /** Digest of the sender's publishers. */
-    mine: digest,
-    /** Digest of the receiver's publishers as the sender last saw them. */
-    yours: nullable(digest),
-    /** The sender's publishers; null where the receiver has seen them. */
-    publishers: nullable(list(link, MAX_SYNC_ITEMS)),
-    ranges: list(RANGE, MAX_SYNC_RANGES),
-  }),
-  'get-identity': map({ t: word('get-identity'), publisher: link, from: int(0, MAX_IDENTITY_OPS) }),
-  'get-rival': map({ t: word('get-rival'), publisher: link }),
-  'get-profile': map({ t: word('get-profile'), publisher: link }),
-  'get-proof': map({ t: word('get-proof'), publisher: link, key }),
-  'get-records': map({
-    t: word('get-records'),
-    publisher: link,
-    key,
-    /** The asker's newest position and record; null: from the start. */
-    after: nullable(AFTER),
-    limit: int(1, MAX_SYNC_RECORDS),
-  }),
-  /** Asks for a roster: `of` is its record, or its issuer. */
-  'get-roster': map({ t: word('get-roster'), of: link }),
-  done: map({
-    t: word('done'),
-    /** Whether the asker holds something that the answerer lacks. */
-    behind: bool,
-  }),
-} as const
-
-const SYNC_REPLIES = {
-  /** Ranges that differ; none: all is equal. */
-  state: map({
-    t: word('state'),
-    /** The answerer's publishers; null where the asker has seen them. */
-    publishers: nullable(list(link, MAX_SYNC_ITEMS)),
-    ranges: list(RANGE, MAX_SYNC_RANGES),
-  }),
-  identity: map({
-    t: word('identity'),
-    operations: list(bytes(1, MAX_IDENTITY_OP_BYTES), MAX_IDENTITY_PAGE),
-    more: bool,
-  }),
-  /** The branch of a forked chain that is not in `identity`; no operations: there is none. */
-  rival: map({
-    t: word('rival'),
-    from: int(0, MAX_IDENTITY_OPS),
-    operations: list(bytes(1, MAX_IDENTITY_OP_BYTES), MAX_IDENTITY_PAGE),
-  }),
-  profile: map({ t: word('profile'), envelope: nullable(recordEnvelope) }),
-  proof: map({
-    t: word('proof'),
-    first: nullable(recordEnvelope),
-    second: nullable(recordEnvelope),
-  }),
-  records: map({
-    t: word('records'),
-    records: list(
-      map({ envelope: recordEnvelope, card: nullable(bytes(0, MAX_CARD_BYTES)) }),
-      MAX_SYNC_RECORDS,
-    ),
-    /** The log's newest signed head, with the last page only. */
-    head: nullable(statement),
-    more: bool,
-  }),
-  roster: map({
-    t: word('roster'),
-    /** Standing rosters that fit the question. */
-    records: list(link, MAX_SYNC_ROSTERS),
-    /** The file of the only one; null where none or several fit. */
-    car: nullable(bytes(1, MAX_ROSTER_CAR_BYTES)),
-  }),
-  error: FAILURE,
-} as const
 
 const BLOB_REQUESTS = {
   'get-tree': map({ t: word('get-tree'), cid: link }),
@@ -306,10 +149,6 @@ const INFER_REPLIES = {
 } as const
 
 export type Hello = ShapeOf<typeof HELLO>
-export type SyncRange = ShapeOf<typeof RANGE>
-export type SyncOpen = ShapeOf<(typeof SYNC_REQUESTS)['open']>
-export type SyncRequest = ShapeOf<(typeof SYNC_REQUESTS)[keyof typeof SYNC_REQUESTS]>
-export type SyncReply = ShapeOf<(typeof SYNC_REPLIES)[keyof typeof SYNC_REPLIES]>
 export type BlobRequest = ShapeOf<(typeof BLOB_REQUESTS)[keyof typeof BLOB_REQUESTS]>
 export type BlobReply = ShapeOf<(typeof BLOB_REPLIES)[keyof typeof BLOB_REPLIES]>
 export type InferRequest = ShapeOf<(typeof INFER_REQUESTS)['infer']>
@@ -326,7 +165,7 @@ export interface Messages<M> {
 
 type Shapes = Readonly<Record<string, AnyShape>>
 
-function messages<const S extends Shapes>(shapes: S): Messages<ShapeOf<S[keyof S]>> {
+export function messages<const S extends Shapes>(shapes: S): Messages<ShapeOf<S[keyof S]>> {
   const types = Object.keys(shapes)
   return {
     encode(message) {
@@ -357,8 +196,6 @@ function typeOf(value: CborValue): string | null {
 }
 
 export const helloMessages = messages({ hello: HELLO })
-export const syncRequests = messages(SYNC_REQUESTS)
-export const syncReplies = messages(SYNC_REPLIES)
 export const blobRequests = messages(BLOB_REQUESTS)
 export const blobReplies = messages(BLOB_REPLIES)
 export const inferRequests = messages(INFER_REQUESTS)

@@ -75,14 +75,18 @@ export const bytes = (min: number, max: number): Shape<Uint8Array> => ({
   write: (value) => value,
 })
 
-/** 32 bytes on the wire, 64 hex digits in the program. */
-export const key: Shape<string> = {
+/** Bytes on the wire, hex digits in the program. */
+const hex = (length: number, what: string): Shape<string> => ({
   read: (value, field) =>
-    value instanceof Uint8Array && value.length === 32
+    value instanceof Uint8Array && value.length === length
       ? accept(toHex(value))
-      : wrong(field, 'a key of 32 bytes'),
+      : wrong(field, `${what} of ${length} bytes`),
   write: fromHex,
-}
+})
+
+export const key = hex(32, 'a key')
+/** The id of an item of a set: 32 hex digits in the program. */
+export const itemId = hex(16, 'an id')
 
 /** A link on the wire, its text in the program. */
 export const link: Shape<Cid> = {
@@ -193,6 +197,23 @@ export function map<const F extends Readonly<Record<string, AnyShape>>>(
         // SAFE: `names` are the keys of `fields`.
         names.map((name) => [name, (fields[name] as Shape<unknown>).write(value[name])]),
       ),
+  }
+}
+
+/** A map of exactly these fields that travels as a list of their values: names would be half of it. */
+export function row<const F extends Readonly<Record<string, AnyShape>>>(
+  fields: F,
+): Shape<MapOf<F>> {
+  const names = Object.keys(fields)
+  const named = map(fields)
+  return {
+    read: (value, field) =>
+      Array.isArray(value) && value.length === names.length
+        ? named.read(Object.fromEntries(names.map((name, n) => [name, value[n]])), field)
+        : wrong(field, `a list of ${names.length} parts`),
+    // SAFE: `names` are the keys of `fields`.
+    write: (value) =>
+      names.map((name) => (fields[name] as Shape<unknown>).write(value[name as keyof F])),
   }
 }
 

@@ -1,40 +1,22 @@
 /** The answering side of sync, sans I/O: one request in, one reply out. docs/protocol.md, "Sync". */
-import type { Cid } from './cid.ts'
+import { toHex } from './bytes.ts'
 import { MAX_FRAME_BYTES, MAX_IDENTITY_PAGE, MAX_SYNC_ITEMS, MAX_SYNC_ROSTERS } from './limits.ts'
+import { failureMessage } from './message.ts'
 import {
-  failureMessage,
-  type SyncItem,
+  type LogPage,
+  MARK_BYTES,
   type SyncOpen,
-  type SyncRange,
   type SyncReply,
   type SyncRequest,
-} from './message.ts'
-import {
-  digestOfPublishers,
-  fingerprintOf,
-  intersection,
-  itemsOf,
-  type PlainRecord,
-  placeOf,
-  type SyncSource,
-  textOf,
-  within,
-} from './sync-set.ts'
+} from './sync-message.ts'
+import { commonOf, digestOfPublishers, named, type SyncMemory, textOf } from './sync-publishers.ts'
+import { marksOf, type SyncSet, saltOf } from './sync-set.ts'
+import type { PlainRecord, SyncSource } from './sync-source.ts'
 
 /** Envelopes and cards of one page; the rest of the frame is for what stands around them. */
 const PAGE_BYTES = MAX_FRAME_BYTES - 128 * 1024
 
-/** What one connection remembers of the other node between exchanges. */
-export interface SyncMemory {
-  /** The other node's publishers as it last named them. */
-  theirs: readonly Cid[] | null
-  /** Digest of our publishers as we last named them there. */
-  told: string | null
-  /** Records for whose cards it was asked. */
-  readonly asked: Set<Cid>
-}
-
-export const createSyncMemory = (): SyncMemory => ({ theirs: null, told: null, asked: new Set() })
+type Request<T extends SyncRequest['t']> = Extract<SyncRequest, { readonly t: T }>
 
 /**
  * Answers one request. `done` has no answer.
@@ -48,6 +30,12 @@ export function answer(
   switch (request.t) {
     case 'open':
       return answerOpen(source, memory, request)
+    case 'split': {
+      const set = setFor(source, memory)
+      return { t: 'parts', parts: request.ranges.map((range) => set.parts(range, request.salt)) }
+    }
+    case 'compare':
+      return answerCompare(setFor(source, memory), request)
     case 'get-identity': {
       const page = source.identityOps(request.publisher, request.from, MAX_IDENTITY_PAGE + 1)
       return {
@@ -77,61 +65,109 @@ export function answer(
   }
 }
 
+/** What is here of the publishers that both list. */
+const setFor = (source: SyncSource, memory: SyncMemory): SyncSet =>
+  source.set(commonOf(named(source.publishers()), memory))
+
 function answerOpen(source: SyncSource, memory: SyncMemory, open: SyncOpen): SyncReply {
-  const own = source.publishers()
-  if (open.publishers !== null) {
-    if (textOf(digestOfPublishers(open.publishers)) !== textOf(open.mine)) {
-      return failureMessage({ code: 'PEER', message: 'publishers do not have their digest' })
-    }
-    memory.theirs = open.publishers
+  const own = named(source.publishers())
+  if (open.publishers !== null) memory.theirs = open.publishers
+  if (memory.theirs === null || !isDigestOf(open.mine, memory.theirs)) {
+    memory.theirs = null
+    return failureMessage({ code: 'PEER', message: 'publishers do not have their digest' })
   }
-  // Without a memory of the asker's publishers all of ours are compared; it ignores the surplus.
-  const common =
-    memory.theirs !== null && textOf(digestOfPublishers(memory.theirs)) === textOf(open.mine)
-      ? intersection(own, memory.theirs)
-      : own
-  const items = itemsOf(source, common)
-  const known = open.yours !== null && textOf(open.yours) === textOf(digestOfPublishers(own))
+  const set = source.set(commonOf(own, memory))
+  const isKnown = open.yours !== null && isDigestOf(open.yours, own)
+  const isEqual = textOf(set.fingerprint) === textOf(open.fingerprint)
   return {
     t: 'state',
-    publishers: known ? null : own.slice(0, MAX_SYNC_ITEMS),
-    ranges: open.ranges.flatMap((range) => compareRange(items, range)),
+    publishers: isKnown ? null : own,
+    parts: isEqual ? null : set.parts('', saltOf(open.fingerprint)),
   }
 }
 
-/** The asker's range against ours: nothing where they are equal, else our items. */
-function compareRange(items: readonly SyncItem[], range: SyncRange): SyncRange[] {
-  const mine = within(items, range)
-  const theirs = range.fingerprint ?? fingerprintOf(range.items ?? [])
-  if (textOf(fingerprintOf(mine)) === textOf(theirs)) return []
-  const page = mine.slice(0, MAX_SYNC_ITEMS)
-  const next = mine[MAX_SYNC_ITEMS]
-  const until = next === undefined ? range.until : placeOf(next)
-  return [{ from: range.from, until, fingerprint: null, items: page }]
+const isDigestOf = (digest: Uint8Array, publishers: SyncMemory['theirs'] & object): boolean =>
+  textOf(digestOfPublishers(publishers)) === textOf(digest)
+
+/** Items here that the asker did not mark, and marks of it that are not here. */
+function answerCompare(set: SyncSet, { salt, ranges, after }: Request<'compare'>): SyncReply {
+  const mine = ranges.flatMap(({ range }) => set.within(range))
+  const marks = marksOf(salt, mine).map(toHex)
+  const theirs = ranges.flatMap((each) => split(each.marks))
+  const held = new Set(theirs)
+  const items = mine.filter(({ id }, n) => {
+    // SAFE: there is a mark for each.
+    return !held.has(marks[n] as string) && (after === null || id > after)
+  })
+  const more = items.length > MAX_SYNC_ITEMS
+  const here = new Set(marks)
+  return {
+    t: 'items',
+    items: items.slice(0, MAX_SYNC_ITEMS).map(({ item }) => item),
+    lacks: more ? [] : theirs.flatMap((mark, n) => (here.has(mark) ? [] : [n])),
+    more,
+  }
 }
 
-function answerRecords(
+function split(marks: Uint8Array): readonly string[] {
+  const each: string[] = []
+  for (let at = 0; at < marks.length; at += MARK_BYTES) {
+    each.push(toHex(marks.subarray(at, at + MARK_BYTES)))
+  }
+  return each
+}
+
+/** What a page may still hold. */
+interface Room {
+  records: number
+  bytes: number
+}
+
+/** Pages of the first logs, until there is no more room. */
+function answerRecords(source: SyncSource, { logs, limit }: Request<'get-records'>): SyncReply {
+  const room = { records: limit, bytes: PAGE_BYTES }
+  const pages: LogPage[] = []
+  for (const each of logs) {
+    if (room.records <= 0 || room.bytes <= 0) break
+    const page = pageOf(source, each, room)
+    // Nothing of it fits: it comes first in the next page.
+    if (page.more && page.records.length === 0) break
+    pages.push(page)
+    if (page.more) break
+  }
+  return { t: 'records', logs: pages }
+}
+
+/** @param room changed */
+function pageOf(
   source: SyncSource,
-  request: Extract<SyncRequest, { t: 'get-records' }>,
-): SyncReply {
-  const { publisher, key, after, limit } = request
+  { id, after }: Request<'get-records'>['logs'][number],
+  room: Room,
+): LogPage {
+  const log = source.logOf(id)
+  if (log === null) return { records: [], head: null, more: false }
+  const { publisher, key } = log
   const records: PlainRecord[] = []
-  if (after !== null) {
-    const ours = source.recordAt(publisher, key, after)
-    // Two records at one position: ours is what the asker needs to prove it.
-    if (ours !== null && ours.id !== after.tip) {
-      const { envelope, card } = ours
-      return { t: 'records', records: [{ envelope, card }], head: null, more: false }
-    }
-  }
-  let bytes = 0
-  for (const { envelope, card } of source.recordsAfter(publisher, key, after, limit + 1)) {
+  const isFirst = room.bytes === PAGE_BYTES
+  /** @returns whether there was room for it */
+  const add = ({ envelope, card }: PlainRecord): boolean => {
     const size = envelope.length + (card?.length ?? 0)
-    if (records.length === limit || (records.length > 0 && bytes + size > PAGE_BYTES)) {
-      return { t: 'records', records, head: null, more: true }
-    }
+    if (room.records === 0 || (size > room.bytes && !(isFirst && records.length === 0)))
+      return false
+    room.records--
+    room.bytes -= size
     records.push({ envelope, card })
-    bytes += size
+    return true
   }
-  return { t: 'records', records, head: source.head(publisher, key), more: false }
+  const ours = after === null ? null : source.recordAt(publisher, key, after)
+  if (ours !== null && ours.id !== after?.tip) {
+    // Two records at one position: ours is what the asker needs to prove it.
+    return { records, head: null, more: !add(ours) }
+  }
+  for (const record of source.recordsAfter(publisher, key, after, room.records + 1)) {
+    if (!add(record)) return { records, head: null, more: true }
+  }
+  const head = source.head(publisher, key)
+  room.bytes -= head?.length ?? 0
+  return { records, head, more: false }
 }

@@ -4,6 +4,8 @@ import type { SignedRecord } from '../protocol/record.ts'
 import type { KeyId } from './catalogue.ts'
 
 export interface RegistryEvents {
+  /** Chain, logs or heads of a publisher may be others than before; comes ahead of what says why. */
+  readonly changed: { readonly publisher: Cid }
   /** A record was admitted or signed. */
   readonly record: SignedRecord
   /** A blob's bytes are here and verified. */

@@ -34,17 +34,21 @@ export class OwnLog {
   readonly #identities: Identities
   readonly #signer: Signer
   readonly #clock: Clock
+  readonly #onChange: () => void
 
   constructor(parts: {
     readonly catalogue: Catalogue
     readonly identities: Identities
     readonly signer: Signer
     readonly clock: Clock
+    /** A log or head is another one now. */
+    readonly onChange?: () => void
   }) {
     this.#catalogue = parts.catalogue
     this.#identities = parts.identities
     this.#signer = parts.signer
     this.#clock = parts.clock
+    this.#onChange = parts.onChange ?? (() => {})
   }
 
   /**
@@ -95,6 +99,7 @@ export class OwnLog {
       ledger.drop()
       throw error
     }
+    this.#onChange()
     failpoint('sign.after-row')
     ledger.commit()
     failpoint('sign.after-ledger')
@@ -150,6 +155,7 @@ export class OwnLog {
     const head = { publisher, key, epoch, seq, tip, issued: now, expires: now + HEAD_LIFE_MS }
     const envelope = signHead(head, seed)
     this.#catalogue.putHead(publisher, key, envelope, now)
+    this.#onChange()
     return { key, envelope, isNew: true }
   }
 }

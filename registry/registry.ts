@@ -129,7 +129,8 @@ export class Registry {
     this.#closure = new Closure({ catalogue, identities, policy, clock })
     this.handles = new Handles({ catalogue, policy, clock })
     this.#lookup = new Lookup(catalogue, this.handles, policy)
-    this.#own = new OwnLog({ catalogue, identities: this.#identities, signer, clock })
+    const onChange = (): void => this.#events.emit('changed', { publisher })
+    this.#own = new OwnLog({ catalogue, identities, signer, clock, onChange })
     this.#publication = new Publication({
       catalogue,
       blobs,
@@ -349,6 +350,8 @@ export class Registry {
   ): Verdict<AdmittedIdentity> {
     const before = this.identity(publisher)
     const verdict = this.#identities.admit(publisher, operations, from)
+    // Also where it was refused: another branch may be known now.
+    this.#events.emit('changed', { publisher })
     const after = this.identity(publisher)
     // Also where a later operation was refused: what came before it is kept.
     if (after !== null && after.tip !== before?.tip) {
@@ -404,6 +407,8 @@ export class Registry {
     const admitted = verdicts.flatMap((verdict) =>
       verdict.ok && verdict.value.status === 'admitted' ? [verdict.value.signed] : [],
     )
+    for (const publisher of touchedBy(records, verdicts))
+      this.#events.emit('changed', { publisher })
     const isOwn = admitted.some(({ record }) => record.publisher === this.publisher)
     if (isOwn) this.signer.catchUp(this.catalogue)
     for (const signed of admitted) this.#kept(signed)
@@ -425,6 +430,7 @@ export class Registry {
   /** Like {@link Admission.proof}. */
   admitProof(first: Uint8Array, second: Uint8Array): Verdict<AdmittedProof> {
     const verdict = this.#admission.proof(first, second)
+    if (verdict.ok) this.#events.emit('changed', verdict.value)
     if (verdict.ok && verdict.value.isNew) this.#events.emit('fork', verdict.value)
     return verdict
   }
@@ -434,6 +440,7 @@ export class Registry {
     const verdict = this.#admission.head(envelope)
     if (verdict.ok && verdict.value.isNew) {
       const { publisher, key } = verdict.value.head
+      this.#events.emit('changed', { publisher })
       // Of strangers there may be any number.
       if (this.trust.may(publisher, 'list')) this.#maxSeen.note(publisher, key, verdict.value.head)
       this.#events.emit('head', { publisher, key, envelope })
@@ -616,7 +623,12 @@ export class Registry {
    * and says nothing of how fresh a log is.
    */
   isAhead(time: number): boolean {
-    return time > this.#clock.now() + MAX_CLOCK_AHEAD_MS
+    return time > this.horizon()
+  }
+
+  /** What is dated later lies ahead of the clock, milliseconds. */
+  horizon(): number {
+    return this.#clock.now() + MAX_CLOCK_AHEAD_MS
   }
 
   logs(publisher?: Cid): readonly LogRow[] {
@@ -690,4 +702,22 @@ export class Registry {
   isShared(cid: Cid, reader: Cid | null): boolean {
     return this.#files.isShared(cid, reader)
   }
+}
+
+/** Publishers of which a log may be another one after some records were judged. */
+function touchedBy(
+  records: readonly { readonly envelope: Uint8Array }[],
+  verdicts: readonly Verdict<Admitted>[],
+): ReadonlySet<Cid> {
+  const publishers = new Set<Cid>()
+  for (const [n, verdict] of verdicts.entries()) {
+    if (verdict.ok) {
+      if (verdict.value.status === 'admitted') publishers.add(verdict.value.signed.record.publisher)
+      continue
+    }
+    // A refused one may have proved a fork, or taken back the branch that the root has left.
+    const peeked = peekRecord(records[n]?.envelope ?? new Uint8Array())
+    if (peeked.ok) publishers.add(peeked.value.publisher)
+  }
+  return publishers
 }

@@ -6,12 +6,9 @@ import type { Cid } from '../../protocol/cid.ts'
 import { expectOk, type Verdict } from '../../protocol/errors.ts'
 import type { Identity } from '../../protocol/identity.ts'
 import { peekRecord } from '../../protocol/record.ts'
-import {
-  type LogState,
-  type PlainRecord,
-  restrict,
-  type SyncSource,
-} from '../../protocol/sync-set.ts'
+import type { LogState, StateSource } from '../../protocol/sync-item.ts'
+import { type PlainRecord, restrict, type SyncSource } from '../../protocol/sync-source.ts'
+import { SyncTable } from '../../protocol/sync-table.ts'
 import type { BlobStore } from '../../registry/blob-store.ts'
 import type { PeerRow, ProofRow } from '../../registry/catalogue.ts'
 import type { Registry } from '../../registry/registry.ts'
@@ -67,14 +64,48 @@ export const readableBy = (holdings: Holdings, reader: Cid | null): SyncSource =
   restrict(holdings, (publisher, key) => holdings.mayRead(publisher, key, reader))
 
 /** A log of which nothing is here but that it forked. */
-function blankFork({ key, proof }: ProofRow): LogState {
+function blankFork({ key, proof }: ProofRow): Omit<LogState, 'isPrivate'> {
   const { epoch, seq, id: tip } = expectOk(peekRecord(proof[0]))
   return { key, epoch, seq, tip, headIssued: 0, isForked: true }
+}
+
+/** Chains and logs of a registry, read anew at each call. */
+function stateOf(registry: Registry): StateSource {
+  const { catalogue, audiences } = registry
+  return {
+    chain(publisher) {
+      const identity = registry.identity(publisher)
+      return identity && { ...identity, isContested: registry.isFrozen(publisher) }
+    },
+    logs(publisher) {
+      const logs = catalogue.logs(publisher).map(({ key, epoch, seq, tip, headIssued, proof }) => {
+        return { key, epoch, seq, tip, headIssued, isForked: proof !== null }
+      })
+      // Where a log forked from its first record on, no record of it may be here.
+      const keys = new Set(logs.map(({ key }) => key))
+      const blank = catalogue.proofs(publisher).filter(({ key }) => !keys.has(key))
+      return [...logs, ...blank.map(blankFork)].map((log) => ({
+        ...log,
+        isPrivate: audiences.of(publisher, log.key) !== null,
+      }))
+    },
+    horizon: () => registry.horizon(),
+  }
+}
+
+/** Items in memory, which follow what changes in a registry. */
+function tableOf(registry: Registry, state: StateSource): SyncTable {
+  const table = new SyncTable(state)
+  registry.on('changed', ({ publisher }) => table.changed(publisher))
+  registry.on('trust', () => table.forget())
+  return table
 }
 
 /** The holdings of a registry. */
 export function holdingsOf(registry: Registry): Holdings {
   const { catalogue } = registry
+  const state = stateOf(registry)
+  const table = tableOf(registry, state)
   const plain = (envelope: Uint8Array): PlainRecord => {
     const { id, kind } = expectOk(peekRecord(envelope))
     const model = kind === 'model' ? catalogue.model(id) : null
@@ -87,21 +118,10 @@ export function holdingsOf(registry: Registry): Holdings {
     blobs: registry.blobs,
 
     publishers: () => registry.trust.with('list'),
-    chain(publisher) {
-      const identity = registry.identity(publisher)
-      return identity && { ...identity, isContested: registry.isFrozen(publisher) }
-    },
+    ...state,
+    set: (publishers, mayRead = () => true) => table.set(publishers, mayRead),
+    logOf: (id) => table.log(registry.trust.with('list'), id),
     rival: (publisher) => catalogue.rival(publisher),
-    logs(publisher) {
-      const logs = catalogue.logs(publisher).map((log) => {
-        const headIssued = registry.isAhead(log.headIssued) ? 0 : log.headIssued
-        return { ...log, headIssued, isForked: log.proof !== null }
-      })
-      // Where a log forked from its first record on, no record of it may be here.
-      const keys = new Set(logs.map(({ key }) => key))
-      const blank = catalogue.proofs(publisher).filter(({ key }) => !keys.has(key))
-      return [...logs, ...blank.map(blankFork)]
-    },
     identityOps: (publisher, from, limit) => registry.identityOps(publisher, from).slice(0, limit),
     profile: (publisher) => registry.profile(publisher)?.envelope ?? null,
     rosters: (of) => registry.rosters.find(of),

@@ -8,25 +8,19 @@ import type { SyncView } from '../../protocol/api.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { refuse, type Verdict, ZoariumError } from '../../protocol/errors.ts'
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts'
-import {
-  expectReply,
-  failureMessage,
-  PROTOCOLS,
-  type SyncReply,
-  syncReplies,
-  syncRequests,
-} from '../../protocol/message.ts'
-import {
-  introduce,
-  pull,
-  type SyncEffect,
-  type SyncInput,
-  type SyncOutcome,
-  type SyncPull,
-  type SyncRefusal,
-} from '../../protocol/sync.ts'
-import { answer, type SyncMemory } from '../../protocol/sync-answer.ts'
-import type { PlainRecord, SyncSource } from '../../protocol/sync-set.ts'
+import { expectReply, failureMessage, PROTOCOLS } from '../../protocol/message.ts'
+import { introduce, pull } from '../../protocol/sync.ts'
+import { answer } from '../../protocol/sync-answer.ts'
+import { type SyncReply, syncReplies, syncRequests } from '../../protocol/sync-message.ts'
+import type { SyncMemory } from '../../protocol/sync-publishers.ts'
+import type { PlainRecord, SyncSource } from '../../protocol/sync-source.ts'
+import type {
+  SyncEffect,
+  SyncInput,
+  SyncOutcome,
+  SyncPull,
+  SyncRefusal,
+} from '../../protocol/sync-step.ts'
 import { type Holdings, readableBy } from './holdings.ts'
 import type { Links } from './links.ts'
 import type { Peer } from './peers.ts'
@@ -42,8 +36,6 @@ const EXCHANGE_BYTES = 512 * 1024 * 1024
 const MAX_REQUESTS = 20_000
 /** Refusals that a report names. */
 const MAX_REFUSED = 20
-/** Records that are made durable together; 20 ms of the event loop. */
-const BATCH_RECORDS = 64
 
 /** What came of one exchange. */
 export interface SyncReport extends SyncView {
@@ -156,7 +148,7 @@ export class SyncService {
           break
         }
         input = await this.#perform(peer, frames, step.value)
-        if (step.value.do === 'ask') roundTrips++
+        if (step.value.do === 'ask' || step.value.do === 'send') roundTrips++
         if (Array.isArray(input)) records += input.filter(({ ok }) => ok).length
         if (performance.now() - started > EXCHANGE_MS || frames.received > EXCHANGE_BYTES) {
           more = true
@@ -198,15 +190,15 @@ export class SyncService {
   async #perform(peer: Peer, frames: FrameStream, effect: SyncEffect): Promise<SyncInput> {
     const holdings = this.#holdings
     switch (effect.do) {
-      case 'ask': {
+      case 'ask':
         await frames.write(syncRequests.encode(effect.request), REPLY_MS)
-        const reply = syncReplies.decode(await frames.expect(MAX_FRAME_BYTES, REPLY_MS))
-        if (!reply.ok) throw ZoariumError.of(reply)
-        return reply.value
-      }
+        return this.#receive(frames)
+      case 'send':
       case 'tell':
         await frames.write(syncRequests.encode(effect.request), REPLY_MS)
         return undefined
+      case 'receive':
+        return this.#receive(frames)
       case 'admit-identity':
         return this.#judged(
           peer,
@@ -223,21 +215,20 @@ export class SyncService {
     }
   }
 
+  async #receive(frames: FrameStream): Promise<SyncReply> {
+    const reply = syncReplies.decode(await frames.expect(MAX_FRAME_BYTES, REPLY_MS))
+    if (!reply.ok) throw ZoariumError.of(reply)
+    return reply.value
+  }
+
+  /** Between two batches the event loop is free. */
   async #admitRecords(
     peer: Peer,
     records: readonly PlainRecord[],
   ): Promise<readonly Verdict<unknown>[]> {
-    const verdicts: Verdict<unknown>[] = []
-    for (let from = 0; from < records.length; from += BATCH_RECORDS) {
-      if (from > 0) await setImmediate()
-      const batch = this.#holdings.admitRecords(records.slice(from, from + BATCH_RECORDS))
-      verdicts.push(...batch)
-      const refused = batch.find((verdict) => !verdict.ok)
-      if (refused !== undefined) {
-        this.#judged(peer, refused)
-        break
-      }
-    }
+    await setImmediate()
+    const verdicts = this.#holdings.admitRecords(records)
+    for (const verdict of verdicts) this.#judged(peer, verdict)
     return verdicts
   }
 

@@ -16,14 +16,9 @@ import { cidOf } from '../../protocol/cid.ts'
 import { randomBytes } from '../../protocol/crypto.ts'
 import { signHead } from '../../protocol/head.ts'
 import { MAX_SYNC_RECORDS } from '../../protocol/limits.ts'
-import {
-  helloMessages,
-  PROTOCOLS,
-  type SyncReply,
-  syncReplies,
-  syncRequests,
-  TOPICS,
-} from '../../protocol/message.ts'
+import { helloMessages, PROTOCOLS, TOPICS } from '../../protocol/message.ts'
+import { idOf } from '../../protocol/sync-item.ts'
+import { type SyncReply, syncReplies, syncRequests } from '../../protocol/sync-message.ts'
 import { systemClock } from '../../registry/clock.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { bindingOf, startNode, type TestNode } from '../helpers/network.ts'
@@ -179,7 +174,7 @@ async function answerSync(
       forked: false,
     },
     { publisher, key: own.key(), epoch: 0, seq: 1_000_000, tip, day: 0, forked: false },
-  ]
+  ].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
   for (;;) {
     const frame = await frames.expect(1 << 21, 15_000)
     const request = syncRequests.decode(frame)
@@ -187,24 +182,20 @@ async function answerSync(
     const { t } = request.value
     const reply: SyncReply =
       t === 'open'
-        ? {
-            t: 'state',
-            publishers: [publisher],
-            ranges: [
-              {
-                from: '',
-                until: null,
-                fingerprint: null,
-                items: records === null ? items.slice(0, 1) : items,
-              },
-            ],
-          }
-        : t === 'get-identity'
-          ? { t: 'identity', operations: own.operations.slice(request.value.from), more: false }
-          : t === 'get-profile'
-            ? { t: 'profile', envelope: null }
-            : { t: 'records', records: records ?? [], head: null, more: true }
-    if (reply.t === 'records') news.sent += reply.records.length
+        ? { t: 'state', publishers: [publisher], parts: new Uint8Array(128).fill(news.sent) }
+        : t === 'compare'
+          ? {
+              t: 'items',
+              items: records === null ? items.filter(({ key }) => key === null) : items,
+              lacks: [],
+              more: false,
+            }
+          : t === 'get-identity'
+            ? { t: 'identity', operations: own.operations.slice(request.value.from), more: false }
+            : t === 'get-profile'
+              ? { t: 'profile', envelope: null }
+              : { t: 'records', logs: [{ records: records ?? [], head: null, more: true }] }
+    if (reply.t === 'records') news.sent += records?.length ?? 0
     await frames.write(syncReplies.encode(reply), 5000)
   }
 }

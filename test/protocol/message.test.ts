@@ -10,10 +10,14 @@ import {
   MAX_IDENTITY_OP_BYTES,
   MAX_IDENTITY_PAGE,
   MAX_INFER_TENSORS,
+  MAX_RANGE_MARKS,
   MAX_RECORD_BYTES,
   MAX_ROSTER_CAR_BYTES,
   MAX_STATEMENT_BYTES,
   MAX_SYNC_ITEMS,
+  MAX_SYNC_LOGS,
+  MAX_SYNC_PUBLISHERS,
+  MAX_SYNC_RANGES,
   MAX_SYNC_RECORDS,
   MAX_SYNC_ROSTERS,
   MAX_TREE_NODES,
@@ -30,18 +34,23 @@ import {
   inferRequests,
   type Messages,
   readFailure,
+} from '../../protocol/message.ts'
+import {
   type SyncItem,
   type SyncReply,
   type SyncRequest,
   syncReplies,
   syncRequests,
-} from '../../protocol/message.ts'
+} from '../../protocol/sync-message.ts'
 
 const cid = cidOf('dag-cbor', new Uint8Array(1))
 const file = cidOf('raw', new Uint8Array(1))
 const key = 'ab'.repeat(32)
 const digest = new Uint8Array(32).fill(3)
 const of = (length: number) => new Uint8Array(length)
+/** Names of ranges, in order. */
+const names = (count: number) =>
+  Array.from({ length: count }, (_, n) => n.toString(16).padStart(3, '0'))
 const times = <T>(length: number, value: T): T[] => Array.from({ length }, () => value)
 
 const item: SyncItem = {
@@ -53,19 +62,28 @@ const item: SyncItem = {
   day: 20000,
   forked: false,
 }
-const range = { from: '', until: null, fingerprint: null, items: [item] }
+const salt = of(16)
+const compare = {
+  t: 'compare',
+  salt,
+  ranges: [
+    { range: '0', marks: of(8) },
+    { range: '1a', marks: of(0) },
+  ],
+  after: 'ab'.repeat(16),
+} as const
+const log = { id: 'ab'.repeat(16), after: { epoch: 0, seq: 1, tip: cid } }
+const page = { records: [{ envelope: of(64), card: of(0) }], head: null, more: false }
 const open: Extract<SyncRequest, { t: 'open' }> = {
   t: 'open',
   mine: digest,
   yours: null,
   publishers: [cid],
-  ranges: [{ from: '', until: null, fingerprint: digest, items: null }],
+  fingerprint: digest,
 }
 const records: Extract<SyncReply, { t: 'records' }> = {
   t: 'records',
-  records: [{ envelope: of(64), card: of(0) }],
-  head: null,
-  more: false,
+  logs: [page],
 }
 const hello: Hello = {
   t: 'hello',
@@ -107,8 +125,12 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
       { t: 'get-profile', publisher: cid },
       { t: 'get-rival', publisher: cid },
       { t: 'get-proof', publisher: cid, key },
-      { t: 'get-records', publisher: cid, key, after: null, limit: 500 },
-      { t: 'get-records', publisher: cid, key, after: { epoch: 0, seq: 1, tip: cid }, limit: 1 },
+      { t: 'split', salt, ranges: [''] },
+      { t: 'split', salt, ranges: ['0', '1a', '1b'] },
+      compare,
+      { ...compare, after: null },
+      { t: 'get-records', logs: [log], limit: 500 },
+      { t: 'get-records', logs: [{ ...log, after: null }, log], limit: 1 },
       { t: 'get-roster', of: cid },
       { t: 'done', behind: true },
     ],
@@ -117,8 +139,10 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
     'sync replies',
     syncReplies as Messages<never>,
     [
-      { t: 'state', publishers: null, ranges: [] },
-      { t: 'state', publishers: [cid], ranges: [range] },
+      { t: 'state', publishers: null, parts: null },
+      { t: 'state', publishers: [cid], parts: of(128) },
+      { t: 'parts', parts: [of(128), of(128)] },
+      { t: 'items', items: [item, { ...item, key: null }], lacks: [0, 4095], more: false },
       { t: 'identity', operations: [of(10)], more: false },
       { t: 'profile', envelope: null },
       { t: 'rival', from: 3, operations: [of(80)] },
@@ -235,36 +259,75 @@ describe('protocol/message', () => {
       'publishers',
       syncRequests as Messages<never>,
       (n) => ({ ...open, publishers: times(n, cid) }),
-      MAX_SYNC_ITEMS,
+      MAX_SYNC_PUBLISHERS,
     ],
     [
       'items',
       syncReplies as Messages<never>,
-      (n) => ({ t: 'state', publishers: null, ranges: [{ ...range, items: times(n, item) }] }),
+      (n) => ({ t: 'items', items: times(n, item), lacks: [], more: false }),
       MAX_SYNC_ITEMS,
     ],
     [
       'records asked for',
       syncRequests as Messages<never>,
-      (n) => ({ t: 'get-records', publisher: cid, key, after: null, limit: n }),
+      (n) => ({ t: 'get-records', logs: [log], limit: n }),
       MAX_SYNC_RECORDS,
+    ],
+    [
+      'logs asked for',
+      syncRequests as Messages<never>,
+      (n) => ({ t: 'get-records', logs: times(n, log), limit: 1 }),
+      MAX_SYNC_LOGS,
+    ],
+    [
+      'ranges',
+      syncRequests as Messages<never>,
+      (n) => ({ t: 'split', salt, ranges: names(n) }),
+      MAX_SYNC_RANGES,
+    ],
+    [
+      'digits of a range',
+      syncRequests as Messages<never>,
+      (n) => ({ t: 'split', salt, ranges: ['a'.repeat(n)] }),
+      32,
+    ],
+    [
+      'marks of a range',
+      syncRequests as Messages<never>,
+      (n) => ({ ...compare, ranges: [{ range: '', marks: of(n) }] }),
+      MAX_RANGE_MARKS * 8,
+    ],
+    [
+      'parts',
+      syncReplies as Messages<never>,
+      (n) => ({ t: 'parts', parts: times(n, of(128)) }),
+      MAX_SYNC_RANGES,
     ],
     [
       'records',
       syncReplies as Messages<never>,
-      (n) => ({ ...records, records: times(n, { envelope: of(64), card: null }) }),
+      (n) => ({
+        ...records,
+        logs: [{ ...page, records: times(n, { envelope: of(64), card: null }) }],
+      }),
       MAX_SYNC_RECORDS,
+    ],
+    [
+      'pages',
+      syncReplies as Messages<never>,
+      (n) => ({ ...records, logs: times(n, page) }),
+      MAX_SYNC_LOGS,
     ],
     [
       'record',
       syncReplies as Messages<never>,
-      (n) => ({ ...records, records: [{ envelope: of(n), card: null }] }),
+      (n) => ({ ...records, logs: [{ ...page, records: [{ envelope: of(n), card: null }] }] }),
       MAX_RECORD_BYTES + 64,
     ],
     [
       'card',
       syncReplies as Messages<never>,
-      (n) => ({ ...records, records: [{ envelope: of(64), card: of(n) }] }),
+      (n) => ({ ...records, logs: [{ ...page, records: [{ envelope: of(64), card: of(n) }] }] }),
       MAX_CARD_BYTES,
     ],
     [
@@ -307,18 +370,41 @@ describe('protocol/message', () => {
 
   it('fits the largest messages into a frame', () => {
     const items = times(MAX_SYNC_ITEMS, { ...item, epoch: 1e3, seq: 1e9 })
-    const state = {
-      t: 'state',
-      publishers: times(MAX_SYNC_ITEMS, cid),
-      ranges: [{ ...range, items }],
-    }
-    assert.ok(syncReplies.encode(state as never).length <= MAX_FRAME_BYTES)
+    const lacks = times(MAX_SYNC_RANGES * MAX_RANGE_MARKS, 4095)
+    const largest: SyncReply[] = [
+      { t: 'state', publishers: times(MAX_SYNC_PUBLISHERS, cid), parts: of(128) },
+      { t: 'items', items, lacks, more: true },
+    ]
+    for (const each of largest) assert.ok(syncReplies.encode(each).length <= MAX_FRAME_BYTES)
     const operations = times(MAX_IDENTITY_PAGE, of(MAX_IDENTITY_OP_BYTES))
-    const page = syncReplies.encode({ t: 'identity', operations, more: true })
-    assert.ok(page.length <= MAX_FRAME_BYTES, `${page.length}`)
-    const largest = { envelope: of(MAX_RECORD_BYTES + 64), card: of(MAX_CARD_BYTES) }
-    const record = syncReplies.encode({ ...records, records: [largest] })
+    const chain = syncReplies.encode({ t: 'identity', operations, more: true })
+    assert.ok(chain.length <= MAX_FRAME_BYTES, `${chain.length}`)
+    const model = { envelope: of(MAX_RECORD_BYTES + 64), card: of(MAX_CARD_BYTES) }
+    const record = syncReplies.encode({ ...records, logs: [{ ...page, records: [model] }] })
     assert.ok(record.length <= MAX_FRAME_BYTES)
+  })
+
+  it('refuses ranges that overlap or are not in order', () => {
+    const codeOf = (ranges: readonly string[]): string => {
+      const split = syncRequests.decode(encode({ t: 'split', salt, ranges: [...ranges] }))
+      const held = ranges.map((range) => [range, of(0)])
+      const same = syncRequests.decode(encode({ t: 'compare', salt, ranges: held, after: null }))
+      assert.equal(split.ok, same.ok)
+      return split.ok ? 'ok' : split.code
+    }
+    for (const ranges of [
+      ['1', '0'],
+      ['0', '0'],
+      ['', '0'],
+      ['a', 'ab'],
+      ['a', 'b', 'bc'],
+    ]) {
+      assert.equal(codeOf(ranges), 'RECORD_INVALID', ranges.join())
+    }
+    for (const ranges of [[], [''], ['0', '1'], ['0f', '1', '2a']]) {
+      assert.equal(codeOf(ranges), 'ok', ranges.join())
+    }
+    for (const range of ['g', 'A', '-']) assert.equal(codeOf([range]), 'RECORD_INVALID')
   })
 
   it('takes timings by name, and nothing else', () => {

@@ -3,7 +3,7 @@ import type { Cid } from '../../protocol/cid.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../../protocol/limits.ts'
 import { peekRecord } from '../../protocol/record.ts'
-import { itemsOf, lineOf, placeOf } from '../../protocol/sync-set.ts'
+import { entriesOf, lineOf, placeOf } from '../../protocol/sync-item.ts'
 import type { SimulatedNode } from './node.ts'
 
 const ALL = 1_000_000
@@ -72,7 +72,7 @@ function stateOf(node: SimulatedNode, held: ReadonlySet<string>, now: number): S
   const states = new Map<Cid, readonly Holding[]>()
   for (const publisher of registry.trust.with('list')) {
     const isFrozen = registry.isFrozen(publisher)
-    const lines = itemsOf(holdings, [publisher]).flatMap((item): readonly Holding[] => {
+    const lines = entriesOf(holdings, publisher).flatMap(({ item }): readonly Holding[] => {
       const { key } = item
       if (key === null) return [{ key, text: isFrozen ? `frozen ${publisher}` : lineOf(item) }]
       // Of a forked log nodes may hold different parts; it is enough that all know.

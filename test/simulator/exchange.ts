@@ -6,16 +6,22 @@ import type { Holdings } from '../../daemon/net/holdings.ts'
 import type { Peer } from '../../daemon/net/peers.ts'
 import type { Code, Verdict } from '../../protocol/errors.ts'
 import { refuse, ZoariumError } from '../../protocol/errors.ts'
+import { failureMessage } from '../../protocol/message.ts'
+import { answer } from '../../protocol/sync-answer.ts'
 import {
-  failureMessage,
   type SyncReply,
   type SyncRequest,
   syncReplies,
   syncRequests,
-} from '../../protocol/message.ts'
-import type { SyncEffect, SyncInput, SyncOutcome, SyncPull } from '../../protocol/sync.ts'
-import { answer } from '../../protocol/sync-answer.ts'
-import type { PlainRecord, SyncSource } from '../../protocol/sync-set.ts'
+} from '../../protocol/sync-message.ts'
+import type { PlainRecord, SyncSource } from '../../protocol/sync-source.ts'
+import {
+  BATCH_RECORDS,
+  type SyncEffect,
+  type SyncInput,
+  type SyncOutcome,
+  type SyncPull,
+} from '../../protocol/sync-step.ts'
 import type { Agenda } from './agenda.ts'
 import type { SimulatedStream } from './stream.ts'
 import type { Tally } from './tally.ts'
@@ -23,7 +29,6 @@ import type { Tally } from './tally.ts'
 /** As in daemon/net/sync.ts. */
 export const REPLY_MS = 15_000
 const EXCHANGE_MS = 10 * 60_000
-const BATCH_RECORDS = 64
 /** Time that a batch takes, during which other things happen. */
 const BATCH_MS = 20
 
@@ -62,7 +67,10 @@ export class Pull {
   readonly #steps: SyncPull
   readonly #onEnd: (report: PullReport) => void
   readonly #deadline: number
+  /** Answers that nobody has waited for yet. */
+  readonly #replies: SyncReply[] = []
   #asked = 0
+  #isWaiting = false
   #isOver = false
 
   constructor(options: {
@@ -89,8 +97,9 @@ export class Pull {
   #receive(frame: Uint8Array): void {
     if (this.#isOver) return
     const reply = syncReplies.decode(frame)
-    if (reply.ok) this.#advance(reply.value)
-    else this.#fail(reply.code, reply.message)
+    if (!reply.ok) this.#fail(reply.code, reply.message)
+    else if (this.#isWaiting) this.#resume(reply.value)
+    else this.#replies.push(reply.value)
   }
 
   #advance(first: SyncInput): void {
@@ -107,15 +116,18 @@ export class Pull {
           return
         }
         const effect = step.value
-        if (effect.do === 'ask') {
-          this.#ask(effect.request)
-          return
-        }
-        if (effect.do === 'admit-records' && effect.records.length > BATCH_RECORDS) {
-          this.#admitBatches(effect.records, [])
+        if (effect.do === 'ask') this.#send(effect.request)
+        if (effect.do === 'ask' || effect.do === 'receive') {
+          input = this.#replies.shift()
+          if (input !== undefined) continue
+          this.#wait()
           return
         }
         input = this.#perform(effect)
+        if (effect.do === 'admit-records' && effect.records.length === BATCH_RECORDS) {
+          this.#pause(input)
+          return
+        }
       }
     } catch (error) {
       // A crash or a defect is the node's.
@@ -124,19 +136,36 @@ export class Pull {
     }
   }
 
-  #ask(request: SyncRequest): void {
-    const asked = ++this.#asked
+  #send(request: SyncRequest): void {
     this.#host.tally.add(`asked ${request.t}`)
     this.#stream.send(syncRequests.encode(request))
+  }
+
+  #wait(): void {
+    const asked = ++this.#asked
+    this.#isWaiting = true
     this.#host.agenda.after(REPLY_MS, () => {
-      if (this.#isOver || this.#asked !== asked) return
+      if (this.#isOver || !this.#isWaiting || this.#asked !== asked) return
       this.#host.enter(() => this.#fail('TIMEOUT', 'no reply'))
     })
   }
 
-  #perform(effect: Exclude<SyncEffect, { readonly do: 'ask' }>): SyncInput {
+  #resume(reply: SyncReply): void {
+    this.#isWaiting = false
+    this.#advance(reply)
+  }
+
+  /** After a batch other things happen, a crash among them. */
+  #pause(input: SyncInput): void {
+    this.#host.agenda.after(BATCH_MS, () => this.#host.enter(() => this.#advance(input)))
+  }
+
+  #perform(effect: Exclude<SyncEffect, { readonly do: 'ask' | 'receive' }>): SyncInput {
     const { holdings } = this.#host
     switch (effect.do) {
+      case 'send':
+        this.#send(effect.request)
+        return undefined
       case 'tell':
         this.#stream.send(syncRequests.encode(effect.request))
         return undefined
@@ -157,31 +186,8 @@ export class Pull {
 
   #admit(records: readonly PlainRecord[]): readonly Verdict<unknown>[] {
     const verdicts = this.#host.holdings.admitRecords(records)
-    const refused = verdicts.find((verdict) => !verdict.ok)
-    if (refused !== undefined) this.#judged(refused)
+    for (const verdict of verdicts) this.#judged(verdict)
     return verdicts
-  }
-
-  /** Between two batches other things happen, a crash among them. */
-  #admitBatches(records: readonly PlainRecord[], before: readonly Verdict<unknown>[]): void {
-    const batch = this.#admit(records.slice(0, BATCH_RECORDS))
-    const verdicts = [...before, ...batch]
-    const rest = records.slice(BATCH_RECORDS)
-    if (rest.length === 0 || batch.some(({ ok }) => !ok)) {
-      this.#advance(verdicts)
-      return
-    }
-    this.#host.agenda.after(BATCH_MS, () =>
-      this.#host.enter(() => {
-        if (this.#isOver) return
-        try {
-          this.#admitBatches(rest, verdicts)
-        } catch (error) {
-          if (!(error instanceof ZoariumError)) throw error
-          this.#fail(error.code, error.message)
-        }
-      }),
-    )
   }
 
   #judged(verdict: Verdict<unknown>): Verdict<unknown> {

@@ -3,18 +3,20 @@
  * a promise. What it knows comes from the statements themselves and from the book of signatures
  * (crypto.ts), not from what a node says of itself.
  */
+
 import { fromHex } from '../../protocol/bytes.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { split } from '../../protocol/envelope.ts'
 import { expectOk, ZoariumError } from '../../protocol/errors.ts'
 import { readHead } from '../../protocol/head.ts'
-import type { SyncReply, SyncRequest } from '../../protocol/message.ts'
 import {
   comparePositions,
   type Position,
   peekRecord,
   type SignedRecord,
 } from '../../protocol/record.ts'
+import { entriesOf, lineOf, type SetEntry } from '../../protocol/sync-item.ts'
+import type { SyncReply, SyncRequest } from '../../protocol/sync-message.ts'
 import type { LogRow } from '../../registry/catalogue.ts'
 import { MAX_RECORDS_PER_DAY } from '../../registry/quotas.ts'
 import { wasSigned } from './crypto.ts'
@@ -170,7 +172,7 @@ export class Oracle implements Watcher {
     const reader = this.#peers.get(peer)
     if (!this.#honest.has(node) || reader === undefined) return
     const { publisher } = node
-    for (const key of keysIn(request, reply)) {
+    for (const key of keysIn(node, request, reply)) {
       const isKept = this.mayKnow(reader, key) && this.mayKnow(publisher, key)
       this.#require(
         isKept,
@@ -200,6 +202,7 @@ export class Oracle implements Watcher {
     if (!node.isUp || !this.#honest.has(node)) return
     for (const publisher of node.registry.publishers()) this.#checkFloor(node, publisher)
     this.#checkAcknowledged(node)
+    this.#checkTable(node)
   }
 
   // Promises
@@ -306,6 +309,25 @@ export class Oracle implements Watcher {
     }
   }
 
+  /** What peers are compared with is what is kept. */
+  #checkTable(node: SimulatedNode): void {
+    const { holdings } = node
+    const publishers = holdings.publishers()
+    const lines = (entries: readonly SetEntry[]): string =>
+      entries
+        .map(({ item }) => lineOf(item))
+        .sort()
+        .join('')
+    const kept = lines(publishers.flatMap((each) => entriesOf(holdings, each)))
+    const shown = lines(holdings.set(publishers).entries)
+    this.#require(
+      kept === shown,
+      'peers are shown what is kept',
+      node,
+      () => `${kept}\nbut\n${shown}`,
+    )
+  }
+
   #isEvidence(node: SimulatedNode, publisher: Cid, id: Cid): boolean {
     return node.registry.catalogue
       .evidence(publisher)
@@ -340,13 +362,17 @@ export class Oracle implements Watcher {
 }
 
 /** The logs that an answer tells of. */
-function keysIn(request: SyncRequest, reply: SyncReply): readonly string[] {
+function keysIn(node: SimulatedNode, request: SyncRequest, reply: SyncReply): readonly string[] {
   switch (reply.t) {
-    case 'state':
-      return reply.ranges.flatMap(({ items }) => (items ?? []).flatMap(({ key }) => key ?? []))
+    case 'items':
+      return reply.items.flatMap(({ key }) => key ?? [])
     case 'records': {
-      const isTold = reply.records.length > 0 || reply.head !== null
-      return request.t === 'get-records' && isTold ? [request.key] : []
+      if (request.t !== 'get-records') return []
+      return reply.logs.flatMap(({ records, head }, n) => {
+        const isTold = records.length > 0 || head !== null
+        const log = isTold ? node.holdings.logOf(request.logs[n]?.id ?? '') : null
+        return log?.key ?? []
+      })
     }
     case 'proof':
       return request.t === 'get-proof' && reply.first !== null ? [request.key] : []

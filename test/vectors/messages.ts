@@ -1,18 +1,10 @@
 /** Vectors of messages between nodes: `{family, frame}`, and the message with its bytes in hex. */
+import { blobReplies, blobRequests, helloMessages, inferReplies, inferRequests, type Messages } from '../../protocol/message.ts'
+import { syncReplies, syncRequests } from '../../protocol/sync-message.ts'
 import * as dagCbor from '@ipld/dag-cbor'
 import { toHex } from '../../protocol/bytes.ts'
 import { cidFromDigest, linkOf } from '../../protocol/cid.ts'
 import { expectOk, refuse, type Verdict } from '../../protocol/errors.ts'
-import {
-  blobReplies,
-  blobRequests,
-  helloMessages,
-  inferReplies,
-  inferRequests,
-  type Messages,
-  syncReplies,
-  syncRequests,
-} from '../../protocol/message.ts'
 import type { Vector } from './generate.ts'
 
 // SAFE: all are read in the same way.
@@ -61,30 +53,36 @@ const EXAMPLES: readonly [family: string, fields: Fields][] = [
   ],
   [
     'sync-request',
-    { t: 'open', mine: of(32), yours: null, publishers: [publisher], ranges: [{ from: '', until: null, fingerprint: of(32), items: null }] },
+    { t: 'open', mine: of(32), yours: null, publishers: [publisher], fingerprint: of(32, 4) },
+  ],
+  ['sync-request', { t: 'split', salt: of(16, 4), ranges: ['0', '1a'] }],
+  [
+    'sync-request',
+    { t: 'compare', salt: of(16, 4), ranges: [['0', of(16, 5)], ['1a', of(0)]], after: of(16, 6) },
   ],
   ['sync-request', { t: 'get-identity', publisher, from: 3 }],
   ['sync-request', { t: 'get-rival', publisher }],
   ['sync-request', { t: 'get-profile', publisher }],
   ['sync-request', { t: 'get-proof', publisher, key }],
-  ['sync-request', { t: 'get-records', publisher, key, after: { epoch: 0, seq: 1, tip: publisher }, limit: 500 }],
+  ['sync-request', { t: 'get-records', logs: [[of(16, 6), [0, 1, publisher]], [of(16, 7), null]], limit: 500 }],
   ['sync-request', { t: 'get-roster', of: publisher }],
   ['sync-request', { t: 'done', behind: true }],
   [
     'sync-reply',
     {
-      t: 'state',
-      publishers: null,
-      ranges: [
-        { from: '', until: null, fingerprint: null, items: [[publisher, null, 0, 3, publisher, 0, false], [publisher, key, 0, 4, publisher, 20000, false]] },
-      ],
+      t: 'items',
+      items: [[publisher, null, 0, 3, publisher, 0, false], [publisher, key, 0, 4, publisher, 20000, false]],
+      lacks: [1],
+      more: false,
     },
   ],
+  ['sync-reply', { t: 'state', publishers: null, parts: of(128, 8) }],
+  ['sync-reply', { t: 'parts', parts: [of(128, 8), of(128, 9)] }],
   ['sync-reply', { t: 'identity', operations: [of(10)], more: false }],
   ['sync-reply', { t: 'rival', from: 2, operations: [of(10)] }],
   ['sync-reply', { t: 'profile', envelope: null }],
   ['sync-reply', { t: 'proof', first: of(64), second: of(65) }],
-  ['sync-reply', { t: 'records', records: [{ envelope: of(64), card: of(1) }], head: of(64), more: true }],
+  ['sync-reply', { t: 'records', logs: [[[of(64), [of(65), of(1)]], of(64), false], [[], null, true]] }],
   ['sync-reply', { t: 'roster', records: [publisher], car: of(8) }],
   [
     'sync-reply',
@@ -139,7 +137,6 @@ export function messageVectors(): Vector[] {
     const entries = Object.entries({ ...fields, ...change }).filter(([name]) => !without.includes(name))
     return { description, input: { family, frame: toHex(dagCbor.encode(Object.fromEntries(entries))) }, code }
   }
-  const range = { from: '', until: null, fingerprint: of(32), items: null }
   const of33 = Array.from({ length: 33 }, () => ({ name: null, size: 0, mediaType: null }))
   return [
     ...valid,
@@ -159,9 +156,16 @@ export function messageVectors(): Vector[] {
     refused('LIMIT', 'more versions than there may be', 'hello', { versions: [1, 2, 3, 4, 5, 6, 7, 8, 9] }),
     refused('RECORD_INVALID', 'a binding without room for its signature', 'hello', { binding: of(63) }),
     refused('RECORD_INVALID', 'a binding over its limit', 'hello', { binding: of(16 * 1024 + 65) }),
-    refused('RECORD_INVALID', 'a place with capitals', 'open', { ranges: [{ ...range, from: 'A' }] }),
-    refused('LIMIT', '257 ranges', 'open', { ranges: Array.from({ length: 257 }, () => range) }),
-    refused('RECORD_INVALID', 'an item of six parts', 'state', { ranges: [{ ...range, fingerprint: null, items: [[publisher, null, 0, 3, publisher, 0]] }] }),
+    refused('RECORD_INVALID', 'a range with capitals', 'split', { ranges: ['A'] }),
+    refused('LIMIT', '257 ranges', 'split', { ranges: Array.from({ length: 257 }, (_, n) => n.toString(16).padStart(3, '0')) }),
+    refused('RECORD_INVALID', 'ranges out of order', 'split', { ranges: ['1', '0'] }),
+    refused('RECORD_INVALID', 'a range within another', 'split', { ranges: ['1', '1a'] }),
+    refused('RECORD_INVALID', 'a range twice', 'compare', { ranges: [['1', of(0)], ['1', of(0)]] }),
+    refused('RECORD_INVALID', 'marks of 17 items', 'compare', { ranges: [['', of(136)]] }),
+    refused('RECORD_INVALID', 'a salt of 15 bytes', 'compare', { salt: of(15) }),
+    refused('RECORD_INVALID', 'marks of 15 parts', 'state', { parts: of(120) }),
+    refused('RECORD_INVALID', 'an item of six parts', 'items', { items: [[publisher, null, 0, 3, publisher, 0]] }),
+    refused('LIMIT', '257 logs', 'get-records', { logs: Array.from({ length: 257 }, () => [of(16), null]) }),
     refused('LIMIT', '129 operations', 'identity', { operations: Array.from({ length: 129 }, () => of(1)) }),
     refused('RECORD_INVALID', 'an operation over its limit', 'identity', { operations: [of(8193)] }),
     refused('LIMIT', '33 rosters', 'roster', { records: Array.from({ length: 33 }, () => publisher) }),

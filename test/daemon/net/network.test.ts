@@ -3,8 +3,9 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { FAULTS_PER_MINUTE } from '../../../daemon/net/peers.ts'
 import { FrameStream } from '../../../daemon/net/stream.ts'
 import { expectOk } from '../../../protocol/errors.ts'
-import { PROTOCOLS, type SyncReply, syncReplies, syncRequests } from '../../../protocol/message.ts'
+import { PROTOCOLS } from '../../../protocol/message.ts'
 import { readRosterCar } from '../../../protocol/roster-car.ts'
+import { type SyncReply, syncReplies, syncRequests } from '../../../protocol/sync-message.ts'
 import {
   bindingOf,
   heartbeatOf,
@@ -236,11 +237,15 @@ describe('daemon/net/network', () => {
         for (let frame = await frames.read(1 << 20, 5000); frame; ) {
           const request = expectOk(syncRequests.decode(frame))
           if (request.t === 'done') break
-          const ranges = [{ from: '', until: null, fingerprint: null, items }]
           const reply: SyncReply =
             request.t === 'open'
-              ? { t: 'state', publishers: [own.publisher], ranges }
-              : { t: 'records', records: [{ envelope, card: null }], head: null, more: true }
+              ? { t: 'state', publishers: [own.publisher], parts: new Uint8Array(128) }
+              : request.t === 'compare'
+                ? { t: 'items', items, lacks: [], more: false }
+                : {
+                    t: 'records',
+                    logs: [{ records: [{ envelope, card: null }], head: null, more: true }],
+                  }
           await frames.write(syncReplies.encode(reply), 1000)
           frame = await frames.read(1 << 20, 5000)
         }

@@ -20,13 +20,12 @@ import {
   inferReplies,
   inferRequests,
   PROTOCOLS,
-  type SyncRequest,
-  syncReplies,
-  syncRequests,
 } from '../../../protocol/message.ts'
-import type { SyncOutcome } from '../../../protocol/sync.ts'
-import { answer, createSyncMemory } from '../../../protocol/sync-answer.ts'
-import { digestOfPublishers, fingerprintOf } from '../../../protocol/sync-set.ts'
+import { answer } from '../../../protocol/sync-answer.ts'
+import { idOf } from '../../../protocol/sync-item.ts'
+import { type SyncRequest, syncReplies, syncRequests } from '../../../protocol/sync-message.ts'
+import { createSyncMemory, digestOfPublishers } from '../../../protocol/sync-publishers.ts'
+import type { SyncOutcome } from '../../../protocol/sync-step.ts'
 import type { Registry } from '../../../registry/registry.ts'
 import { bindingOf, startNode, stopNodes, type TestNode, testClock } from '../../helpers/network.ts'
 import { type TestModel, TestPublisher } from '../../helpers/publisher.ts'
@@ -161,17 +160,26 @@ describe('daemon/net: private logs', () => {
         mine: digestOfPublishers(publishers),
         yours: null,
         publishers,
-        ranges: [{ from: '', until: null, fingerprint: fingerprintOf([]), items: null }],
+        fingerprint: new Uint8Array(32),
       })
-      assert(state.t === 'state')
-      const items = state.ranges.flatMap((range) => range.items ?? [])
+      assert(state.t === 'state' && state.parts !== null)
+      const reply = await sync(node, {
+        t: 'compare',
+        salt: new Uint8Array(16),
+        ranges: [{ range: '', marks: new Uint8Array() }],
+        after: null,
+      })
+      assert(reply.t === 'items')
+      const { items } = reply
       assert.ok(items.some(({ publisher, key }) => publisher === p.publisher && key === p.key()))
       assert.ok(items.every(({ key }) => key !== publicKeyHex()))
       const log = { publisher: p.publisher, key: publicKeyHex() }
       const after = { epoch: 0, seq: 0, tip: p.publisher }
       for (const place of [null, after]) {
-        const page = await sync(node, { t: 'get-records', ...log, after: place, limit: 100 })
-        assert.deepEqual(page, { t: 'records', records: [], head: null, more: false })
+        const logs = [{ id: idOf(log), after: place }]
+        const page = await sync(node, { t: 'get-records', logs, limit: 100 })
+        const nothing = { records: [], head: null, more: false }
+        assert.deepEqual(page, { t: 'records', logs: [nothing] })
       }
       const proof = await sync(node, { t: 'get-proof', ...log })
       assert.deepEqual(proof, { t: 'proof', first: null, second: null })

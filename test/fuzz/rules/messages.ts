@@ -11,36 +11,53 @@ const digest = is.bytes(32)
 const key = is.bytes(32)
 const link = is.anyLink
 
-/** An item is a list of seven values. */
-const item: is.Rule = (value) =>
-  Array.isArray(value) && value.length === 7
-    ? is.fields({
-        publisher: link,
-        key: is.nullable(key),
-        epoch: is.time,
-        seq: is.time,
-        tip: is.nullable(link),
-        day: is.int(0, 1e8),
-        forked: is.bool,
-      })({
-        publisher: value[0],
-        key: value[1],
-        epoch: value[2],
-        seq: value[3],
-        tip: value[4],
-        day: value[5],
-        forked: value[6],
-      })
-    : 'not seven values'
+/** A list of exactly as many values, each by its rule. */
+const row =
+  (...rules: readonly is.Rule[]): is.Rule =>
+  (value) => {
+    if (!Array.isArray(value) || value.length !== rules.length) return 'not a list of its parts'
+    for (const [n, rule] of rules.entries()) {
+      const fault = rule(value[n])
+      if (fault !== null) return fault
+    }
+    return null
+  }
 
-const place = is.text(124, /^[a-z0-9/]*$/)
-const range = is.fields({
-  from: place,
-  until: is.nullable(place),
-  fingerprint: is.nullable(digest),
-  items: is.nullable(is.list(item, 10_000)),
-})
-const ranges = is.list(range, 256)
+const id = is.bytes(16)
+const item = row(
+  link,
+  is.nullable(key),
+  is.time,
+  is.time,
+  is.nullable(link),
+  is.int(0, 1e8),
+  is.bool,
+)
+const after = row(is.time, is.time, link)
+const name = is.text(32, /^[0-9a-f]*$/)
+const parts = is.bytes(128)
+const card = is.bytes(0, 2 ** 20)
+const page = row(
+  is.list((value) => (Array.isArray(value) ? row(record, card) : record)(value), 500),
+  is.nullable(statement),
+  is.bool,
+)
+
+/** Ranges in order, each after all of the one before. */
+const apart =
+  (rule: is.Rule, nameOf: (value: unknown) => unknown): is.Rule =>
+  (value) => {
+    const fault = is.list(rule, 256)(value)
+    if (fault !== null || !Array.isArray(value)) return fault
+    const names = value.map((each) => `${nameOf(each)}`)
+    const isApart = names.every((each, n) => {
+      const before = names[n - 1]
+      return before === undefined || (before < each && each.slice(0, before.length) !== before)
+    })
+    return isApart ? null : 'ranges that overlap'
+  }
+const ranges = apart(name, (value) => value)
+const held = apart(row(name, is.bytes(0, 128)), (value) => (value as unknown[])[0])
 const publishers = is.nullable(is.list(link, 10_000))
 const t: is.Rule = () => null
 const part = is.nullable(is.either(is.time, is.text(1000)))
@@ -68,23 +85,36 @@ const FAMILIES = {
     }),
   },
   'sync-request': {
-    open: is.fields({ t, mine: digest, yours: is.nullable(digest), publishers, ranges }),
+    open: is.fields({
+      t,
+      mine: digest,
+      yours: is.nullable(digest),
+      publishers,
+      fingerprint: digest,
+    }),
+    split: is.fields({ t, salt: id, ranges }),
+    compare: is.fields({ t, salt: id, ranges: held, after: is.nullable(id) }),
     'get-identity': is.fields({ t, publisher: link, from: is.int(0, 1024) }),
     'get-rival': is.fields({ t, publisher: link }),
     'get-profile': is.fields({ t, publisher: link }),
     'get-proof': is.fields({ t, publisher: link, key }),
     'get-records': is.fields({
       t,
-      publisher: link,
-      key,
-      after: is.nullable(is.fields({ epoch: is.time, seq: is.time, tip: link })),
+      logs: is.list(row(id, is.nullable(after)), 256),
       limit: is.int(1, 500),
     }),
     'get-roster': is.fields({ t, of: link }),
     done: is.fields({ t, behind: is.bool }),
   },
   'sync-reply': {
-    state: is.fields({ t, publishers, ranges }),
+    state: is.fields({ t, publishers, parts: is.nullable(parts) }),
+    parts: is.fields({ t, parts: is.list(parts, 256) }),
+    items: is.fields({
+      t,
+      items: is.list(item, 1000),
+      lacks: is.list(is.int(0, 4095), 4096),
+      more: is.bool,
+    }),
     identity: is.fields({ t, operations: is.list(is.bytes(1, 8192), 128), more: is.bool }),
     rival: is.fields({
       t,
@@ -93,15 +123,7 @@ const FAMILIES = {
     }),
     profile: is.fields({ t, envelope: is.nullable(record) }),
     proof: is.fields({ t, first: is.nullable(record), second: is.nullable(record) }),
-    records: is.fields({
-      t,
-      records: is.list(
-        is.fields({ envelope: record, card: is.nullable(is.bytes(0, 2 ** 20)) }),
-        500,
-      ),
-      head: is.nullable(statement),
-      more: is.bool,
-    }),
+    records: is.fields({ t, logs: is.list(page, 256) }),
     roster: is.fields({
       t,
       records: is.list(link, 32),

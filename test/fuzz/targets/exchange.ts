@@ -7,17 +7,20 @@ import { holdingsOf } from '../../../daemon/net/holdings.ts'
 import type { Cid } from '../../../protocol/cid.ts'
 import { expectOk } from '../../../protocol/errors.ts'
 import { MAX_FRAME_BYTES } from '../../../protocol/limits.ts'
+import { failureMessage } from '../../../protocol/message.ts'
+import { readRecord } from '../../../protocol/record.ts'
+import { pull } from '../../../protocol/sync.ts'
+import { answer } from '../../../protocol/sync-answer.ts'
+import { idOf } from '../../../protocol/sync-item.ts'
 import {
-  failureMessage,
   type SyncItem,
   type SyncReply,
   type SyncRequest,
   syncReplies,
   syncRequests,
-} from '../../../protocol/message.ts'
-import { readRecord } from '../../../protocol/record.ts'
-import { pull, type SyncEffect, type SyncInput } from '../../../protocol/sync.ts'
-import { answer, createSyncMemory } from '../../../protocol/sync-answer.ts'
+} from '../../../protocol/sync-message.ts'
+import { createSyncMemory, digestOfPublishers } from '../../../protocol/sync-publishers.ts'
+import type { SyncEffect, SyncInput } from '../../../protocol/sync-step.ts'
 import type { Registry } from '../../../registry/registry.ts'
 import { Breach, type Outcome, type Target } from '../fuzzer.ts'
 import { type History, historyOf, openNode } from '../history.ts'
@@ -51,19 +54,32 @@ class Liar {
       return failureMessage({ code: 'BUSY', message: 'not now' })
     }
     const made = random.once(12)
-      ? this.#of(random.pick(TYPES), null)
-      : this.#of(request.t, 'after' in request ? (request.after?.tip ?? null) : null)
+      ? this.#of({ ...request, t: random.pick(TYPES) } as Question)
+      : this.#of(request)
     // As it would come over the wire.
     return expectOk(syncReplies.decode(syncReplies.encode(made)))
   }
 
-  /** @param after the record after which records are asked for */
-  #of(t: Question['t'], after: Cid | null): SyncReply {
+  /** @param request of a type that may have been put in the place of another one */
+  #of(request: Question): SyncReply {
     const random = this.#random
     const { publisher: id } = this.#history.publisher
-    switch (t) {
-      case 'open':
-        return { t: 'state', publishers: random.once(2) ? null : [id], ranges: this.#ranges() }
+    switch (request.t) {
+      case 'open': {
+        const parts = random.once(8) ? null : random.bytes(128)
+        return { t: 'state', publishers: random.once(2) ? null : [id], parts }
+      }
+      case 'split': {
+        const asked = random.once(8) ? 3 : (request.ranges?.length ?? 1)
+        return { t: 'parts', parts: Array.from({ length: asked }, () => random.bytes(128)) }
+      }
+      case 'compare':
+        return {
+          t: 'items',
+          items: this.#items(random.once(8) ? null : (request.after ?? '')),
+          lacks: random.once(3) ? [random.below(20)] : [],
+          more: random.once(3),
+        }
       case 'get-identity':
         return { t: 'identity', operations: this.#operations(), more: random.once(3) }
       case 'get-rival':
@@ -77,23 +93,24 @@ class Liar {
       case 'get-records':
         return {
           t: 'records',
-          records: this.#records(after),
-          head: this.#head(),
-          more: random.once(3),
+          logs: (request.logs ?? []).slice(random.below(2)).map(({ after }) => ({
+            records: this.#records(after?.tip ?? null),
+            head: this.#head(),
+            more: random.once(3),
+          })),
         }
     }
   }
 
-  #ranges() {
-    const random = this.#random
-    const { publisher } = this.#history.publisher
-    const place = (): string => random.pick(['', '', publisher, `${publisher}/${'ab'.repeat(32)}`])
-    return Array.from({ length: 1 + random.below(2) }, () => ({
-      from: place(),
-      until: random.once(2) ? null : place(),
-      fingerprint: null,
-      items: Array.from({ length: 1 + random.below(5) }, () => this.#item()),
-    }))
+  /** @param after in order, and behind that one; null: in any order */
+  #items(after: string | null): SyncItem[] {
+    const items = Array.from({ length: 1 + this.#random.below(6) }, () => this.#item())
+    if (after === null) return items
+    const byId = new Map(items.map((item) => [idOf(item), item]))
+    return [...byId]
+      .filter(([id]) => id > after)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([, item]) => item)
   }
 
   #item(): SyncItem {
@@ -158,17 +175,33 @@ class Liar {
 }
 
 const TYPES: readonly Question['t'][] = [
-  ...(['open', 'get-identity', 'get-rival', 'get-profile', 'get-proof', 'get-records'] as const),
+  ...([
+    'open',
+    'split',
+    'compare',
+    'get-identity',
+    'get-rival',
+    'get-profile',
+    'get-proof',
+    'get-records',
+  ] as const),
   'get-roster',
 ]
 
 type Source = ReturnType<typeof holdingsOf>
 
-function perform(source: Source, liar: Liar, effect: SyncEffect): SyncInput {
+function perform(source: Source, liar: Liar, ahead: SyncReply[], effect: SyncEffect): SyncInput {
   switch (effect.do) {
     case 'ask':
+    case 'send': {
       syncRequests.encode(effect.request)
-      return liar.reply(effect.request)
+      const reply = liar.reply(effect.request)
+      if (effect.do === 'ask') return reply
+      ahead.push(reply)
+      return undefined
+    }
+    case 'receive':
+      return ahead.shift()
     case 'tell':
       return undefined
     case 'admit-identity':
@@ -218,9 +251,11 @@ export const exchangeTarget: Target = {
       const steps = pull(source, memory)
       let input: SyncInput
       let questions = 0
+      const ahead: SyncReply[] = []
       for (let step = steps.next(input); !step.done; step = steps.next(input)) {
-        if (step.value.do === 'ask' && questions++ > MAX_QUESTIONS) throw new Breach('never ends')
-        input = perform(source, liar, step.value)
+        const isQuestion = step.value.do === 'ask' || step.value.do === 'send'
+        if (isQuestion && questions++ > MAX_QUESTIONS) throw new Breach('never ends')
+        input = perform(source, liar, ahead, step.value)
       }
       checkLogs(registry, history.publisher.publisher)
     }
@@ -241,9 +276,15 @@ function requestOf(t: Question['t'], { publisher: own }: History, random: Random
   const tip = own.identity.tip
   switch (t) {
     case 'open': {
-      const range = { from: '', until: null, fingerprint: random.bytes(32), items: null }
       const publishers = random.once(2) ? null : [publisher]
-      return { t, mine: random.bytes(32), yours: null, publishers, ranges: [range, range] }
+      const mine = random.once(2) ? random.bytes(32) : digestOfPublishers([publisher])
+      return { t, mine, yours: null, publishers, fingerprint: random.bytes(32) }
+    }
+    case 'split':
+      return { t, salt: random.bytes(16), ranges: ['0', '1a', 'f'] }
+    case 'compare': {
+      const ranges = [{ range: random.once(2) ? '' : '7', marks: random.bytes(16) }]
+      return { t, salt: random.bytes(16), ranges, after: null }
     }
     case 'get-identity':
       return { t, publisher, from: random.below(1025) }
@@ -251,9 +292,10 @@ function requestOf(t: Question['t'], { publisher: own }: History, random: Random
       const after = { epoch: random.below(3), seq: random.below(2 ** 32), tip }
       return {
         t,
-        publisher,
-        key,
-        after: random.once(2) ? null : after,
+        logs: [
+          { id: idOf({ publisher, key }), after: random.once(2) ? null : after },
+          { id: idOf({ publisher, key: own.key() }), after: null },
+        ],
         limit: 1 + random.below(500),
       }
     }

@@ -7,9 +7,8 @@ import {
   inferReplies,
   inferRequests,
   type Messages,
-  syncReplies,
-  syncRequests,
 } from '../../../protocol/message.ts'
+import { syncReplies, syncRequests } from '../../../protocol/sync-message.ts'
 import { Breach, settle, type Target } from '../fuzzer.ts'
 import type { Value } from '../loose-cbor.ts'
 import { type Family, messageFault } from '../rules/messages.ts'
@@ -20,6 +19,8 @@ const [record = new Uint8Array(0), other] = records
 const id = publisher.publisher
 const key = publisher.key()
 const digest = new Uint8Array(32).fill(3)
+const salt = new Uint8Array(16).fill(7)
+const place = 'ab'.repeat(16)
 const item = { publisher: id, key, epoch: 0, seq: 4, tip: id, day: 20_000, forked: false }
 const error = failureMessage({ code: 'BUSY', message: 'later', limit: 3, got: 'four' }, 1000)
 
@@ -40,7 +41,17 @@ const examples = {
       mine: digest,
       yours: null,
       publishers: [id],
-      ranges: [{ from: '', until: null, fingerprint: digest, items: null }],
+      fingerprint: digest,
+    }),
+    syncRequests.encode({ t: 'split', salt, ranges: ['0', '1a', '1b'] }),
+    syncRequests.encode({
+      t: 'compare',
+      salt,
+      ranges: [
+        { range: '0', marks: salt },
+        { range: '1a', marks: new Uint8Array() },
+      ],
+      after: place,
     }),
     syncRequests.encode({ t: 'get-identity', publisher: id, from: 3 }),
     syncRequests.encode({ t: 'get-rival', publisher: id }),
@@ -48,9 +59,10 @@ const examples = {
     syncRequests.encode({ t: 'get-proof', publisher: id, key }),
     syncRequests.encode({
       t: 'get-records',
-      publisher: id,
-      key,
-      after: { epoch: 0, seq: 1, tip: id },
+      logs: [
+        { id: place, after: { epoch: 0, seq: 1, tip: id } },
+        { id: place, after: null },
+      ],
       limit: 500,
     }),
     syncRequests.encode({ t: 'get-roster', of: id }),
@@ -60,17 +72,26 @@ const examples = {
     syncReplies.encode({
       t: 'state',
       publishers: [id],
-      ranges: [{ from: id, until: `${id}/${key}`, fingerprint: null, items: [item] }],
+      parts: new Uint8Array(128),
     }),
+    syncReplies.encode({ t: 'parts', parts: [new Uint8Array(128).fill(1)] }),
+    syncReplies.encode({ t: 'items', items: [item], lacks: [3], more: true }),
     syncReplies.encode({ t: 'identity', operations: chain.slice(0, 2), more: false }),
     syncReplies.encode({ t: 'rival', from: 1, operations: chain.slice(1, 3) }),
     syncReplies.encode({ t: 'profile', envelope: record }),
     syncReplies.encode({ t: 'proof', first: record, second: other ?? null }),
     syncReplies.encode({
       t: 'records',
-      records: [{ envelope: record, card: new Uint8Array(3) }],
-      head: heads[0] ?? null,
-      more: true,
+      logs: [
+        {
+          records: [
+            { envelope: record, card: new Uint8Array(3) },
+            { envelope: record, card: null },
+          ],
+          head: heads[0] ?? null,
+          more: true,
+        },
+      ],
     }),
     syncReplies.encode({ t: 'roster', records: [id], car: digest }),
     syncReplies.encode(error),

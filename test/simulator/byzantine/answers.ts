@@ -3,18 +3,50 @@ import type { Peer } from '../../../daemon/net/peers.ts'
 import { concat } from '../../../protocol/bytes.ts'
 import { encode } from '../../../protocol/cbor.ts'
 import { cidOf } from '../../../protocol/cid.ts'
-import { MAX_FRAME_BYTES, MAX_RECORD_BYTES } from '../../../protocol/limits.ts'
+import { MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_SYNC_ITEMS } from '../../../protocol/limits.ts'
+import type { SetEntry } from '../../../protocol/sync-item.ts'
 import {
+  type LogPage,
+  MARK_BYTES,
+  SPLIT,
   type SyncItem,
   type SyncReply,
   type SyncRequest,
   syncReplies,
-} from '../../../protocol/message.ts'
-import type { PlainRecord } from '../../../protocol/sync-set.ts'
-import { itemsOf } from '../../../protocol/sync-set.ts'
+} from '../../../protocol/sync-message.ts'
+import type { PlainRecord } from '../../../protocol/sync-source.ts'
 import type { ByzantineNode, Lie, Strategy } from './byzantine-node.ts'
 
-type Records = Extract<SyncReply, { readonly t: 'records' }>
+/** Changes the first page of an answer that is to be another one. */
+export function bendPage(
+  reply: SyncReply,
+  bend: (page: LogPage, n: number) => LogPage | null,
+): Lie | undefined {
+  if (reply.t !== 'records') return undefined
+  for (const [n, page] of reply.logs.entries()) {
+    const bent = bend(page, n)
+    if (bent === null) continue
+    return { ...reply, logs: reply.logs.map((each, at) => (at === n ? bent : each)) }
+  }
+  return undefined
+}
+
+/** Says that all ranges differ, and then what is in them. */
+export function bendItems(
+  node: ByzantineNode,
+  request: SyncRequest,
+  reply: SyncReply,
+  bend: (item: SyncItem) => SyncItem | null,
+): Lie | undefined {
+  if (reply.t === 'state') return { ...reply, parts: node.random.bytes(SPLIT * MARK_BYTES) }
+  if (reply.t !== 'items' || request.t !== 'compare') return undefined
+  const { holdings } = node
+  const asked = ({ id }: SetEntry): boolean =>
+    id > (request.after ?? '') && request.ranges.some(({ range }) => id.startsWith(range))
+  const entries = holdings.set(holdings.publishers()).entries.filter(asked)
+  const items = entries.flatMap(({ item }) => bend(item) ?? []).slice(0, MAX_SYNC_ITEMS)
+  return { t: 'items', items, lacks: [], more: false }
+}
 
 /** Changes one record of a page. */
 abstract class OneRecord implements Strategy {
@@ -26,12 +58,14 @@ abstract class OneRecord implements Strategy {
     _request: SyncRequest,
     reply: SyncReply,
   ): Lie | undefined {
-    if (reply.t !== 'records' || reply.records.length === 0) return undefined
-    const index = node.random.int(0, reply.records.length - 1)
-    const records = reply.records.flatMap((record, at) =>
-      at === index ? (this.change(node, record) ?? []) : [record],
-    )
-    return { ...reply, records }
+    return bendPage(reply, (page) => {
+      if (page.records.length === 0) return null
+      const index = node.random.int(0, page.records.length - 1)
+      const records = page.records.flatMap((record, at) =>
+        at === index ? (this.change(node, record) ?? []) : [record],
+      )
+      return { ...page, records }
+    })
   }
 
   /** @returns what stands in its place, or null for nothing */
@@ -92,11 +126,13 @@ export class Oversize implements Strategy {
     if (reply.t !== 'records') return undefined
     const isFrame = node.random.chance(0.5)
     if (isFrame) return new Uint8Array(MAX_FRAME_BYTES + 1)
-    const [first] = reply.records
-    if (first === undefined) return undefined
-    const padding = new Uint8Array(MAX_RECORD_BYTES + 65 - first.envelope.length)
-    const envelope = concat([padding, first.envelope])
-    return { ...reply, records: [{ envelope, card: null }] }
+    return bendPage(reply, (page) => {
+      const [first] = page.records
+      if (first === undefined) return null
+      const padding = new Uint8Array(MAX_RECORD_BYTES + 65 - first.envelope.length)
+      const envelope = concat([padding, first.envelope])
+      return { ...page, records: [{ envelope, card: null }] }
+    })
   }
 }
 
@@ -110,12 +146,11 @@ export class Endless implements Strategy {
     _request: SyncRequest,
     reply: SyncReply,
   ): Lie | undefined {
-    if (reply.t === 'records') {
-      const records = node.random.chance(0.5) ? reply.records : []
-      return { ...reply, records, more: true }
-    }
-    if (reply.t === 'identity') return { ...reply, more: true }
-    return undefined
+    if (reply.t === 'items' || reply.t === 'identity') return { ...reply, more: true }
+    return bendPage(reply, (page) => {
+      const records = node.random.chance(0.5) ? page.records : []
+      return { ...page, records, more: true }
+    })
   }
 }
 
@@ -158,15 +193,14 @@ export class OldHeads implements Strategy {
     request: SyncRequest,
     reply: SyncReply,
   ): Lie | undefined {
-    if (reply.t !== 'records' || request.t !== 'get-records' || reply.head === null)
-      return undefined
-    const name = `${request.publisher} ${request.key}`
-    const head = this.#first.get(name)
-    if (head === undefined) {
-      this.#first.set(name, reply.head)
-      return undefined
-    }
-    return { ...reply, head }
+    if (request.t !== 'get-records') return undefined
+    return bendPage(reply, (page, n) => {
+      const name = request.logs[n]?.id ?? ''
+      const head = this.#first.get(name) ?? page.head
+      if (head === null) return null
+      this.#first.set(name, head)
+      return { ...page, head }
+    })
   }
 
   act(node: ByzantineNode): void {
@@ -179,20 +213,12 @@ export class OldHeads implements Strategy {
 export class HaveAndWant implements Strategy {
   readonly name = 'lies about have and want'
 
-  voice(
-    node: ByzantineNode,
-    _peer: Peer,
-    _request: SyncRequest,
-    reply: SyncReply,
-  ): Lie | undefined {
-    if (reply.t !== 'state') return undefined
+  voice(node: ByzantineNode, _peer: Peer, request: SyncRequest, reply: SyncReply): Lie | undefined {
     const { random } = node
     // Nothing new, although there is.
-    if (random.chance(0.2)) return { ...reply, ranges: [] }
-    const items = allItems(node).flatMap((item) => this.#bend(node, item) ?? [])
-    const publishers = random.chance(0.2) ? [] : reply.publishers
-    const ranges = [{ from: '', until: null, fingerprint: null, items }]
-    return { t: 'state', publishers, ranges }
+    if (reply.t === 'state' && random.chance(0.2)) return { ...reply, parts: null }
+    if (reply.t === 'state' && random.chance(0.2)) return { ...reply, publishers: [] }
+    return bendItems(node, request, reply, (item) => this.#bend(node, item))
   }
 
   #bend(node: ByzantineNode, item: SyncItem): SyncItem | null {
@@ -225,16 +251,13 @@ export class HaveAndWant implements Strategy {
   }
 }
 
-export const allItems = (node: ByzantineNode): readonly SyncItem[] =>
-  itemsOf(node.holdings, node.holdings.publishers())
-
 /** Bad signatures, a page full at a time, whatever was asked for. */
 export class BadSignatureFlood implements Strategy {
   readonly name = 'flood of bad signatures'
 
   voice(node: ByzantineNode, _peer: Peer, request: SyncRequest, reply: SyncReply): Lie | undefined {
     if (reply.t !== 'records' || request.t !== 'get-records') return undefined
-    const [sample] = reply.records
+    const [sample] = reply.logs.flatMap(({ records }) => records)
     const own = sample ?? this.#any(node)
     if (own === null) return undefined
     const records = Array.from({ length: 40 }, () => {
@@ -242,8 +265,7 @@ export class BadSignatureFlood implements Strategy {
       envelope.set(node.random.bytes(8), envelope.length - 64)
       return { envelope, card: own.card }
     })
-    const page: Records = { ...reply, records, more: true }
-    return page
+    return { ...reply, logs: [{ records, head: null, more: true }] }
   }
 
   #any(node: ByzantineNode): PlainRecord | null {

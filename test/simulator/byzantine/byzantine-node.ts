@@ -5,7 +5,7 @@
 import type { Peer } from '../../../daemon/net/peers.ts'
 import type { Cid } from '../../../protocol/cid.ts'
 import { ZoariumError } from '../../../protocol/errors.ts'
-import { type SyncReply, type SyncRequest, syncReplies } from '../../../protocol/message.ts'
+import { type SyncReply, type SyncRequest, syncReplies } from '../../../protocol/sync-message.ts'
 import { SimulatedCrash } from '../failpoint.ts'
 import { type NodeParts, SimulatedNode } from '../node.ts'
 import type { Operator } from '../operator.ts'

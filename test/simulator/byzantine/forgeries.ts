@@ -10,10 +10,11 @@ import { seal, split } from '../../../protocol/envelope.ts'
 import { expectOk } from '../../../protocol/errors.ts'
 import { MAX_RECORD_BYTES, MAX_SEQ } from '../../../protocol/limits.ts'
 import { nextPlace } from '../../../protocol/log.ts'
-import type { SyncReply, SyncRequest } from '../../../protocol/message.ts'
 import { type RecordBody, signRecord } from '../../../protocol/record.ts'
+import { idOf } from '../../../protocol/sync-item.ts'
+import type { SyncReply, SyncRequest } from '../../../protocol/sync-message.ts'
 import type { MachineScope } from '../root.ts'
-import { allItems } from './answers.ts'
+import { bendItems, bendPage } from './answers.ts'
 import type { ByzantineNode, Lie, Strategy } from './byzantine-node.ts'
 
 /** A record that follows the newest one of the liar's log, and what it is sealed with. */
@@ -74,19 +75,19 @@ export abstract class Forgery implements Strategy {
     const log = this.log(node)
     if (log === null) return undefined
     const { publisher, key } = log
-    if (reply.t === 'state') {
-      const items = allItems(node).map((item) =>
-        item.publisher === publisher && item.key === key && !item.forked
-          ? { ...item, seq: item.seq + 1, tip: cidOf('dag-cbor', node.random.bytes(8)) }
-          : item,
-      )
-      return { ...reply, ranges: [{ from: '', until: null, fingerprint: null, items }] }
+    if (request.t === 'get-records' && reply.t === 'records') {
+      const id = idOf(log)
+      return bendPage(reply, (page, n) => {
+        const envelope = request.logs[n]?.id === id && !page.more ? this.forge(node) : null
+        if (envelope === null) return null
+        return { ...page, records: [...page.records, { envelope, card: null }] }
+      })
     }
-    if (request.t !== 'get-records' || reply.t !== 'records' || reply.more) return undefined
-    if (request.publisher !== publisher || request.key !== key) return undefined
-    const envelope = this.forge(node)
-    if (envelope === null) return undefined
-    return { ...reply, records: [...reply.records, { envelope, card: null }] }
+    return bendItems(node, request, reply, (item) =>
+      item.publisher === publisher && item.key === key && !item.forked
+        ? { ...item, seq: item.seq + 1, tip: cidOf('dag-cbor', node.random.bytes(8)) }
+        : item,
+    )
   }
 
   /** Whose log is to go on. */

@@ -1,9 +1,8 @@
 /** Strategies by which a publisher contradicts itself. */
-
 import { type Holdings, holdingsOf } from '../../../daemon/net/holdings.ts'
 import type { Peer } from '../../../daemon/net/peers.ts'
-import type { SyncRequest } from '../../../protocol/message.ts'
 import { answer } from '../../../protocol/sync-answer.ts'
+import type { SyncRequest } from '../../../protocol/sync-message.ts'
 import { memoryLedger } from '../../../registry/ledger.ts'
 import { Registry } from '../../../registry/registry.ts'
 import { Signer } from '../../../registry/signer.ts'

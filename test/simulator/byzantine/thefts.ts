@@ -7,9 +7,9 @@ import { expectOk } from '../../../protocol/errors.ts'
 import { readIdentity, signOperation } from '../../../protocol/identity.ts'
 import { operationId } from '../../../protocol/identity-operation.ts'
 import { MAX_DELEGATION_MS } from '../../../protocol/limits.ts'
-import type { SyncReply, SyncRequest } from '../../../protocol/message.ts'
 import { peekRecord, type RecordBody } from '../../../protocol/record.ts'
-import { allItems } from './answers.ts'
+import type { SyncReply, SyncRequest } from '../../../protocol/sync-message.ts'
+import { bendItems } from './answers.ts'
 import type { ByzantineNode, Lie, Loot, Strategy } from './byzantine-node.ts'
 import { aTag, Forgery, nextRecord } from './forgeries.ts'
 
@@ -94,12 +94,7 @@ export class IdentityFork implements Strategy {
     node.did(this)
   }
 
-  voice(
-    _node: ByzantineNode,
-    _peer: Peer,
-    request: SyncRequest,
-    reply: SyncReply,
-  ): Lie | undefined {
+  voice(node: ByzantineNode, _peer: Peer, request: SyncRequest, reply: SyncReply): Lie | undefined {
     const branch = this.#branch
     if (branch === null) return undefined
     const { publisher, operations } = branch
@@ -107,14 +102,12 @@ export class IdentityFork implements Strategy {
       if (request.publisher !== publisher) return undefined
       return { ...reply, operations: operations.slice(request.from), more: false }
     }
-    if (reply.t !== 'state') return undefined
     const last = operations.at(-1)
     const tip = last === undefined ? null : operationId(last)
-    const items = allItems(_node).map((item) =>
+    return bendItems(node, request, reply, (item) =>
       item.publisher === publisher && item.key === null
         ? { ...item, seq: operations.length, tip }
         : item,
     )
-    return { ...reply, ranges: [{ from: '', until: null, fingerprint: null, items }] }
   }
 }
