@@ -8,6 +8,7 @@ import { HEARTBEAT_LABEL, MAX_RESIDENCY } from '../protocol/heartbeat.ts'
 import { HANDLE_PATTERN } from '../protocol/reference.ts'
 import { DEFAULT_QUOTAS, type QuotaLimits } from '../registry/quotas.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
+import { SCRUB_BYTES_PER_SECOND } from './scrub.ts'
 
 export interface Config {
   /** The data folder. */
@@ -41,6 +42,10 @@ export interface Config {
     readonly acceptRemote: boolean
     /** E.g. `country:DE`; declared by the operator, and called so. */
     readonly residency: readonly string[]
+  }
+  readonly scrub: {
+    /** Bytes that are read and hashed a second when all files are gone through; 0: never. */
+    readonly bytesPerSecond: number
   }
   readonly handles: {
     /** Handles whose hosts may have private addresses: those of this institute's own network. */
@@ -114,6 +119,7 @@ function readFile(folder: string, root: unknown): Config {
   const handles = file.section('handles')
   const keys = file.section('keys')
   const quotas = file.section('quotas')
+  const scrub = file.section('scrub')
   const config: Config = {
     folder,
     http: {
@@ -139,10 +145,11 @@ function readFile(folder: string, root: unknown): Config {
     handles: { allowPrivate: readHandles(handles) },
     keys: { renew: keys.flag('renew', true) },
     quotas: readQuotas(quotas),
+    scrub: { bytesPerSecond: scrub.integer('bytesPerSecond', SCRUB_BYTES_PER_SECOND) },
     logLevel: file.oneOf('logLevel', LOG_LEVELS, 'info'),
     isAlone: false,
   }
-  for (const section of [http, network, mirror, inference, handles, keys, quotas, file])
+  for (const section of [http, network, mirror, inference, handles, keys, quotas, scrub, file])
     section.finish()
   return config
 }

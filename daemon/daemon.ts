@@ -3,6 +3,7 @@
  * depend on each other, and stopped in the opposite order.
  */
 import { join } from 'node:path'
+import type { ScrubView } from '../protocol/api.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import { VERSION } from '../protocol/version.ts'
@@ -34,6 +35,7 @@ import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
 import { Publishing } from './publishing.ts'
 import { quotaViews } from './quota-views.ts'
 import { whyForbidden } from './runnable.ts'
+import { Scrub } from './scrub.ts'
 import { SelfCheck } from './self-check.ts'
 import { Tokens } from './tokens.ts'
 import { watchTrust } from './trust-watch.ts'
@@ -47,6 +49,8 @@ const KEY_CHECK_MS = 3600_000
 const HANDLE_CHECK_MS = 600_000
 /** How often it is looked which erased files are due: the last hour of 72 matters little. */
 const COLLECT_MS = 3600_000
+/** How often it is looked whether the files are due to be hashed anew, once a day. */
+const SCRUB_CHECK_MS = 600_000
 /** Changes within so long are told in one heartbeat. */
 const BEAT_DELAY_MS = 250
 
@@ -137,7 +141,7 @@ async function start(
   })
   const nearest = new Nearest({ registry, network, inference, views })
   const inferring = new Inferring({ registry, network, inference, nearest, views })
-  const metrics = createMetrics(registry, network, inference, views)
+  const metrics = createMetrics(registry, network, inference, views, () => scrub.view())
   const mirror = new Mirror({
     registry,
     network,
@@ -173,6 +177,15 @@ async function start(
     log: log.child({ part: 'handles' }),
   })
   stops.push(() => handles.stop())
+  const scrub = new Scrub({
+    blobs: registry.blobs,
+    catalogue: registry.catalogue,
+    bytesPerSecond: config.scrub.bytesPerSecond,
+    clock,
+    log: log.child({ part: 'scrub' }),
+    onRotten: () => mirror.retry(),
+  })
+  stops.push(() => scrub.stop())
   const federation = new Federation({
     registry,
     network,
@@ -193,6 +206,7 @@ async function start(
     self,
     mirror,
     handles,
+    scrub,
     keys,
     renewals,
     presence,
@@ -295,12 +309,14 @@ async function start(
   mirror.kick()
   handles.kick()
   collect()
+  scrub.kick()
   const timers = [
     setInterval(beat, HEARTBEAT_INTERVAL_MS),
     setInterval(renewHeads, HEAD_CHECK_MS),
     setInterval(renewKeys, KEY_CHECK_MS),
     setInterval(() => handles.kick(), HANDLE_CHECK_MS),
     setInterval(collect, COLLECT_MS),
+    setInterval(() => scrub.kick(), SCRUB_CHECK_MS),
   ]
   stops.push(() => {
     for (const timer of timers) clearInterval(timer)
@@ -320,11 +336,28 @@ const createMetrics = (
   network: Network,
   inference: Inference,
   views: Views,
+  scrub: () => ScrubView | null,
 ): Metrics =>
   new Metrics({
     zoarium_records: { help: 'Records here', read: () => registry.counts().records },
     zoarium_models: { help: 'Model records here', read: () => registry.counts().models },
     zoarium_blob_bytes: { help: 'Bytes of files here', read: () => registry.blobs.held.bytes },
+    zoarium_rotten_files: {
+      help: 'Files set aside since the start because their bytes had changed on disk',
+      read: () => registry.blobs.rotten,
+    },
+    zoarium_incomplete_models: {
+      help: 'Models that this node may mirror and does not hold in full',
+      read: () => registry.incompleteModels().length,
+    },
+    zoarium_scrubbed_bytes: {
+      help: 'Bytes hashed anew in the round of the scrub that is under way, or was the last',
+      read: () => scrub()?.bytes ?? 0,
+    },
+    zoarium_scrub_start_seconds: {
+      help: 'When that round began, seconds since 1970; 0: never',
+      read: () => Date.parse(scrub()?.started ?? '1970') / 1000,
+    },
     zoarium_peers: {
       help: 'Connected peers',
       read: () => network.peers().filter(({ connected }) => connected).length,

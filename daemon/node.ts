@@ -68,6 +68,7 @@ import type { Network, NetworkPeer } from './net/network.ts'
 import type { Presence } from './presence.ts'
 import type { Publishing } from './publishing.ts'
 import { quotaViews } from './quota-views.ts'
+import type { Scrub } from './scrub.ts'
 import type { SelfCheck } from './self-check.ts'
 import type { Tokens } from './tokens.ts'
 import type { Views } from './views.ts'
@@ -93,6 +94,7 @@ export interface NodeParts {
   readonly renewals: Pick<KeyRenewals, 'views'>
   readonly presence: Pick<Presence, 'silence'>
   readonly handles: Pick<HandleChecks, 'kick'>
+  readonly scrub: Pick<Scrub, 'view'>
   readonly tokens: Tokens
   readonly views: Views
   readonly metrics: Metrics
@@ -146,6 +148,7 @@ export class Node implements NodeApi {
       },
       quotas: quotaViews(registry, network, views),
       incomplete: registry.incompleteModels().length,
+      scrub: this.#parts.scrub.view(),
       self: self.isAsking ? 'asking' : registry.whyUnsure() === null ? 'sure' : 'unsure',
       renewals: renewals.views(),
       warnings: warningsOf(registry, presence.silence()),

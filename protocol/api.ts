@@ -67,6 +67,8 @@ export interface NodeView {
   readonly quotas: readonly QuotaView[]
   /** Models that this node may mirror and does not hold in full yet. */
   readonly incomplete: number
+  /** The last round in which all files were hashed anew, or the one under way; null: none yet. */
+  readonly scrub: ScrubView | null
   /**
    * Whether it may sign records: `asking` for seconds after a start that followed no orderly stop,
    * `unsure` until a peer has confirmed what it signed last.
@@ -78,6 +80,16 @@ export interface NodeView {
   readonly warnings: readonly Issue[]
   /** Rosters that it issues or follows. */
   readonly rosters: readonly RosterStatus[]
+}
+
+export interface ScrubView {
+  readonly started: string
+  /** Null: under way. */
+  readonly finished: string | null
+  readonly files: number
+  readonly bytes: number
+  /** Files whose bytes had changed on disk; they were set aside and are fetched anew. */
+  readonly rotten: number
 }
 
 export interface RenewalView {

@@ -67,6 +67,14 @@ export interface BlobStore {
    * @throws ZoariumError BLOB_MISSING, CONTENT_MISMATCH
    */
   open(cid: Cid, range?: BlobRange): Promise<AsyncIterable<Uint8Array>>
+  /**
+   * Hashes a blob anew, whatever is known of it, and sets it aside where its bytes are wrong or
+   * cannot be read.
+   * @param pace waited for after each part of so many bytes; what it throws ends the work
+   * @returns whether the bytes are right
+   * @throws ZoariumError BLOB_MISSING, STORE
+   */
+  recheck(cid: Cid, pace: (bytes: number) => Promise<void>): Promise<boolean>
   /** Copies a blob to a new path, verified; never a link. @throws as `open` */
   copyTo(cid: Cid, path: string): Promise<void>
   /**
@@ -80,6 +88,8 @@ export interface BlobStore {
    * remembers what is here.
    */
   readonly losses: number
+  /** How many of them were set aside because their bytes were wrong. */
+  readonly rotten: number
   /** How many blobs are here, and their bytes together; cheap to ask, except for the first time. */
   readonly held: { readonly count: number; readonly bytes: number }
   /**

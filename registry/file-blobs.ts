@@ -36,9 +36,10 @@ export class FileBlobs implements BlobStore {
   readonly #folders: Folders
   /** What a blob's file looked like when its bytes were last verified. */
   readonly #verified = new Map<Cid, string>()
-  readonly #verifying = new Map<Cid, Promise<void>>()
+  readonly #verifying = new Map<Cid, Promise<boolean>>()
   readonly #downloads = new Set<Cid>()
   #losses = 0
+  #rotten = 0
   /** Counted when first asked for; kept up to date from then on. */
   #held: { count: number; bytes: number } | null = null
 
@@ -157,6 +158,12 @@ export class FileBlobs implements BlobStore {
     }
   }
 
+  async recheck(cid: Cid, pace: (bytes: number) => Promise<void>): Promise<boolean> {
+    const stats = fs.statSync(this.#path(cid), { throwIfNoEntry: false })
+    if (stats === undefined) throw missing(cid)
+    return this.#hashAgain(cid, fingerprint(stats), pace)
+  }
+
   async copyTo(cid: Cid, target: string): Promise<void> {
     await this.#verify(cid)
     await this.#attempt('copy a file', () =>
@@ -180,6 +187,10 @@ export class FileBlobs implements BlobStore {
       this.#downloads.delete(cid)
       throw storeError('open a download', error)
     }
+  }
+
+  get rotten(): number {
+    return this.#rotten
   }
 
   get losses(): number {
@@ -263,9 +274,7 @@ export class FileBlobs implements BlobStore {
   /** The size of the blob, once its bytes are known to be right. */
   async #verify(cid: Cid): Promise<number> {
     const stats = fs.statSync(this.#path(cid), { throwIfNoEntry: false })
-    if (stats === undefined) {
-      throw new ZoariumError('BLOB_MISSING', 'the bytes are not on this node', { got: cid })
-    }
+    if (stats === undefined) throw missing(cid)
     if (this.#verified.get(cid) === fingerprint(stats)) return stats.size
     let verifying = this.#verifying.get(cid)
     if (verifying === undefined) {
@@ -274,23 +283,46 @@ export class FileBlobs implements BlobStore {
       const end = (): void => void this.#verifying.delete(cid)
       verifying.then(end, end)
     }
-    await verifying
-    return stats.size
-  }
-
-  async #hashAgain(cid: Cid, mark: string): Promise<void> {
-    const hasher = createTreeHasher()
-    const whole = this.#read(cid, 0, this.stat(cid)?.size ?? 0)
-    for await (const leaf of cutLeaves(whole)) hasher.leaf(leaf)
-    if (hasher.finish().cid === cid) {
-      this.#verified.set(cid, mark)
-      return
-    }
-    await this.#quarantine(cid)
+    if (await verifying) return stats.size
     throw new ZoariumError('CONTENT_MISMATCH', 'the bytes on disk have changed; set aside', {
       got: cid,
       hint: 'the file is fetched anew from other nodes; check the disk for errors',
     })
+  }
+
+  /** @returns whether the bytes are right; otherwise they are set aside */
+  async #hashAgain(
+    cid: Cid,
+    mark: string,
+    pace: (bytes: number) => Promise<void> = async () => {},
+  ): Promise<boolean> {
+    if (await this.#isRight(cid, pace)) {
+      this.#verified.set(cid, mark)
+      return true
+    }
+    // Other bytes may have come into its place meanwhile.
+    const stats = fs.statSync(this.#path(cid), { throwIfNoEntry: false })
+    if (stats === undefined) throw missing(cid)
+    if (fingerprint(stats) !== mark) return this.#hashAgain(cid, fingerprint(stats), pace)
+    await this.#quarantine(cid)
+    this.#rotten += 1
+    return false
+  }
+
+  async #isRight(cid: Cid, pace: (bytes: number) => Promise<void>): Promise<boolean> {
+    const hasher = createTreeHasher()
+    const whole = this.#read(cid, 0, this.stat(cid)?.size ?? 0)
+    try {
+      for await (const leaf of cutLeaves(whole)) {
+        hasher.leaf(leaf)
+        await pace(leaf.length)
+      }
+    } catch (error) {
+      // A sector that is lost is as good as a wrong one.
+      if (isUnreadable(error)) return false
+      throw error
+    }
+    return hasher.finish().cid === cid
   }
 
   async #quarantine(cid: Cid): Promise<void> {
@@ -310,6 +342,16 @@ export class FileBlobs implements BlobStore {
 
 const fingerprint = ({ ino, size, mtimeMs, ctimeMs }: fs.Stats): string =>
   `${ino} ${size} ${mtimeMs} ${ctimeMs}`
+
+/** What disks and file systems say of data that they have lost. */
+const UNREADABLE = new Set(['EIO', 'EBADMSG', 'EUCLEAN'])
+
+const isUnreadable = (error: unknown): boolean =>
+  error instanceof ZoariumError &&
+  UNREADABLE.has((error.cause as NodeJS.ErrnoException | undefined)?.code ?? '')
+
+const missing = (cid: Cid): ZoariumError =>
+  new ZoariumError('BLOB_MISSING', 'the bytes are not on this node', { got: cid })
 
 const tooLarge = (maxBytes: number): ZoariumError =>
   new ZoariumError('LIMIT', 'the file is larger than a file may be', { limit: maxBytes })

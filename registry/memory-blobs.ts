@@ -47,6 +47,11 @@ export class MemoryBlobs implements BlobStore {
     return read(bytes.subarray(range.start ?? 0, range.end ?? bytes.length))
   }
 
+  async recheck(cid: Cid, pace: (bytes: number) => Promise<void>): Promise<boolean> {
+    await pace(this.#get(cid).length)
+    return true
+  }
+
   async copyTo(cid: Cid, path: string): Promise<void> {
     const bytes = this.#get(cid)
     try {
@@ -99,6 +104,8 @@ export class MemoryBlobs implements BlobStore {
       },
     }
   }
+
+  readonly rotten = 0
 
   get losses(): number {
     return this.#losses

@@ -1,5 +1,11 @@
 /** `zoarium status`: the node at a glance. */
-import type { ErasureView, QuotaView, RenewalView, RosterStatus } from '../../protocol/api.ts'
+import type {
+  ErasureView,
+  QuotaView,
+  RenewalView,
+  RosterStatus,
+  ScrubView,
+} from '../../protocol/api.ts'
 import { count, formatBytes, formatHandle } from '../format.ts'
 import type { Cli } from '../session.ts'
 
@@ -29,6 +35,7 @@ export function addStatus({ program, session }: Cli): void {
           ],
           ['files', `${blobs.count}, ${formatBytes(blobs.bytes)}`],
           ['to fetch', node.incomplete === 0 ? 'nothing' : count(node.incomplete, 'model')],
+          ...(node.scrub === null ? [] : [['checked', scrubText(node.scrub)] as const]),
           [
             'peers',
             `${peers.filter((peer) => peer.connected).length} connected, ${peers.length} known`,
@@ -65,6 +72,12 @@ export function addStatus({ program, session }: Cli): void {
         }
       })
     })
+}
+
+function scrubText({ started, finished, files, bytes, rotten }: ScrubView): string {
+  const state = finished === null ? `since ${started}, under way` : `until ${finished}`
+  const found = rotten === 0 ? 'none rotten' : `${rotten} ROTTEN, set aside`
+  return `${count(files, 'file')}, ${formatBytes(bytes)} ${state}: ${found}`
 }
 
 /** What a model's process is kept from, and what it is not for want of means on this machine. */

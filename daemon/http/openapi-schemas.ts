@@ -139,6 +139,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     }),
     quotas: list(ref('Quota')),
     incomplete: count,
+    scrub: orNull(ref('Scrub')),
     self: choice('sure', 'asking', 'unsure'),
     renewals: list(
       object({
@@ -161,6 +162,13 @@ export const schemas: Readonly<Record<string, Schema>> = {
         waiting: count,
       }),
     ),
+  }),
+  Scrub: object({
+    started: time,
+    finished: orNull(time),
+    files: count,
+    bytes: count,
+    rotten: count,
   }),
   Quota: object({
     publisher: orNull(ref('Publisher')),

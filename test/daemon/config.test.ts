@@ -8,6 +8,7 @@ import {
   DEFAULT_MIRROR_BYTES,
   readConfig,
 } from '../../daemon/config.ts'
+import { SCRUB_BYTES_PER_SECOND } from '../../daemon/scrub.ts'
 import type { Code, ZoariumError } from '../../protocol/errors.ts'
 import { DEFAULT_QUOTAS } from '../../registry/quotas.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
@@ -42,6 +43,7 @@ describe('daemon/config', () => {
       handles: { allowPrivate: [] },
       keys: { renew: true },
       quotas: DEFAULT_QUOTAS,
+      scrub: { bytesPerSecond: SCRUB_BYTES_PER_SECOND },
       logLevel: 'info',
       isAlone: false,
     }
@@ -63,6 +65,7 @@ inference: { acceptRemote: false, residency: ["country:DE"] }
 handles: { allowPrivate: [zoo.example.org] }
 keys: { renew: false }
 quotas: { recordsPerDay: 5, modelsPerPublisher: 6, bytesPerPublisher: 7, diskFreePercent: 8 }
+scrub: { bytesPerSecond: 9 }
 logLevel: debug
 `
 
@@ -86,6 +89,7 @@ logLevel: debug
       handles: { allowPrivate: ['zoo.example.org'] },
       keys: { renew: false },
       quotas: { recordsPerDay: 5, modelsPerPublisher: 6, bytesPerPublisher: 7, diskFreePercent: 8 },
+      scrub: { bytesPerSecond: 9 },
       logLevel: 'debug',
       isAlone: false,
     })

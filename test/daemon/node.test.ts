@@ -72,6 +72,7 @@ describe('daemon/node', () => {
           kicks += 1
         },
       },
+      scrub: { view: () => null },
       presence: { silence: () => silence },
       tokens: new Tokens(registry.catalogue, clock, 'operator'),
       metrics: new Metrics({}),

@@ -217,6 +217,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       },
       quotas: [],
       incomplete: 0,
+      scrub: { started: AT, finished: AT, files: 2, bytes: 5_000_000, rotten: 1 },
       self: 'sure',
       renewals: [],
       warnings: [],

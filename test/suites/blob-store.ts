@@ -199,6 +199,37 @@ export function blobStoreSuite(name: string, open: () => Promise<Subject>): void
       }
     })
 
+    describe('recheck', () => {
+      it('hashes all of a blob, as slowly as it is told to', async () => {
+        const { cid } = await put(someBytes(2 * LEAF_BYTES + 1))
+        const parts: number[] = []
+        assert.equal(await store.recheck(cid, async (bytes) => void parts.push(bytes)), true)
+        assert.equal(
+          parts.reduce((sum, bytes) => sum + bytes),
+          2 * LEAF_BYTES + 1,
+        )
+        assert.equal(store.rotten, 0)
+      })
+
+      it('ends with what the pace throws, and changes nothing', async () => {
+        const { cid } = await put(someBytes(10))
+        const stop = new Error('stop')
+        await assert.rejects(
+          store.recheck(cid, () => Promise.reject(stop)),
+          stop,
+        )
+        assert.notEqual(store.stat(cid), null)
+      })
+
+      it('fails for what is not here', async () => {
+        const { cid } = infoOf(someBytes(10))
+        await assert.rejects(
+          store.recheck(cid, async () => {}),
+          { code: 'BLOB_MISSING' },
+        )
+      })
+    })
+
     describe('download', () => {
       it('takes leaves in any order, and shows the blob at the end only', async () => {
         const bytes = someBytes(4 * LEAF_BYTES + 9)
