@@ -4,6 +4,7 @@ import type {
   CollectedView,
   ErasureView,
   EventView,
+  GarbageView,
   IdentityView,
   InferView,
   JoinView,
@@ -104,7 +105,7 @@ export class Client {
   eraseHere = (ref: string) => this.#post<CollectedView>('/v1/erasures', { ref })
   restoreHere = (ref: string) =>
     this.#delete<{ items: readonly ErasureView[] }>(`/v1/erasures/${encodeURIComponent(ref)}`)
-  collectGarbage = () => this.#post<CollectedView>('/v1/gc', {})
+  collectGarbage = (now: boolean) => this.#post<GarbageView>('/v1/gc', now ? { now } : {})
   tag = (ref: string, tag: string) => this.#post<StatementView>('/v1/tags', { ref, tag })
   profile = () => this.#get<ProfileView>('/v1/profile')
   setProfile = (profile: ProfileChange) => this.#send<ProfileView>('PUT', '/v1/profile', profile)

@@ -184,6 +184,7 @@ async function start(
     clock,
     log: log.child({ part: 'scrub' }),
     onRotten: () => mirror.retry(),
+    onEnd: () => collectAll(),
   })
   stops.push(() => scrub.stop())
   const federation = new Federation({
@@ -238,6 +239,11 @@ async function start(
   }
   const collect = (): void => {
     registry.collect().catch((error) => log.error({ err: error }, "couldn't delete erased files"))
+  }
+  const collectAll = (): void => {
+    registry
+      .collectAll()
+      .catch((error) => log.error({ err: error }, "couldn't delete files that no model names"))
   }
   const renewHeads = regular(() => registry.heads())
   const renewKeys = regular(() => renewals.check())
@@ -342,6 +348,10 @@ const createMetrics = (
     zoarium_records: { help: 'Records here', read: () => registry.counts().records },
     zoarium_models: { help: 'Model records here', read: () => registry.counts().models },
     zoarium_blob_bytes: { help: 'Bytes of files here', read: () => registry.blobs.held.bytes },
+    zoarium_disk_reserve_bytes: {
+      help: 'Room kept for withdrawals and deletions on a full disk; 0: it was needed',
+      read: () => registry.reserve.bytes,
+    },
     zoarium_rotten_files: {
       help: 'Files set aside since the start because their bytes had changed on disk',
       read: () => registry.blobs.rotten,

@@ -1,8 +1,8 @@
 /** Erasures as the operator sees and makes them. */
-import type { CollectedView, ErasureView } from '../protocol/api.ts'
+import type { CollectedView, ErasureView, GarbageView } from '../protocol/api.ts'
 import { parseCid } from '../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
-import { dueAt } from '../registry/erasure.ts'
+import { dueAt, GC_GRACE_MS } from '../registry/erasure.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Views } from './views.ts'
 
@@ -57,7 +57,10 @@ export class Erasing {
     return this.list()
   }
 
-  collectGarbage(): Promise<CollectedView> {
-    return this.#registry.collectAll()
+  /** @param isNow without the grace */
+  async collectGarbage(isNow: boolean): Promise<GarbageView> {
+    const { count, bytes, waiting } = await this.#registry.collectAll(isNow ? 0 : GC_GRACE_MS)
+    const until = waiting.until === null ? null : new Date(waiting.until).toISOString()
+    return { count, bytes, waiting: { ...waiting, until } }
   }
 }

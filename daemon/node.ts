@@ -6,6 +6,7 @@ import type {
   CollectedView,
   ErasureView,
   EventView,
+  GarbageView,
   IdentityView,
   JoinView,
   KeysView,
@@ -293,8 +294,8 @@ export class Node implements NodeApi {
     return this.#parts.erasing.restoreHere(ref)
   }
 
-  collectGarbage(): Promise<CollectedView> {
-    return this.#parts.erasing.collectGarbage()
+  collectGarbage(isNow: boolean): Promise<GarbageView> {
+    return this.#parts.erasing.collectGarbage(isNow)
   }
 
   async attest(

@@ -29,6 +29,8 @@ export interface ScrubParts {
   readonly clock: Clock
   readonly log: Pick<Log, 'info' | 'error'>
   readonly onRotten: () => void
+  /** A round has come to its end. */
+  readonly onEnd: () => void
   readonly sleep?: Sleep
 }
 
@@ -103,6 +105,7 @@ export class Scrub {
       round.finished = clock.now()
       const { files, bytes, rotten } = round
       log.info({ files, bytes, rotten }, 'all files were hashed anew')
+      this.#parts.onEnd()
     } finally {
       this.#note(round)
     }

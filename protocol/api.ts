@@ -275,6 +275,17 @@ export interface ErasureView {
 }
 
 /** POST /v1/erasures, POST /v1/gc: files that were deleted. */
+/** POST /v1/gc */
+export interface GarbageView extends CollectedView {
+  /** Files that no model names either, whose grace is not over. */
+  readonly waiting: {
+    readonly count: number
+    readonly bytes: number
+    /** When the first of them may go; null: none waits. */
+    readonly until: string | null
+  }
+}
+
 export interface CollectedView {
   readonly count: number
   readonly bytes: number

@@ -222,6 +222,13 @@ export interface ErasureRow {
   readonly isHere: boolean
 }
 
+/** A blob that no model names. */
+export interface UnnamedRow {
+  readonly cid: Cid
+  /** Milliseconds. */
+  readonly since: number
+}
+
 /** A withdrawal of a record, which may itself have been taken back by a `restore`. */
 export interface WithdrawalRow {
   readonly record: Cid
@@ -393,6 +400,11 @@ export interface Catalogue {
   dropBlob(cid: Cid): void
   /** The blob stays after all. */
   spare(cid: Cid): void
+  /**
+   * Notes the blobs that no model names now, and forgets all others.
+   * @returns since when it was so noted of each, milliseconds, never after `now`; by id
+   */
+  noteUnnamed(cids: readonly Cid[], now: number): readonly UnnamedRow[]
 
   /** By publisher, kind, then name. */
   conflicts(): readonly ConflictRow[]

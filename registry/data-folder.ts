@@ -14,6 +14,7 @@
  *     ├── blobs/xy/<cid>       files' bytes; xy: the cid's third and second last characters
  *     ├── partial/<cid>        downloads under way
  *     ├── quarantine/          blobs whose bytes changed on disk; for inspection
+ *     ├── reserve              room for withdrawals on a full disk (reserve.ts)
  *     ├── spool/               uploads and models being run; emptied at start
  *     ├── lock                 held while a process uses the folder (sqlite-lock.ts)
  *     └── pid                  of that process; for messages only
@@ -41,6 +42,7 @@ export interface DataFolder {
   readonly blobs: string
   readonly partial: string
   readonly quarantine: string
+  readonly reserve: string
   readonly spool: string
   readonly lock: string
   readonly pid: string
@@ -69,6 +71,7 @@ export function dataFolder(folder: string): DataFolder {
     blobs: at('blobs'),
     partial: at('partial'),
     quarantine: at('quarantine'),
+    reserve: at('reserve'),
     spool: at('spool'),
     lock: at('lock'),
     pid: at('pid'),

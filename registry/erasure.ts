@@ -20,10 +20,24 @@ import { failpoint } from './failpoint.ts'
 /** Time from learning of an erasure to the end of the bytes, in which the root may take it back. */
 export const ERASE_GRACE_MS = 72 * 3600 * 1000
 
+/**
+ * Time from noticing that no model names a file to the end of its bytes. A cut of the root takes
+ * records back with all that they name; what it took by mistake, or for a thief, may come again.
+ */
+export const GC_GRACE_MS = 24 * 3600 * 1000
+
 /** What a collection removed. */
 export interface Collected {
   readonly count: number
   readonly bytes: number
+}
+
+/** What a collection of all files removed, and left for later. */
+export interface CollectedAll extends Collected {
+  readonly waiting: Collected & {
+    /** When the first of them may go, milliseconds; null: none waits. */
+    readonly until: number | null
+  }
 }
 
 export class Erasure {
@@ -72,14 +86,29 @@ export class Erasure {
     })
   }
 
-  /** Removes also the files that no model names, such as those of records taken back by a cut. */
-  collectAll(): Promise<Collected> {
-    return this.#exclusively(() => {
+  /**
+   * Removes also the files that no model has named for a while, such as those of records taken back
+   * by a cut. @param grace how long they wait, milliseconds
+   */
+  collectAll(grace = GC_GRACE_MS): Promise<CollectedAll> {
+    return this.#exclusively(async () => {
+      const now = this.#clock.now()
       const here = [...this.#blobs.list()].map(({ cid }) => cid)
-      for (const cid of new Set([...here, ...this.#blobs.unfinished()])) {
-        if (!this.#isNamed(cid)) this.#catalogue.doom(cid)
+      const unnamed = [...new Set([...here, ...this.#blobs.unfinished()])].filter(
+        (cid) => !this.#isNamed(cid),
+      )
+      const noted = this.#catalogue.noteUnnamed(unnamed, now)
+      const waiting = noted.filter(({ since }) => now - since < grace)
+      for (const { cid, since } of noted) if (now - since >= grace) this.#catalogue.doom(cid)
+      const first = Math.min(...waiting.map(({ since }) => since))
+      return {
+        ...(await this.#sweep()),
+        waiting: {
+          count: waiting.length,
+          bytes: waiting.reduce((sum, { cid }) => sum + (this.#blobs.stat(cid)?.size ?? 0), 0),
+          until: waiting.length === 0 ? null : first + grace,
+        },
       }
-      return this.#sweep()
     })
   }
 

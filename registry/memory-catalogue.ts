@@ -31,6 +31,7 @@ import {
   type RosterRow,
   type TagRow,
   type TokenRow,
+  type UnnamedRow,
   WITHDRAWALS,
   type Withdrawal,
   type WithdrawalRow,
@@ -110,6 +111,8 @@ const emptyState = () => ({
   settings: new Map<string, string>(),
   erasures: new Map<Cid, ErasureRow>(),
   doomed: new Map<Cid, true>(),
+  /** Since when. */
+  unnamed: new Map<Cid, number>(),
   /** By publisher and kind. */
   intake: new Map<string, { readonly day: number; readonly records: number }>(),
 })
@@ -697,6 +700,19 @@ export class MemoryCatalogue implements Catalogue {
 
   spare(cid: Cid): void {
     this.#tables.doomed.delete(cid)
+  }
+
+  noteUnnamed(cids: readonly Cid[], now: number): readonly UnnamedRow[] {
+    const { unnamed } = this.#tables
+    const rows = [...cids].sort(compare).map((cid) => ({
+      cid,
+      since: Math.min(unnamed.get(cid) ?? now, now),
+    }))
+    this.transaction(() => {
+      for (const cid of [...unnamed.keys()]) unnamed.delete(cid)
+      for (const { cid, since } of rows) unnamed.set(cid, since)
+    })
+    return rows
   }
 
   tags(publisher: Cid, name: string, tag: string): readonly TagRow[] {

@@ -23,6 +23,7 @@ import { createIdentity, type NewIdentity } from './new-identity.ts'
 import { PURPOSES } from './purpose.ts'
 import type { QuotaLimits } from './quotas.ts'
 import { Registry } from './registry.ts'
+import { fileReserve } from './reserve.ts'
 import { Seal, type SealKind, type SealSecret } from './seal.ts'
 import { Signer } from './signer.ts'
 import { SqliteCatalogue } from './sqlite-catalogue.ts'
@@ -117,6 +118,8 @@ export async function openRegistry(
   quotas: Partial<QuotaLimits> = {},
 ): Promise<OpenRegistry> {
   requireInitialised(folder)
+  // Also the lock takes some room.
+  fileReserve(folder.reserve, diskOf(folder.path)).releaseIfNeeded()
   const lock = lockFolder(folder)
   try {
     createFolders(folder)
@@ -157,7 +160,8 @@ async function openParts(
   const catalogue = new SqliteCatalogue(folder.catalogue)
   try {
     const disk = diskOf(folder.path)
-    const parts = { catalogue, blobs, trust, signer, clock, maxSeen, disk, quotas }
+    const reserve = fileReserve(folder.reserve, disk)
+    const parts = { catalogue, blobs, trust, signer, clock, maxSeen, disk, reserve, quotas }
     const registry = await Registry.open(parts)
     // A catalogue that was lost begins anew with what the folder knows, and one that was left
     // behind by a kill while the keys changed catches up. The folder may also be behind, as of

@@ -36,7 +36,7 @@ import type {
 import type { Clock } from './clock.ts'
 import { Closure } from './closure.ts'
 import { type DiskSpace, endlessDisk } from './disk-space.ts'
-import { type Collected, Erasure } from './erasure.ts'
+import { type Collected, type CollectedAll, Erasure } from './erasure.ts'
 import { Events, type RegistryEvents } from './events.ts'
 import { isForked } from './fork.ts'
 import { Handles } from './handles.ts'
@@ -53,6 +53,7 @@ import { Publication, type PublicationOptions, type PublicationPlan } from './pu
 import type { Purpose } from './purpose.ts'
 import { type QuotaLimits, Quotas } from './quotas.ts'
 import { renewals } from './renewal.ts'
+import { noReserve, type Reserve } from './reserve.ts'
 import { Rosters } from './rosters.ts'
 import { type JudgedAttestation, type RunGrant, RunRight } from './run-right.ts'
 import type { Signer } from './signer.ts'
@@ -70,6 +71,8 @@ export interface RegistryParts {
   readonly maxSeen?: MaxSeen
   /** Default: a disk without end. */
   readonly disk?: DiskSpace
+  /** Default: none. */
+  readonly reserve?: Reserve
   readonly quotas?: Partial<QuotaLimits>
 }
 
@@ -92,6 +95,7 @@ export class Registry {
   readonly #closure: Closure
   readonly #publication: Publication
   readonly quotas: Quotas
+  readonly reserve: Reserve
   readonly #erasure: Erasure
   readonly #runRight: RunRight
   readonly #statements: Statements
@@ -123,6 +127,7 @@ export class Registry {
     })
     const { audiences } = this
     const { disk = endlessDisk, quotas: limits = {} } = parts
+    this.reserve = parts.reserve ?? noReserve
     this.quotas = new Quotas({ own: publisher, catalogue, blobs, clock, disk, limits })
     const { quotas } = this
     this.#admission = new Admission({ catalogue, identities, policy, clock, audiences, quotas })
@@ -423,6 +428,8 @@ export class Registry {
       return this.catalogue.transaction(work)
     } catch (error) {
       this.quotas.forget()
+      // What is no withdrawal is refused on a disk that full.
+      if (isFull(error) && this.reserve.release()) return this.#together(work)
       throw error
     }
   }
@@ -471,6 +478,7 @@ export class Registry {
 
   /** Like {@link Statements.withdraw}. */
   withdraw(model: ModelRow, how: Omit<WithdrawBody, 'target'>): SignedRecord {
+    this.reserve.releaseIfNeeded()
     return this.#statements.withdraw(model, how)
   }
 
@@ -529,6 +537,7 @@ export class Registry {
    * @throws ZoariumError STORE, DISK_FULL; what is left of the bytes goes with the next collection
    */
   async eraseHere({ record, publisher }: ModelRow): Promise<Collected> {
+    this.reserve.releaseIfNeeded()
     this.catalogue.eraseHere(record, this.#clock.now())
     this.#events.emit('standing', { publisher })
     return this.#erasure.collect()
@@ -542,13 +551,19 @@ export class Registry {
   }
 
   /** Like {@link Erasure.collect}. Call it now and then. */
-  collect(): Promise<Collected> {
-    return this.#erasure.collect()
+  async collect(): Promise<Collected> {
+    this.reserve.releaseIfNeeded()
+    const gone = await this.#erasure.collect()
+    this.reserve.fill()
+    return gone
   }
 
   /** Like {@link Erasure.collectAll}. */
-  collectAll(): Promise<Collected> {
-    return this.#erasure.collectAll()
+  async collectAll(grace?: number): Promise<CollectedAll> {
+    this.reserve.releaseIfNeeded()
+    const gone = await this.#erasure.collectAll(grace)
+    this.reserve.fill()
+    return gone
   }
 
   // Records and models
@@ -721,3 +736,6 @@ function touchedBy(
   }
   return publishers
 }
+
+const isFull = (error: unknown): boolean =>
+  error instanceof ZoariumError && error.code === 'DISK_FULL'

@@ -23,6 +23,7 @@ import {
   type RosterRow,
   type TagRow,
   type TokenRow,
+  type UnnamedRow,
   WITHDRAWALS,
   type Withdrawal,
   type WithdrawalRow,
@@ -516,6 +517,10 @@ export class SqliteCatalogue implements Catalogue {
 
   spare(cid: Cid): void {
     this.#withdrawals.spare(cid)
+  }
+
+  noteUnnamed(cids: readonly Cid[], now: number): readonly UnnamedRow[] {
+    return this.transaction(() => this.#withdrawals.noteUnnamed(cids, now))
   }
 
   conflicts(): readonly ConflictRow[] {

@@ -270,4 +270,8 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE logs DROP COLUMN proof_first;
   ALTER TABLE logs DROP COLUMN proof_second;
   `,
+  `
+  -- Blobs that no model names. since: when that was noticed first.
+  CREATE TABLE unnamed (cid TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+  `,
 ]

@@ -5,7 +5,13 @@
  */
 import type { Cid } from '../protocol/cid.ts'
 import type { WithdrawBody } from '../protocol/record.ts'
-import { type ErasureRow, WITHDRAWALS, type Withdrawal, type WithdrawalRow } from './catalogue.ts'
+import {
+  type ErasureRow,
+  type UnnamedRow,
+  WITHDRAWALS,
+  type Withdrawal,
+  type WithdrawalRow,
+} from './catalogue.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 const RESTORE = 0
@@ -154,6 +160,20 @@ export class SqliteWithdrawals {
 
   spare(cid: Cid): void {
     this.#db.run('DELETE FROM doomed WHERE cid = ?', cid)
+  }
+
+  noteUnnamed(cids: readonly Cid[], now: number): readonly UnnamedRow[] {
+    const before = new Map(
+      this.#db
+        .all<UnnamedRow>('SELECT cid, since FROM unnamed')
+        .map(({ cid, since }) => [cid, since]),
+    )
+    this.#db.run('DELETE FROM unnamed')
+    return [...cids].sort().map((cid) => {
+      const since = Math.min(before.get(cid) ?? now, now)
+      this.#db.run('INSERT INTO unnamed VALUES (?, ?)', cid, since)
+      return { cid, since }
+    })
   }
 }
 

@@ -6,6 +6,7 @@ import type {
   CollectedView,
   ErasureView,
   EventView,
+  GarbageView,
   IdentityView,
   InferView,
   JoinView,
@@ -131,7 +132,7 @@ export interface NodeApi {
   /** Takes that back. @throws NOT_FOUND where the operator did not erase it */
   restoreHere(ref: string): readonly ErasureView[]
   /** Deletes files that no model names. */
-  collectGarbage(): Promise<CollectedView>
+  collectGarbage(isNow: boolean): Promise<GarbageView>
   /** @throws TEST_FAILED, AUDIENCE, and where the model cannot be tested here */
   attest(ref: string, claim: Claim, note: string, signal: AbortSignal): Promise<StatementView>
   /** @throws SCOPE for models of others, NAME */

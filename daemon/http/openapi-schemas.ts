@@ -315,6 +315,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
   }),
   Nothing: object({}),
   Collected: object({ count, bytes: count }),
+  GarbageRequest: object({ now: truth }, ['now']),
+  Garbage: object({
+    count,
+    bytes: count,
+    waiting: object({ count, bytes: count, until: orNull(time) }),
+  }),
   TagRequest: object({ ref: text, tag: text }),
   Statement: object({ record: cid, target: cid, ref: text }),
   Profile: object({

@@ -334,10 +334,10 @@ const paths: Readonly<Record<string, Json>> = {
   },
   '/v1/gc': {
     post: operation({
-      summary: 'Delete files that no model names',
+      summary: 'Delete files that no model has named for a day, or at once',
       scope: 'admin',
-      requestBody: body(json('Nothing')),
-      responses: ok('What was deleted.', json('Collected')),
+      requestBody: body(json('GarbageRequest')),
+      responses: ok('What was deleted, and what waits.', json('Garbage')),
     }),
   },
   '/v1/attest': {

@@ -76,7 +76,8 @@ describe('cli/commands', () => {
       count: 1,
       bytes: 2,
     })
-    assert.match((await run('gc')).stdout, /deleted 1 file, 2 B/)
+    assert.match((await run('gc')).stdout, /deleted 1 file, 2 B\n.*1 file, 3 B.*--now/)
+    assert.match((await run('gc', '--now')).stdout, /^deleted 2 files, 2 B\n$/)
   })
 
   it('says which limits are met, who is shut out, and what is about to go', async () => {

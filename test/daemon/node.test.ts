@@ -351,7 +351,11 @@ describe('daemon/node', () => {
       parts.registry.setTrust({ publisher: embl.publisher, right: 'run' })
       assert.deepEqual(node.restoreHere('embl/nuclei@1.0.0'), [])
       assert.equal(node.model('embl/nuclei').held, false)
-      assert.deepEqual(await node.collectGarbage(), { count: 0, bytes: 0 })
+      assert.deepEqual(await node.collectGarbage(false), {
+        count: 0,
+        bytes: 0,
+        waiting: { count: 0, bytes: 0, until: null },
+      })
     })
 
     it('give their files in ranges', async () => {

@@ -26,6 +26,7 @@ describe('daemon/scrub', () => {
   let waits: number[]
   let logged: object[]
   let rotten: number
+  let ended: number
   let onWait: (signal: AbortSignal) => Promise<void>
 
   const scrubOf = (changes: Partial<ScrubParts> = {}): Scrub =>
@@ -36,6 +37,7 @@ describe('daemon/scrub', () => {
       clock,
       log: { info: () => {}, error: (fields: object) => void logged.push(fields) },
       onRotten: () => void rotten++,
+      onEnd: () => void ended++,
       sleep: (ms, signal) => {
         waits.push(ms)
         return onWait(signal)
@@ -61,6 +63,7 @@ describe('daemon/scrub', () => {
     waits = []
     logged = []
     rotten = 0
+    ended = 0
     onWait = async () => {}
   })
 
@@ -74,6 +77,7 @@ describe('daemon/scrub', () => {
       [7, 100, 3000, LEAF_BYTES, LEAF_BYTES].map((size) => (size / RATE) * 1000),
     )
     const at = new Date(clock.now()).toISOString()
+    assert.equal(ended, 1)
     assert.deepEqual(scrub.view(), { started: at, finished: at, files: 3, bytes, rotten: 0 })
   })
 

@@ -6,7 +6,7 @@ import { cp, readdir, readFile, rm, statfs, watch, writeFile } from 'node:fs/pro
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { initNode, type NodeProcess } from '../../cli/colony.ts'
-import type { ErrorBody, PublishView } from '../../protocol/api.ts'
+import type { CollectedView, ErrorBody, PublishView } from '../../protocol/api.ts'
 import { exampleFiles, writeFiles, zipOf } from '../helpers/package.ts'
 import { Colony, clientOf, zoarium, zoariumJson } from './colony.ts'
 import { keptBy, refused, runHere } from './kept.ts'
@@ -176,6 +176,28 @@ describe('e2e/failing-machine', () => {
         failed.add(error.message)
         assert.deepEqual(await keptBy(node, seen), before)
       }
+    })
+
+    it('takes models back and deletes them, though nothing can be written', async () => {
+      await leave(Number.POSITIVE_INFINITY)
+      const refs: string[] = []
+      for (const name of ['Wrong model', 'Large model']) {
+        const path = await packageWith(name, '1.0.0', randomBytes(1024 ** 2))
+        refs.push((await zoariumJson<PublishView>(node, 'publish', path, '--untested')).ref)
+      }
+      const [wrong = '', large = ''] = refs
+      await leave(0)
+      await fails('publish', await packageWith('Another model'))
+      await zoariumJson(node, 'withdraw', wrong, '--verb', 'recall', '--reason', 'wrong-output')
+      assert.match((await zoarium(node, 'show', wrong)).stdout, /recall/)
+      await leave(0)
+      // What was given up before has gone to others on this disk.
+      await fails('withdraw', large, '--verb', 'yank', '--reason', 'wrong-output')
+      await leave(Number.POSITIVE_INFINITY)
+      await zoariumJson<CollectedView>(node, 'gc')
+      await leave(0)
+      await zoariumJson(node, 'withdraw', large, '--verb', 'erase', '--here', '--reason', 'licence')
+      assert.equal((await clientOf(node).search({ q: 'large' })).total, 0)
     })
 
     it('works again once there is space', async () => {

@@ -288,7 +288,11 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     erasures: () => [],
     eraseHere: async () => ({ count: 1, bytes: 2 }),
     restoreHere: () => [],
-    collectGarbage: async () => ({ count: 1, bytes: 2 }),
+    collectGarbage: async (isNow) => ({
+      count: isNow ? 2 : 1,
+      bytes: 2,
+      waiting: isNow ? { count: 0, bytes: 0, until: null } : { count: 1, bytes: 3, until: AT },
+    }),
     keys: () => keysOf(owner.id, model.key),
     profile: () => ({ record: id, publisher: owner, url: null, ror: '03mstc592' }),
     setProfile: async (profile) => {

@@ -6,7 +6,7 @@ import type { Cid } from '../../protocol/cid.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
 import type { Catalogue } from '../../registry/catalogue.ts'
-import { ERASE_GRACE_MS } from '../../registry/erasure.ts'
+import { ERASE_GRACE_MS, GC_GRACE_MS } from '../../registry/erasure.ts'
 import { FileBlobs } from '../../registry/file-blobs.ts'
 import { MemoryBlobs } from '../../registry/memory-blobs.ts'
 import { MemoryCatalogue } from '../../registry/memory-catalogue.ts'
@@ -341,10 +341,24 @@ function erasureSuite(where: string, parts: () => Partial<RegistryParts>, orders
         stray.length,
       )
       registry.keepTree(cid, nodes)
-      assert.deepEqual(await registry.collectAll(), { count: 1, bytes: stray.length })
+      const none = { count: 0, bytes: 0, until: null }
+      const until = clock.time + GC_GRACE_MS
+      assert.deepEqual(await registry.collectAll(), {
+        count: 0,
+        bytes: 0,
+        waiting: { count: 1, bytes: stray.length, until },
+      })
+      clock.time = until - 1
+      assert.equal((await registry.collectAll()).waiting.count, 1)
+      assert(isHere(cid))
+      clock.time = until
+      const gone = { count: 1, bytes: stray.length, waiting: none }
+      assert.deepEqual(await registry.collectAll(), gone)
       assert(!isHere(cid) && isHere(cids(model).weights))
       assert.equal(registry.catalogue.tree(cid), null)
-      assert.deepEqual(await registry.collectAll(), { count: 0, bytes: 0 })
+      assert.deepEqual(await registry.collectAll(), { count: 0, bytes: 0, waiting: none })
+      await keepFiles(registry, { ...model, files: new Map([['stray', stray]]) })
+      assert.equal((await registry.collectAll(0)).count, 1)
     })
 
     it('collects what came for a model that was erased meanwhile', async () => {

@@ -797,6 +797,23 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
         catalogue.spare(card)
         assert.deepEqual(catalogue.doomed(), [])
       })
+
+      it('remembers since when no model names a blob', () => {
+        const [card, weights] = [...cids(first)].sort() as [Cid, Cid]
+        const note = (now: number, ...them: Cid[]) =>
+          catalogue.noteUnnamed(them, now).map(({ cid, since }) => [cid, since])
+        assert.deepEqual(note(5, card), [[card, 5]])
+        assert.deepEqual(note(8, weights, card), [
+          [card, 5],
+          [weights, 8],
+        ])
+        assert.deepEqual(note(9, weights), [[weights, 8]])
+        // One that was named meanwhile begins anew; no clock makes it last for ever.
+        assert.deepEqual(note(7, card, weights), [
+          [card, 7],
+          [weights, 7],
+        ])
+      })
     })
 
     describe('search', () => {

@@ -3,7 +3,7 @@ import type { Router } from '@koa/router'
 import { needs } from '../auth.ts'
 import { readJson } from '../body.ts'
 import type { RequestState } from '../context.ts'
-import { readFields, readQuery, required, text } from '../fields.ts'
+import { flag, readFields, readQuery, required, text } from '../fields.ts'
 import type { NodeApi } from '../node-api.ts'
 import { MAX_REF_CHARS } from './model-routes.ts'
 
@@ -23,7 +23,7 @@ export function addErasureRoutes(router: Router<RequestState>, node: NodeApi): v
   })
 
   router.post('/v1/gc', needs('admin'), async (ctx) => {
-    readFields(await readJson(ctx), {})
-    ctx.body = await node.collectGarbage()
+    const { now } = readFields(await readJson(ctx), { now: flag })
+    ctx.body = await node.collectGarbage(now ?? false)
   })
 }
