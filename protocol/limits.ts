@@ -108,6 +108,8 @@ export const TREE_WIDTH = 1024
 export const MAX_TREE_NODE_BYTES = 128 * KIB
 /** Most inner nodes of a file's tree: 20 GiB need 20 and a root. */
 export const MAX_TREE_NODES = 32
+/** A set of leaves of the largest file, one bit each. */
+export const MAX_LEAF_SET_BYTES = MAX_BLOB_BYTES / LEAF_BYTES / 8
 /** Largest folder node; above it the profile shards, which no package needs. */
 export const MAX_FOLDER_NODE_BYTES = 256 * KIB
 

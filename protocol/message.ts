@@ -15,6 +15,7 @@ import {
   MAX_IDENTITY_OPS,
   MAX_INFER_BYTES,
   MAX_INFER_TENSORS,
+  MAX_LEAF_SET_BYTES,
   MAX_RECORD_BYTES,
   MAX_STATEMENT_BYTES,
   MAX_TREE_NODE_BYTES,
@@ -22,6 +23,7 @@ import {
 } from './limits.ts'
 import {
   type AnyShape,
+  bool,
   bytes,
   dictionary,
   either,
@@ -86,9 +88,14 @@ const HELLO = map({
   }),
 })
 
+const leafSet = bytes(0, MAX_LEAF_SET_BYTES)
+
 const BLOB_REQUESTS = {
   'get-tree': map({ t: word('get-tree'), cid: link }),
-  'get-leaf': map({ t: word('get-leaf'), cid: link, index: count }),
+  /** Answered once more than `known` leaves are here, or after a while. */
+  'get-have': map({ t: word('get-have'), cid: link, known: count }),
+  /** `insist`: also where it was given to others lately. */
+  'get-leaf': map({ t: word('get-leaf'), cid: link, index: count, insist: bool }),
 } as const
 
 const BLOB_REPLIES = {
@@ -97,9 +104,14 @@ const BLOB_REPLIES = {
     t: word('tree'),
     size: int(0, MAX_BLOB_BYTES),
     nodes: list(bytes(0, MAX_TREE_NODE_BYTES), MAX_TREE_NODES),
+    have: nullable(leafSet),
   }),
+  /** Leaves that are here; null: all. */
+  have: map({ t: word('have'), have: nullable(leafSet) }),
   /** The leaf's bytes follow as one body frame. */
   leaf: map({ t: word('leaf'), index: count }),
+  /** The leaf was given to others, who may pass it on; so were these. */
+  given: map({ t: word('given'), index: count, given: leafSet }),
   error: FAILURE,
 } as const
 

@@ -43,6 +43,8 @@ export interface Download {
    * @throws ZoariumError DISK_FULL, STORE
    */
   write(index: number, bytes: Uint8Array): Promise<boolean>
+  /** The bytes of a leaf that is here. @throws ZoariumError STORE */
+  read(index: number): Promise<Uint8Array>
   /**
    * Makes the blob visible and ends the download; no leaf may be missing. Checks the whole file's
    * SHA-256 (64 hex digits) first.

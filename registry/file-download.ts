@@ -100,6 +100,11 @@ export class FileDownload implements Download {
     return true
   }
 
+  async read(index: number): Promise<Uint8Array> {
+    assert(this.#isHere[index], 'leaf that is here')
+    return await this.#attempt(() => this.#early.get(index) ?? this.#read(index))
+  }
+
   async finish(wanted: string): Promise<void> {
     assert.equal(this.missing().length, 0, 'no leaf is missing')
     assert(!this.#isClosed, 'download is open')
@@ -187,7 +192,7 @@ export class FileDownload implements Download {
     return bytes
   }
 
-  async #attempt<T>(work: () => Promise<T>): Promise<T> {
+  async #attempt<T>(work: () => T | Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {

@@ -87,6 +87,11 @@ export class MemoryBlobs implements BlobStore {
         kept.set(index, bytes.slice())
         return true
       },
+      read: async (index) => {
+        const leaf = kept.get(index)
+        assert(leaf !== undefined, 'leaf that is here')
+        return leaf
+      },
       finish: async (wanted) => {
         assert.equal(missing().length, 0, 'no leaf is missing')
         const whole = Buffer.concat(leaves.map((_, index) => kept.get(index) ?? new Uint8Array()))

@@ -1,10 +1,11 @@
 /**
- * The serving side of `/zoarium/blob/1`: trees and leaves of blobs that this node shares, one answer
- * after the other on each stream. Flow control is the asker's, who asks for one range at a time.
+ * The serving side of `/zoarium/blob/1`: trees and leaves of blobs that this node shares, also of
+ * those that it is fetching itself, one answer after the other on each stream. Flow control is the
+ * asker's, who asks for one range at a time.
  */
 import type { Cid } from '../../protocol/cid.ts'
 import { leafCount, leafSize } from '../../protocol/content-tree.ts'
-import { refuse, type Verdict, ZoariumError } from '../../protocol/errors.ts'
+import { accept, refuse, type Verdict, ZoariumError } from '../../protocol/errors.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
 import {
   type BlobReply,
@@ -13,8 +14,10 @@ import {
   blobRequests,
   failureMessage,
 } from '../../protocol/message.ts'
+import { GivenLeaves } from './given-leaves.ts'
 import type { Holdings } from './holdings.ts'
 import type { Links } from './links.ts'
+import type { PartialBlob, PartialBlobs } from './partial-blobs.ts'
 import { type Peer, STRANGER_STREAMS } from './peers.ts'
 import type { FrameStream } from './stream.ts'
 
@@ -24,16 +27,30 @@ const MAX_REQUEST_BYTES = 256
 const IDLE_MS = 60_000
 /** Time for the asker to take 256 KiB: 16 KiB/s at least. */
 const SEND_MS = 16_000
+/** How long an answer about what is here waits for more of it. */
+export const HAVE_WAIT_MS = 2_000
 
-type Leaf = Extract<BlobRequest, { readonly t: 'get-leaf' }>
+type Request<T extends BlobRequest['t']> = Extract<BlobRequest, { readonly t: T }>
+
+/** A blob that a peer may have leaves of. */
+interface Shared {
+  readonly size: number
+  /** While it is being fetched; null: all of it is here. */
+  readonly partial: PartialBlob | null
+}
 
 export class BlobServer {
   readonly #holdings: Holdings
   readonly #links: Links
+  readonly #partials: PartialBlobs
+  readonly #given = new GivenLeaves()
+  /** Bytes of leaves that were sent. */
+  sent = 0
 
-  constructor(holdings: Holdings, links: Links) {
+  constructor(holdings: Holdings, links: Links, partials: PartialBlobs) {
     this.#holdings = holdings
     this.#links = links
+    this.#partials = partials
   }
 
   /** Answers a peer until it ends the stream. */
@@ -54,8 +71,7 @@ export class BlobServer {
           await this.#say(frames, failureMessage(request))
           break
         }
-        if (request.value.t === 'get-tree') await this.#sendTree(peer, frames, request.value.cid)
-        else await this.#sendLeaf(peer, frames, request.value)
+        await this.#answer(peer, frames, request.value)
       }
       await frames.close(SEND_MS)
     } finally {
@@ -67,39 +83,83 @@ export class BlobServer {
     return frames.write(blobReplies.encode(reply), SEND_MS)
   }
 
-  #size(peer: Peer, cid: Cid): Verdict<number> {
-    const reader = this.#links.publisherOf(peer)
-    const here = this.#holdings.isShared(cid, reader) ? this.#holdings.blobs.stat(cid) : null
-    return here === null
-      ? refuse('BLOB_MISSING', 'the bytes are not on this node', { got: cid })
-      : { ok: true, value: here.size }
+  async #answer(peer: Peer, frames: FrameStream, request: BlobRequest): Promise<void> {
+    const shared = this.#find(peer, request.cid)
+    if (!shared.ok) return this.#say(frames, failureMessage(shared))
+    switch (request.t) {
+      case 'get-tree':
+        return this.#sendTree(peer, frames, request.cid, shared.value)
+      case 'get-have':
+        return this.#sendHave(peer, frames, request, shared.value)
+      case 'get-leaf':
+        return this.#sendLeaf(peer, frames, request, shared.value)
+    }
   }
 
-  async #sendTree(peer: Peer, frames: FrameStream, cid: Cid): Promise<void> {
-    const size = this.#size(peer, cid)
-    if (!size.ok) return this.#say(frames, failureMessage(size))
-    const nodes = this.#holdings.tree(cid) ?? []
+  #find(peer: Peer, cid: Cid): Verdict<Shared> {
+    if (this.#holdings.isShared(cid, this.#links.publisherOf(peer))) {
+      const whole = this.#holdings.blobs.stat(cid)
+      if (whole !== null) return accept({ size: whole.size, partial: null })
+      const partial = this.#partials.get(cid)
+      if (partial !== null) return accept({ size: partial.size, partial })
+    }
+    return refuse('BLOB_MISSING', 'the bytes are not on this node', { got: cid })
+  }
+
+  async #sendTree(peer: Peer, frames: FrameStream, cid: Cid, shared: Shared): Promise<void> {
+    const { size, partial } = shared
+    const nodes = partial?.nodes ?? this.#holdings.tree(cid) ?? []
+    const have = partial?.have.toBytes() ?? null
     await this.#links.pace(
       peer,
-      nodes.reduce((sum, node) => sum + node.length, 0),
+      nodes.reduce((sum, node) => sum + node.length, have?.length ?? 0),
     )
-    await this.#say(frames, { t: 'tree', size: size.value, nodes })
+    await this.#say(frames, { t: 'tree', size, nodes, have })
   }
 
-  async #sendLeaf(peer: Peer, frames: FrameStream, { cid, index }: Leaf): Promise<void> {
-    const size = this.#size(peer, cid)
-    if (!size.ok) return this.#say(frames, failureMessage(size))
-    const leaves = leafCount(size.value)
+  async #sendHave(
+    peer: Peer,
+    frames: FrameStream,
+    { cid, known }: Request<'get-have'>,
+    { partial }: Shared,
+  ): Promise<void> {
+    if (partial !== null && partial.have.size <= known) await partial.more(HAVE_WAIT_MS)
+    const now = this.#find(peer, cid)
+    if (!now.ok) return this.#say(frames, failureMessage(now))
+    const have = now.value.partial?.have.toBytes() ?? null
+    await this.#links.pace(peer, have?.length ?? 0)
+    await this.#say(frames, { t: 'have', have })
+  }
+
+  async #sendLeaf(
+    peer: Peer,
+    frames: FrameStream,
+    { cid, index, insist }: Request<'get-leaf'>,
+    { size, partial }: Shared,
+  ): Promise<void> {
+    const leaves = leafCount(size)
     if (index >= leaves) {
       const detail = { field: 'index', limit: leaves - 1, got: index }
       return this.#say(frames, failureMessage(refuse('PARAMETER', 'no such leaf', detail)))
     }
-    const length = leafSize(size.value, index)
+    if (!insist && this.#given.isElsewhere(cid, index, peer.id)) {
+      const given = this.#given.elsewhere(cid, leaves, peer.id).toBytes()
+      await this.#links.pace(peer, given.length)
+      return this.#say(frames, { t: 'given', index, given })
+    }
+    this.#given.give(cid, index, peer.id)
+    const length = leafSize(size, index)
     const start = index * LEAF_BYTES
     await this.#links.pace(peer, length)
-    let parts: AsyncIterable<Uint8Array>
+    let parts: AsyncIterable<Uint8Array> | readonly Uint8Array[]
     try {
-      parts = await this.#holdings.blobs.open(cid, { start, end: start + length })
+      if (partial !== null && !partial.have.has(index)) {
+        throw new ZoariumError('BLOB_MISSING', 'the leaf is not here yet', { got: index })
+      }
+      parts =
+        partial === null
+          ? await this.#holdings.blobs.open(cid, { start, end: start + length })
+          : [await partial.read(index)]
     } catch (error) {
       if (!(error instanceof ZoariumError)) throw error
       return this.#say(
@@ -108,6 +168,7 @@ export class BlobServer {
       )
     }
     await this.#say(frames, { t: 'leaf', index })
+    this.sent += length
     await frames.writeParts(length, parts, SEND_MS)
   }
 }

@@ -30,6 +30,7 @@ import {
 } from './infer.ts'
 import type { Links } from './links.ts'
 import { createNode, type NetNode } from './node.ts'
+import { PartialBlobs } from './partial-blobs.ts'
 import { isFault, type Peer, PeerBook } from './peers.ts'
 import { type FetchOptions, Providers } from './providers.ts'
 import { type Sleep, systemSleep } from './sleep.ts'
@@ -153,7 +154,8 @@ export class Network {
       binding: options.binding,
       heartbeat: options.heartbeat,
     })
-    this.#blobs = new BlobServer(holdings, links)
+    const partials = new PartialBlobs()
+    this.#blobs = new BlobServer(holdings, links, partials)
     this.#infer = new InferService({
       holdings,
       links,
@@ -180,6 +182,8 @@ export class Network {
       holdings,
       links,
       book: this.#book,
+      partials,
+      random,
       limits: transferLimits ?? TRANSFER_LIMITS,
       log,
       signal,
@@ -189,6 +193,11 @@ export class Network {
   }
 
   readonly #links: Links
+
+  /** Bytes of files that were sent to peers since the start. */
+  get blobBytesSent(): number {
+    return this.#blobs.sent
+  }
 
   get isStarted(): boolean {
     return this.#node?.status === 'started'

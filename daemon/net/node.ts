@@ -43,6 +43,11 @@ const MAX_WATCHED_HOSTS = 10_000
 /** Streams of one connection in each direction: 16 of blobs, 8 of inference, the rest of others. */
 const MAX_STREAMS = 64
 /** Window of a stream; must stay below the read buffer, or a paused reader is reset. */
+/**
+ * A peer that answers no ping for so long is gone. A ping stands behind what is being sent: by
+ * default two seconds of a full line end the connection.
+ */
+const PING_TIMEOUT_MS = 30_000
 const MAX_WINDOW_BYTES = 4 * MIB
 const MAX_READ_BUFFER_BYTES = 8 * MIB
 /** Frames are handed over in pieces of 256 KiB; more than this unsent is a bug. */
@@ -106,6 +111,7 @@ export async function createNode(options: NodeOptions): Promise<NetNode> {
       inboundConnectionThreshold: LOOPBACK_INBOUND_PER_SECOND,
       dialTimeout: DIAL_TIMEOUT_MS,
     },
+    connectionMonitor: { pingTimeout: { minTimeout: PING_TIMEOUT_MS } },
     connectionGater: createGater(options),
     peerStore: { addressFilter: (_peer, address) => addresses.mayDial(address) },
     peerDiscovery: options.mdns ? [mdns({ serviceTag: '_zoarium._udp.local' })] : [],

@@ -8,6 +8,7 @@ import type { Log } from '../log.ts'
 import type { Holdings } from './holdings.ts'
 import type { Links } from './links.ts'
 import type { NetNode } from './node.ts'
+import type { PartialBlobs } from './partial-blobs.ts'
 import type { Peer, PeerBook } from './peers.ts'
 import { Transfer, type TransferLimits, type WantedBlob } from './transfer.ts'
 
@@ -31,6 +32,8 @@ export interface ProvidersOptions {
   readonly holdings: Holdings
   readonly links: Links
   readonly book: PeerBook
+  readonly partials: PartialBlobs
+  readonly random: () => number
   readonly limits: TransferLimits
   readonly log: Log
   readonly signal: AbortSignal
@@ -60,11 +63,19 @@ export class Providers {
   }
 
   async #fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
-    const { holdings, links, limits, signal } = this.#options
+    const { holdings, links, partials, random, limits, signal } = this.#options
     if (holdings.blobs.stat(blob.cid) !== null) return
     const { record, peers, onProgress = () => {} } = options
     const any = AbortSignal.any([options.signal, signal])
-    const transfer = new Transfer(blob, { holdings, links, limits, signal: any, onProgress })
+    const transfer = new Transfer(blob, {
+      holdings,
+      links,
+      partials,
+      random,
+      limits,
+      signal: any,
+      onProgress,
+    })
     try {
       const first = this.#candidates(record, peers)
       await transfer.from(first)

@@ -208,7 +208,7 @@ export class FrameStream {
    */
   async writeParts(
     length: number,
-    parts: AsyncIterable<Uint8Array>,
+    parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     withinMs: number,
   ): Promise<void> {
     const head = new Uint8Array(LENGTH_BYTES)

@@ -1,13 +1,16 @@
 /**
- * Fetches one blob from several providers at once. The tree comes first and is verified; then the
- * leaves stand in one queue, from which worker streams of every provider take. Each leaf is verified
- * before it is kept. A provider that sends wrong bytes or falls below the least rate is left, and
- * what it was asked for goes back into the queue.
+ * Fetches one blob from several sources at once: nodes that have all of it, and nodes that are
+ * fetching it too. The tree comes first and is verified; then worker streams of every source take
+ * leaves, by the order of leaf-plan.ts. Each leaf is verified before it is kept, and passed on from
+ * then on. A source that sends wrong bytes or falls below the least rate is left, and what it was
+ * asked for is asked of others.
  */
-import { leafSize, readTree } from '../../protocol/content-tree.ts'
-import { type Code, type Issue, refuse, ZoariumError } from '../../protocol/errors.ts'
+import { leafCount, leafSize, readTree } from '../../protocol/content-tree.ts'
+import { type Code, expectOk, type Issue, refuse, ZoariumError } from '../../protocol/errors.ts'
+import { LeafSet } from '../../protocol/leaf-set.ts'
 import { LEAF_BYTES, MAX_FRAME_BYTES } from '../../protocol/limits.ts'
 import {
+  type BlobReply,
   type BlobRequest,
   blobReplies,
   blobRequests,
@@ -16,20 +19,37 @@ import {
   readFailure,
 } from '../../protocol/message.ts'
 import type { BlobInfo, Download } from '../../registry/blob-store.ts'
+import { HAVE_WAIT_MS } from './blob.ts'
 import type { Holdings } from './holdings.ts'
+import { LeafPlan, type LeafSource } from './leaf-plan.ts'
 import type { Links } from './links.ts'
+import { PartialBlob, type PartialBlobs } from './partial-blobs.ts'
 import type { Peer } from './peers.ts'
 import type { FrameStream } from './stream.ts'
 
 /** What is fetched; size and SHA-256 stand in the record that names it. */
 export type WantedBlob = Omit<BlobInfo, 'nodes'>
 
-/** Worker streams to one provider: enough to fill a path of 50 ms, few enough for one core. */
+/** Worker streams to a node that has all: enough to fill a path of 50 ms, few enough for one core. */
 export const STREAMS_PER_PROVIDER = 4
-/** Leaves asked for at a time on one stream, so that the provider never waits for the next. */
+/** Worker streams to a node that is fetching too: there are many of them, with less to give. */
+const STREAMS_PER_FETCHER = 1
+/** Leaves asked for at a time on one stream, so that the source never waits for the next. */
 const ASKED_PER_STREAM = 2
-/** Providers used at once. */
-export const MAX_PROVIDERS = 8
+/** Sources used at once. */
+export const MAX_PROVIDERS = 16
+/** Worker streams in all; with what is asked for on each this bounds memory at 64 MiB. */
+const MAX_STREAMS = 32
+/** A peer that has nothing of it may be fetching it soon: it is asked again after so long. */
+const AGAIN_MS = 2_000
+/** Time-bound decisions of the plan are looked at so often. */
+const POLL_MS = 500
+/** What a node has that is fetching too is asked for so often at most. */
+const FOLLOW_MS = 250
+/** A stream with nothing to ask says so often that it is still there; sources close idle ones. */
+const KEEP_MS = 20_000
+/** Without any new leaf for so long, nodes that are fetching too are given up. */
+const STUCK_MS = 30_000
 
 export interface TransferLimits {
   /** Time for a tree, and for the first bytes of anything. */
@@ -43,6 +63,8 @@ export const TRANSFER_LIMITS: TransferLimits = { replyMs: 10_000, leafMs: 16_000
 export interface TransferOptions {
   readonly holdings: Holdings
   readonly links: Links
+  readonly partials: PartialBlobs
+  readonly random: () => number
   readonly limits: TransferLimits
   readonly signal: AbortSignal
   /** Bytes that are here so far, of the blob's size. */
@@ -52,22 +74,34 @@ export interface TransferOptions {
 /** The tree of this blob was served; the provider is of use. */
 interface Begun {
   readonly download: Download
-  readonly nodes: readonly Uint8Array[]
+  readonly partial: PartialBlob
+  readonly plan: LeafPlan
+}
+
+interface Candidate {
+  readonly peer: Peer
+  /** When it is asked, or asked again. */
+  readonly at: number
+  readonly isAgain: boolean
 }
 
 export class Transfer {
   readonly #blob: WantedBlob
   readonly #options: TransferOptions
-  readonly #queue: number[] = []
   readonly #frames = new Set<FrameStream>()
-  /** Those of providers that have not shown the tree yet. */
-  readonly #asking = new Set<FrameStream>()
+  /** Those on which a source owes an answer. */
+  readonly #owing = new Set<FrameStream>()
   readonly #waiting = new Set<() => void>()
   #begun: Promise<Begun> | null = null
-  /** Leaves that are not kept yet; null before the tree is known. */
-  #left: number | null = null
+  /** Null before the tree is known. */
+  #plan: LeafPlan | null = null
+  #streams = 0
+  /** Peers that are being asked or used. */
+  #busy = 0
+  /** Peers that are not used yet and were not given up. */
+  readonly #expected = new Set<Peer>()
   #failure: ZoariumError | null = null
-  /** Why each provider was of no use. */
+  /** Why each source was of no use. */
   readonly issues: Issue[] = []
 
   constructor(blob: WantedBlob, options: TransferOptions) {
@@ -76,7 +110,7 @@ export class Transfer {
   }
 
   get isComplete(): boolean {
-    return this.#left === 0
+    return this.#plan?.left === 0
   }
 
   /**
@@ -90,18 +124,36 @@ export class Transfer {
     if (signal.aborted) cancel()
     signal.addEventListener('abort', cancel)
     try {
-      const candidates = [...peers]
-      const provide = async () => {
-        for (let peer = candidates.shift(); peer !== undefined; peer = candidates.shift()) {
-          if (this.#isOver()) return
-          await this.#provide(peer)
-        }
-      }
-      await Promise.all(Array.from({ length: MAX_PROVIDERS }, provide))
+      for (const peer of peers) this.#expected.add(peer)
+      const candidates: Candidate[] = peers.map((peer) => ({ peer, at: 0, isAgain: false }))
+      await Promise.all(Array.from({ length: MAX_PROVIDERS }, () => this.#use(candidates)))
     } finally {
       signal.removeEventListener('abort', cancel)
     }
     if (this.#failure !== null) throw this.#failure
+  }
+
+  #isUsed(peer: Peer): void {
+    this.#expected.delete(peer)
+    if (this.#plan !== null) this.#plan.expected = this.#expected.size
+  }
+
+  /** Uses one candidate after the other. Those that have nothing yet come again, while others give. */
+  async #use(candidates: Candidate[]): Promise<void> {
+    for (let next = candidates.shift(); next !== undefined; next = candidates.shift()) {
+      const { peer, at, isAgain } = next
+      // While nobody gives anything, nobody gets to have it.
+      await this.#until(at, () => this.#busy === 0)
+      if (this.#isOver() || (isAgain && this.#busy === 0)) return
+      this.#busy++
+      const code = await this.#provide(peer, isAgain)
+      this.#busy--
+      if (code !== 'BLOB_MISSING') this.#isUsed(peer)
+      else {
+        candidates.push({ peer, at: performance.now() + AGAIN_MS, isAgain: true })
+      }
+      this.#wake()
+    }
   }
 
   /** Makes the blob visible. @throws ZoariumError CONTENT_MISMATCH, DISK_FULL, STORE */
@@ -111,19 +163,22 @@ export class Transfer {
     if (begun === null) throw new TypeError('nothing was begun')
     const { cid, size, sha256 } = this.#blob
     // Before the bytes are visible, so that they can be served from then on.
-    holdings.keepTree(cid, begun.nodes)
+    holdings.keepTree(cid, begun.partial.nodes)
     await begun.download.finish(sha256)
+    this.#options.partials.delete(cid)
     holdings.blobKept(cid, size)
   }
 
   /** Keeps what came for a later try. */
   async close(): Promise<void> {
     const begun = await this.#begun?.catch(() => null)
-    await begun?.download.close()
+    if (!begun) return
+    this.#options.partials.delete(this.#blob.cid)
+    await begun.download.close()
   }
 
   #isOver(): boolean {
-    return this.#left === 0 || this.#failure !== null
+    return this.isComplete || this.#failure !== null
   }
 
   #fail(error: ZoariumError): void {
@@ -132,10 +187,10 @@ export class Transfer {
     this.#wake()
   }
 
-  /** Ends the waiting for providers that are no longer needed: some never answer. */
+  /** Ends the waiting for sources that are no longer needed: some never answer. */
   #endIfComplete(): void {
-    if (this.#left !== 0) return
-    for (const frames of this.#asking) frames.abort(isHere())
+    if (!this.isComplete) return
+    for (const frames of this.#owing) frames.abort(isHere())
     this.#wake()
   }
 
@@ -148,36 +203,73 @@ export class Transfer {
     this.issues.push({ code, message, field: peer.id })
   }
 
-  /** Uses one provider until nothing is left or it fails; never throws for what it did. */
-  async #provide(peer: Peer): Promise<void> {
+  /**
+   * Uses one source until nothing is left or it fails; never throws for what it did.
+   * @returns why it was of no use; null: it was, or is not needed any more
+   */
+  async #provide(peer: Peer, isAgain: boolean): Promise<Code | null> {
     try {
       await this.#withStream(peer, async (first) => {
-        const begun = await this.#askTree(first)
-        const stop = new AbortController()
-        const more = Array.from({ length: STREAMS_PER_PROVIDER - 1 }, () =>
-          this.#withStream(peer, (frames) => this.#work(frames, begun.download, stop.signal)),
-        )
-        const all = [this.#work(first, begun.download, stop.signal), ...more]
-        const results = await Promise.allSettled(
-          all.map((each) =>
-            each.catch((error: unknown) => {
-              // One stream refused is the provider's limit; wrong bytes end its use altogether.
-              if (codeOf(error) !== 'BUSY') stop.abort(error)
-              throw error
-            }),
-          ),
-        )
-        const errors = results.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
-        const error = errors.find((each) => codeOf(each) !== 'BUSY') ?? errors[0]
-        if (error !== undefined && !this.#isOver()) throw error
+        const { begun, source } = await this.#askTree(first)
+        begun.plan.add(source)
+        this.#isUsed(peer)
+        this.#wake()
+        try {
+          await this.#drain(peer, first, begun, source)
+        } finally {
+          begun.plan.remove(source)
+          this.#wake()
+        }
       })
     } catch (error) {
       if (!(error instanceof ZoariumError)) throw error
-      if (LOCAL_FAILURES.has(error.code)) this.#fail(error)
-      if (this.#isOver()) return
-      this.#note(peer, error.code, error.message)
-      this.#options.links.blame(peer, error.code)
+      const { code, message } = error
+      if (LOCAL_FAILURES.has(code)) this.#fail(error)
+      if (this.#isOver()) return null
+      if (!isAgain) this.#note(peer, code, message)
+      this.#options.links.blame(peer, code)
+      return code
     }
+    return null
+  }
+
+  /** Takes from a source over all its streams. @throws ZoariumError what ended its use */
+  async #drain(peer: Peer, first: FrameStream, begun: Begun, source: LeafSource): Promise<void> {
+    const stop = new AbortController()
+    const isWhole = source.have === null
+    const wanted = isWhole ? STREAMS_PER_PROVIDER : STREAMS_PER_FETCHER
+    const extra = Math.max(0, Math.min(wanted - 1, MAX_STREAMS - this.#streams - 1))
+    const works = [
+      this.#work(first, begun, source, stop.signal),
+      ...Array.from({ length: extra }, () =>
+        this.#withStream(peer, (frames) => this.#work(frames, begun, source, stop.signal)),
+      ),
+    ]
+    let left = works.length
+    this.#streams += left
+    const all = works.map((each) =>
+      each.finally(() => {
+        this.#streams--
+        left--
+        // Whoever follows what is there has nothing to do any more.
+        if (left === 0) stop.abort()
+      }),
+    )
+    if (!isWhole) {
+      all.push(this.#withStream(peer, (frames) => this.#follow(frames, source, stop.signal)))
+    }
+    const results = await Promise.allSettled(
+      all.map((each) =>
+        each.catch((error: unknown) => {
+          // One stream refused is the source's limit; wrong bytes end its use altogether.
+          if (codeOf(error) !== 'BUSY') stop.abort(error)
+          throw error
+        }),
+      ),
+    )
+    const errors = results.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
+    const error = errors.find((each) => !ENDS.has(codeOf(each))) ?? errors[0]
+    if (error !== undefined && !this.#isOver()) throw error
   }
 
   async #withStream(peer: Peer, use: (frames: FrameStream) => Promise<void>): Promise<void> {
@@ -192,102 +284,171 @@ export class Transfer {
       throw error
     } finally {
       this.#frames.delete(frames)
-      this.#asking.delete(frames)
+      this.#owing.delete(frames)
     }
   }
 
-  async #askTree(frames: FrameStream): Promise<Begun> {
-    const { cid } = this.#blob
+  async #askTree(frames: FrameStream): Promise<{ begun: Begun; source: LeafSource }> {
+    const { cid, size } = this.#blob
     if (this.#isOver()) throw isHere()
-    this.#asking.add(frames)
+    this.#owing.add(frames)
     await this.#ask(frames, { t: 'get-tree', cid })
-    const reply = await this.#reply(frames, 'tree', this.#options.limits.replyMs)
-    this.#asking.delete(frames)
-    if (reply.size !== this.#blob.size) {
+    const reply = expectBlob(await this.#reply(frames, this.#options.limits.replyMs), 'tree')
+    this.#owing.delete(frames)
+    if (reply.size !== size) {
       throw ZoariumError.of(
-        refuse('CONTENT_MISMATCH', 'the file has another size', {
-          limit: this.#blob.size,
-          got: reply.size,
-        }),
+        refuse('CONTENT_MISMATCH', 'the file has another size', { limit: size, got: reply.size }),
       )
     }
     const leaves = readTree(cid, reply.size, reply.nodes)
     if (!leaves.ok) throw ZoariumError.of(leaves)
+    const have = this.#leaves(reply.have)
     this.#begun ??= this.#begin(reply.nodes, leaves.value)
-    return this.#begun
+    return { begun: await this.#begun, source: { have } }
+  }
+
+  #leaves(bits: Uint8Array | null): LeafSet | null {
+    return bits === null ? null : expectOk(LeafSet.read(bits, leafCount(this.#blob.size)))
   }
 
   async #begin(nodes: readonly Uint8Array[], leaves: readonly Uint8Array[]): Promise<Begun> {
     const { cid, size } = this.#blob
-    const download = await this.#options.holdings.blobs.download(cid, size, leaves)
-    this.#queue.push(...download.missing())
-    this.#left = this.#queue.length
+    const { holdings, partials, random } = this.#options
+    const download = await holdings.blobs.download(cid, size, leaves)
+    const partial = new PartialBlob(download, nodes)
+    partials.add(cid, partial)
+    const missing = new LeafSet(leaves.length)
+    for (const index of download.missing()) missing.add(index)
+    this.#plan = new LeafPlan(missing, random, performance.now())
+    this.#plan.expected = this.#expected.size
     this.#progress()
     this.#endIfComplete()
-    return { download, nodes }
+    return { download, partial, plan: this.#plan }
   }
 
   #progress(): void {
     const { size } = this.#blob
-    this.#options.onProgress(Math.max(0, size - (this.#left ?? 0) * LEAF_BYTES))
+    this.#options.onProgress(Math.max(0, size - (this.#plan?.left ?? 0) * LEAF_BYTES))
   }
 
-  /** Takes leaves from the queue over one stream until none is left. */
-  async #work(frames: FrameStream, download: Download, stop: AbortSignal): Promise<void> {
+  /** Takes leaves over one stream until none is left. */
+  async #work(
+    frames: FrameStream,
+    begun: Begun,
+    source: LeafSource,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const { plan } = begun
     const asked: number[] = []
-    const cut = () => frames.abort(new ZoariumError('PEER', 'the provider is left'))
+    let quietSince = performance.now()
+    const cut = () => frames.abort(new ZoariumError('PEER', 'the source is left'))
     stop.addEventListener('abort', cut)
     try {
       while (!this.#isOver() && !stop.aborted) {
         while (asked.length < ASKED_PER_STREAM) {
-          const index = this.#queue.shift()
-          if (index === undefined) break
-          asked.push(index)
-          await this.#ask(frames, { t: 'get-leaf', cid: this.#blob.cid, index })
+          const now = performance.now()
+          const choice = plan.next(source, now)
+          if (choice === null) break
+          plan.asked(source, choice.index, now)
+          asked.push(choice.index)
+          this.#owing.add(frames)
+          await this.#ask(frames, { t: 'get-leaf', cid: this.#blob.cid, ...choice })
         }
         const index = asked[0]
-        if (index === undefined) await this.#changed(stop)
-        else {
-          await this.#take(frames, download, index)
+        if (index !== undefined) {
+          await this.#take(frames, begun, index)
           asked.shift()
+          plan.answered(source, index)
+          quietSince = performance.now()
+          continue
         }
+        this.#owing.delete(frames)
+        const now = performance.now()
+        if (source.have !== null && plan.idleFor(now) > STUCK_MS) {
+          throw new ZoariumError('TIMEOUT', 'nobody has the rest of the file')
+        }
+        if (now - quietSince > KEEP_MS) {
+          quietSince = now
+          await this.#askHave(frames, source)
+        }
+        await this.#changed(POLL_MS, stop)
       }
     } finally {
       stop.removeEventListener('abort', cut)
       // What was asked for and did not come is for others.
-      if (asked.length > 0) {
-        this.#queue.unshift(...asked)
-        this.#wake()
-      }
+      for (const index of asked) plan.answered(source, index)
+      if (asked.length > 0) this.#wake()
     }
   }
 
-  async #take(frames: FrameStream, download: Download, index: number): Promise<void> {
+  async #take(frames: FrameStream, begun: Begun, index: number): Promise<void> {
     const { leafMs } = this.#options.limits
-    const reply = await this.#reply(frames, 'leaf', leafMs)
-    if (reply.index !== index) {
-      throw new ZoariumError('PEER', 'the peer sent another leaf', {
-        limit: index,
-        got: reply.index,
-      })
+    const reply = await this.#reply(frames, leafMs)
+    if (reply.t === 'given') {
+      const given = this.#leaves(reply.given)
+      // Only news keeps the same question from being asked at once again.
+      if (reply.index !== index || !given?.has(index)) throw another(index, reply.index)
+      begun.plan.given(given)
+      return
     }
+    const { index: got } = expectBlob(reply, 'leaf')
+    if (got !== index) throw another(index, got)
     const bytes = await frames.expect(leafSize(this.#blob.size, index), leafMs)
-    if (!(await download.write(index, bytes))) {
+    // Another source was quicker.
+    if (!begun.plan.needs(index)) return
+    if (!(await begun.download.write(index, bytes))) {
       throw new ZoariumError('CONTENT_MISMATCH', 'the peer sent wrong bytes', { got: index })
     }
-    this.#left = (this.#left ?? 1) - 1
+    if (!begun.plan.needs(index)) return
+    begun.plan.took(index, performance.now())
+    begun.partial.kept(index)
     this.#progress()
     this.#endIfComplete()
   }
 
-  /** Resolves when the queue, or whether there is anything to do, has changed. */
-  #changed(stop: AbortSignal): Promise<void> {
+  /** Keeps up with what a node has that is fetching too. */
+  async #follow(frames: FrameStream, source: LeafSource, stop: AbortSignal): Promise<void> {
+    const cut = () => frames.abort(isHere())
+    stop.addEventListener('abort', cut)
+    try {
+      while (source.have !== null && !this.#isOver() && !stop.aborted) {
+        await this.#askHave(frames, source)
+        this.#wake()
+        await this.#until(performance.now() + FOLLOW_MS, () => stop.aborted, stop)
+      }
+    } finally {
+      stop.removeEventListener('abort', cut)
+    }
+  }
+
+  async #askHave(frames: FrameStream, source: LeafSource): Promise<void> {
+    const withinMs = HAVE_WAIT_MS + this.#options.limits.replyMs
+    this.#owing.add(frames)
+    await this.#ask(frames, { t: 'get-have', cid: this.#blob.cid, known: source.have?.size ?? 0 })
+    source.have = this.#leaves(expectBlob(await this.#reply(frames, withinMs), 'have').have)
+    this.#owing.delete(frames)
+  }
+
+  /** Resolves at a time, or when the transfer or what it is for is over. */
+  async #until(at: number, isOver: () => boolean, stop?: AbortSignal): Promise<void> {
+    while (!this.#isOver() && !isOver()) {
+      const left = at - performance.now()
+      if (left <= 0) return
+      await this.#changed(left, stop)
+    }
+  }
+
+  /** Resolves when there may be something to do that there was not, at the latest after a time. */
+  #changed(withinMs: number, stop?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
-        stop.removeEventListener('abort', wake)
+        clearTimeout(timer)
+        this.#waiting.delete(wake)
+        stop?.removeEventListener('abort', wake)
         resolve()
       }
-      stop.addEventListener('abort', wake)
+      const timer = setTimeout(wake, withinMs)
+      stop?.addEventListener('abort', wake)
       this.#waiting.add(wake)
     })
   }
@@ -296,26 +457,38 @@ export class Transfer {
     return frames.write(blobRequests.encode(request), this.#options.limits.replyMs)
   }
 
-  async #reply<T extends 'tree' | 'leaf'>(frames: FrameStream, type: T, withinMs: number) {
+  async #reply(frames: FrameStream, withinMs: number): Promise<BlobReply> {
     const reply = blobReplies.decode(await frames.expect(MAX_FRAME_BYTES, withinMs))
     if (!reply.ok) throw ZoariumError.of(reply)
-    if (reply.value.t === 'error') {
-      const { code, message } = readFailure(reply.value)
-      // The provider's own troubles must not read as ours, nor as wrong bytes.
-      throw new ZoariumError(PROVIDER_CODES.has(code) ? code : 'PEER', message)
-    }
-    const expected = expectReply(reply.value, type)
-    if (!expected.ok) throw ZoariumError.of(expected)
-    return expected.value
+    if (reply.value.t !== 'error') return reply.value
+    const { code, message } = readFailure(reply.value)
+    // The source's own troubles must not read as ours, nor as wrong bytes.
+    throw new ZoariumError(PROVIDER_CODES.has(code) ? code : 'PEER', message)
   }
 }
+
+/** @throws ZoariumError PEER */
+function expectBlob<T extends BlobReply['t']>(
+  reply: BlobReply,
+  type: T,
+): Extract<BlobReply, { readonly t: T }> {
+  const expected = expectReply<BlobReply, T>(reply, type)
+  if (!expected.ok) throw ZoariumError.of(expected)
+  return expected.value
+}
+
+const another = (limit: number, got: number): ZoariumError =>
+  new ZoariumError('PEER', 'the peer sent another leaf', { limit, got })
 
 const isHere = (): ZoariumError => new ZoariumError('CANCELLED', 'the file is here already')
 
 /** Failures of this node: another provider would not help. */
 const LOCAL_FAILURES: ReadonlySet<Code> = new Set(['DISK_FULL', 'STORE'])
 
-/** What a provider may say of itself. */
+/** Codes of streams that end for the end of others. */
+const ENDS: ReadonlySet<Code | null> = new Set(['BUSY', 'CANCELLED'])
+
+/** What a source may say of itself. */
 const PROVIDER_CODES: ReadonlySet<Code> = new Set(['BLOB_MISSING', 'BUSY'])
 
 const codeOf = (error: unknown): Code | null => (error instanceof ZoariumError ? error.code : null)

@@ -8,12 +8,14 @@ import { benchFlood } from './flood-bench.ts'
 import { benchHttp } from './http-bench.ts'
 import { benchInference } from './inference-bench.ts'
 import { benchStartup } from './startup-bench.ts'
+import { benchSwarm } from './swarm-bench.ts'
 import { benchTransfer } from './transfer-bench.ts'
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   http: benchHttp,
   inference: benchInference,
   transfer: benchTransfer,
+  swarm: benchSwarm,
   admission: benchAdmission,
   startup: benchStartup,
   flood: benchFlood,

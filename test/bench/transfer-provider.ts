@@ -84,7 +84,7 @@ async function send(stream: Stream, bytes: number): Promise<void> {
 }
 
 /** Bytes without repetition. */
-function contents(length: number): Uint8Array {
+export function contents(length: number): Uint8Array {
   const words = new Uint32Array(length / 4)
   for (let i = 0, x = 1; i < words.length; i++) {
     x = (Math.imul(x, 1664525) + 1013904223) | 0

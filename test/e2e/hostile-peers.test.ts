@@ -206,7 +206,12 @@ describe('e2e/hostile-peers', () => {
           if (request.t === 'get-leaf') await send(frames, request.index)
           else {
             const size = trees.blobs.stat(request.cid)?.size ?? 0
-            await say(frames, { t: 'tree', size, nodes: [...(trees.tree(request.cid) ?? [])] })
+            await say(frames, {
+              t: 'tree',
+              size,
+              nodes: [...(trees.tree(request.cid) ?? [])],
+              have: null,
+            })
           }
         }
       }
@@ -232,12 +237,12 @@ describe('e2e/hostile-peers', () => {
       'sends a tree of another file': [
         replying((frames) => {
           const size = sizeOfCard()
-          return say(frames, { t: 'tree', size, nodes: [new Uint8Array(100)] })
+          return say(frames, { t: 'tree', size, nodes: [new Uint8Array(100)], have: null })
         }),
         'CONTENT_MISMATCH',
       ],
       'says another size': [
-        replying((frames) => say(frames, { t: 'tree', size: 2 ** 34, nodes: [] })),
+        replying((frames) => say(frames, { t: 'tree', size: 2 ** 34, nodes: [], have: null })),
         'CONTENT_MISMATCH',
       ],
       'sends bytes without end': [

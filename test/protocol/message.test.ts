@@ -94,7 +94,7 @@ const hello: Hello = {
   heartbeat: null,
   limits: { streams: 1, bytesPerSecond: 0, inferBytes: 0 },
 }
-const tree: Extract<BlobReply, { t: 'tree' }> = { t: 'tree', size: 1, nodes: [] }
+const tree: Extract<BlobReply, { t: 'tree' }> = { t: 'tree', size: 1, nodes: [], have: null }
 const infer = {
   t: 'infer',
   record: cid,
@@ -157,13 +157,20 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
     blobRequests as Messages<never>,
     [
       { t: 'get-tree', cid: file },
-      { t: 'get-leaf', cid: cidOf('dag-pb', of(2)), index: 7 },
+      { t: 'get-leaf', cid: cidOf('dag-pb', of(2)), index: 7, insist: true },
+      { t: 'get-have', cid: file, known: 3 },
     ],
   ],
   [
     'blob replies',
     blobReplies as Messages<never>,
-    [tree, { t: 'tree', size: 5e9, nodes: [of(9)] }, { t: 'leaf', index: 7 }],
+    [
+      tree,
+      { t: 'tree', size: 5e9, nodes: [of(9)], have: of(3) },
+      { t: 'have', have: null },
+      { t: 'leaf', index: 7 },
+      { t: 'given', index: 7, given: of(1) },
+    ],
   ],
   ['infer requests', inferRequests as Messages<never>, [infer]],
   ['infer replies', inferReplies as Messages<never>, [result]],

@@ -239,6 +239,9 @@ export function blobStoreSuite(name: string, open: () => Promise<Subject>): void
         assert.deepEqual(download.missing(), [1])
         assert.equal(store.stat(info.cid), null)
         assert(await download.write(1, leaf(bytes, 1)))
+        for (const index of [0, 4]) {
+          assert.deepEqual(Buffer.from(await download.read(index)), Buffer.from(leaf(bytes, index)))
+        }
         await download.finish(info.sha256)
         assert.deepEqual(await readAll(await store.open(info.cid)), bytes)
       })

@@ -186,7 +186,8 @@ describe('daemon/net: private logs', () => {
       for (const { cid } of filesOf()) {
         for (const request of [
           { t: 'get-tree', cid },
-          { t: 'get-leaf', cid, index: 0 },
+          { t: 'get-have', cid, known: 0 },
+          { t: 'get-leaf', cid, index: 0, insist: true },
         ] as const) {
           const reply = await blob(node, request)
           assert(reply.t === 'error' && reply.code === 'BLOB_MISSING')

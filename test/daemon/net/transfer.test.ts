@@ -3,7 +3,7 @@ import type { FrameStream } from '../../../daemon/net/stream.ts'
 import { leafCount, leafSize } from '../../../protocol/content-tree.ts'
 import { expectOk, type Issue } from '../../../protocol/errors.ts'
 import { LEAF_BYTES } from '../../../protocol/limits.ts'
-import { blobReplies, blobRequests } from '../../../protocol/message.ts'
+import { type BlobReply, blobReplies, blobRequests } from '../../../protocol/message.ts'
 import { startNode, stopNodes, type TestNode } from '../../helpers/network.ts'
 import { type TestModel, TestPublisher } from '../../helpers/publisher.ts'
 import { startRawPeer, stopRawPeers } from '../../helpers/raw-peer.ts'
@@ -104,7 +104,7 @@ describe('daemon/net/transfer', () => {
         if (request.t === 'get-leaf') await spoil(frames, request.index)
         else {
           const nodes = one.registry.tree(file().cid) ?? []
-          await frames.write(blobReplies.encode({ t: 'tree', size: SIZE, nodes }), 1000)
+          await frames.write(blobReplies.encode({ t: 'tree', size: SIZE, nodes, have: null }), 1000)
         }
       }
     }
@@ -224,12 +224,77 @@ describe('daemon/net/transfer', () => {
     await assertHere(two)
   })
 
+  it('takes over from a provider that is silent in the middle', async () => {
+    node1 = node(a, true)
+    const one = await node1
+    const silent = await startRawPeer(b, {
+      blob: serving(
+        (frames) =>
+          new Promise((resolve) => frames.closed.addEventListener('abort', () => resolve())),
+      ),
+    })
+    const patient = { replyMs: 60_000, leafMs: 60_000 }
+    const two = await startNode(c, { trusts: [a, b], transferLimits: patient })
+    expectOk(two.registry.admitIdentity(a.publisher, a.operations, 0))
+    admit(two.registry, model)
+    await two.network.connect(silent.address)
+    await two.network.connect(one.address)
+    await fetch(two)
+    await assertHere(two)
+  })
+
+  it('is passed on while it comes', async () => {
+    const one = await node(a, true)
+    const others = [await node(b, false), await node(c, false), await node(d, false)]
+    for (const [n, each] of others.entries()) {
+      for (const other of [one, ...others.slice(0, n)]) await each.network.connect(other.address)
+    }
+    await Promise.all(others.map((each) => fetch(each)))
+    for (const each of others) await assertHere(each)
+    // It would be three times the size where nobody passed anything on.
+    assert.ok(one.network.blobBytesSent < 2 * SIZE, `${one.network.blobBytesSent} bytes`)
+  })
+
+  /** Sources that break the rules of the exchange. */
+  const LIARS: Readonly<Record<string, readonly BlobReply[]>> = {
+    'a set of leaves of another file': [
+      { t: 'tree', size: SIZE, nodes: [], have: new Uint8Array(9) },
+    ],
+    'leaves that others were given, but for the one': [
+      { t: 'tree', size: SIZE, nodes: [], have: null },
+      { t: 'given', index: 0, given: new Uint8Array(1) },
+    ],
+    'another leaf than the one': [
+      { t: 'tree', size: SIZE, nodes: [], have: null },
+      { t: 'leaf', index: 4 },
+    ],
+  }
+  for (const [name, replies] of Object.entries(LIARS)) {
+    it(`leaves a source that names ${name}`, async () => {
+      node1 = node(a, true)
+      const nodes = (await node1).registry.tree(file().cid) ?? []
+      const liar = await startRawPeer(b, {
+        blob: async (frames) => {
+          for (const reply of replies) {
+            await frames.expect(1000, 1000)
+            const said = reply.t === 'tree' ? { ...reply, nodes } : reply
+            await frames.write(blobReplies.encode(said), 1000)
+          }
+        },
+      })
+      const two = await node(c, false)
+      await two.network.connect(liar.address)
+      const [issue] = await refusal(fetch(two))
+      assert.deepEqual([issue?.field, issue?.code], [liar.peerId, 'PEER'])
+    })
+  }
+
   it('refuses a tree that is not that of the file', async () => {
     const bad = await startRawPeer(b, {
       blob: async (frames) => {
         await frames.expect(1000, 1000)
         const nodes = [new Uint8Array(100)]
-        await frames.write(blobReplies.encode({ t: 'tree', size: SIZE, nodes }), 1000)
+        await frames.write(blobReplies.encode({ t: 'tree', size: SIZE, nodes, have: null }), 1000)
       },
     })
     const two = await node(c, false)

@@ -133,15 +133,19 @@ const FAMILIES = {
   },
   'blob-request': {
     'get-tree': is.fields({ t, cid: link }),
-    'get-leaf': is.fields({ t, cid: link, index: is.time }),
+    'get-have': is.fields({ t, cid: link, known: is.time }),
+    'get-leaf': is.fields({ t, cid: link, index: is.time, insist: is.bool }),
   },
   'blob-reply': {
     tree: is.fields({
       t,
       size: is.int(0, 20 * 2 ** 30),
       nodes: is.list(is.bytes(0, 128 * 1024), 32),
+      have: is.nullable(is.bytes(0, 2560)),
     }),
+    have: is.fields({ t, have: is.nullable(is.bytes(0, 2560)) }),
     leaf: is.fields({ t, index: is.time }),
+    given: is.fields({ t, index: is.time, given: is.bytes(0, 2560) }),
     error,
   },
   'infer-request': {

@@ -98,11 +98,14 @@ const examples = {
   ],
   blobs: [
     blobRequests.encode({ t: 'get-tree', cid: id }),
-    blobRequests.encode({ t: 'get-leaf', cid: id, index: 7 }),
+    blobRequests.encode({ t: 'get-have', cid: id, known: 3 }),
+    blobRequests.encode({ t: 'get-leaf', cid: id, index: 7, insist: false }),
   ],
   leaves: [
-    blobReplies.encode({ t: 'tree', size: 5e9, nodes: [digest] }),
+    blobReplies.encode({ t: 'tree', size: 5e9, nodes: [digest], have: null }),
+    blobReplies.encode({ t: 'have', have: digest }),
     blobReplies.encode({ t: 'leaf', index: 7 }),
+    blobReplies.encode({ t: 'given', index: 7, given: digest }),
     blobReplies.encode(error),
   ],
   infer: inferRequests.encode({
