@@ -41,6 +41,16 @@ const FILE_LINK_KEYS: ReadonlySet<string> = new Set(['cid', 'root'])
 const SHORT_TEXT_BYTES = 64
 const LINK_TAG = 42
 
+interface KnownKey {
+  readonly bytes: Uint8Array
+  readonly key: string
+}
+/**
+ * Keys that were found good, by a hash of their bytes: of a few dozen names all messages are made, and
+ * to look one up takes a third of the time of reading it. A slot holds the last one.
+ */
+const KNOWN_KEYS: (KnownKey | undefined)[] = Array.from({ length: 512 }, () => undefined)
+
 /** Keeps a byte order mark, so that what was read is what is written. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -246,7 +256,9 @@ class Reader {
       const length = this.#argument(head)
       if (length === undefined) return undefined
       const from = this.position
-      const key = this.#text(length, keyAt)
+      const slot = this.#slotOf(length)
+      const known = this.#knownKey(slot, length)
+      const key = known ?? this.#text(length, keyAt)
       if (key === undefined) return undefined
       if (i > 0) {
         const order = this.#compareKeys(lastFrom, lastTo, from, this.position)
@@ -255,14 +267,39 @@ class Reader {
       }
       lastFrom = from
       lastTo = this.position
-      if (RESERVED_KEYS.has(key) || hasControls(key)) {
-        return this.#fail('KEY_RESERVED', 'a reserved key', keyAt)
+      if (known === undefined) {
+        if (RESERVED_KEYS.has(key) || hasControls(key)) {
+          return this.#fail('KEY_RESERVED', 'a reserved key', keyAt)
+        }
+        if (length <= SHORT_TEXT_BYTES) {
+          KNOWN_KEYS[slot] = { bytes: this.#bytes.slice(from, lastTo), key }
+        }
       }
       const value = this.value(depth + 1, FILE_LINK_KEYS.has(key))
       if (value === undefined) return undefined
       map[key] = value
     }
     return map
+  }
+
+  /** Where the key of so many bytes that stands next is kept. */
+  #slotOf(length: number): number {
+    const bytes = this.#bytes
+    const end = Math.min(this.position + Math.min(length, SHORT_TEXT_BYTES), bytes.length)
+    let hash = length
+    // SAFE: the end lies in the bytes.
+    for (let i = this.position; i < end; i++)
+      hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0
+    return (hash ^ (hash >>> 9)) & (KNOWN_KEYS.length - 1)
+  }
+
+  #knownKey(slot: number, length: number): string | undefined {
+    const known = KNOWN_KEYS[slot]
+    if (known === undefined || known.bytes.length !== length) return undefined
+    const from = this.position
+    for (let i = 0; i < length; i++) if (this.#bytes[from + i] !== known.bytes[i]) return undefined
+    this.position = from + length
+    return known.key
   }
 
   /** Shorter keys first, equal lengths by their bytes. */

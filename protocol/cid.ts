@@ -81,7 +81,8 @@ export function codecOfBytes(bytes: Uint8Array): Codec | null {
 
 /** The link form of a binary CID of the profile; keeps a view of `bytes`. */
 export function linkOfBytes(bytes: Uint8Array): CID {
-  const multihash = Digest.create(SHA2_256, bytes.subarray(CID_BYTES - DIGEST_BYTES))
+  const digest = bytes.subarray(CID_BYTES - DIGEST_BYTES)
+  const multihash = new Digest.Digest(SHA2_256, DIGEST_BYTES, digest, bytes.subarray(2))
   // SAFE: callers have checked the profile, so the second byte is a codec's code.
   return new CID(1, bytes[1] as number, multihash, bytes)
 }

@@ -3,11 +3,18 @@
  * run out still tells a position; only its freshness is gone.
  */
 import type { Cid } from './cid.ts'
-import { accept, type Verdict } from './errors.ts'
+import { accept, expectOk, type Verdict } from './errors.ts'
 import { HEAD_LIFE_MS, MAX_IDENTITY_OPS, MAX_SEQ } from './limits.ts'
 import type { Position } from './record.ts'
 import { int, key, map, type Shape } from './shape.ts'
-import { living, readStatement, signStatement, statementLink, time } from './statement.ts'
+import {
+  living,
+  peekStatement,
+  readStatement,
+  signStatement,
+  statementLink,
+  time,
+} from './statement.ts'
 
 export interface Head extends Position {
   readonly publisher: Cid
@@ -44,3 +51,7 @@ export function readHead(
   const read = readStatement('head', shape, envelope)
   return read.ok ? accept({ head: read.value, envelope }) : read
 }
+
+/** The head in an envelope that {@link readHead} has accepted before, as those in a catalogue. */
+export const headOf = (envelope: Uint8Array): Head =>
+  expectOk(peekStatement('head', shape, envelope))

@@ -85,7 +85,12 @@ export interface RecordHeader extends Header {
   readonly id: Cid
 }
 
-interface OpenRecord extends RecordHeader {
+/** A record of which the header was read, and nobody has checked the signature. */
+export interface OpenRecord {
+  readonly envelope: Uint8Array
+  readonly payload: Uint8Array
+  readonly signature: Uint8Array
+  readonly header: RecordHeader
   readonly body: CborValue
 }
 
@@ -112,9 +117,16 @@ export function signRecord(record: LogRecord, seed: Uint8Array): SignedRecord {
  * unknown kinds), PATH, NAME, NAME_CLASH, NFC, CONTENT_MISMATCH, and like cbor.ts and signature.ts.
  */
 export function readRecord(envelope: Uint8Array): Verdict<SignedRecord> {
-  const verified = readHeader(envelope)
+  const opened = openRecord(envelope)
+  return opened.ok ? verifyRecord(opened.value) : opened
+}
+
+/** What {@link readRecord} does after the header. Fails likewise. */
+export function verifyRecord(opened: OpenRecord): Verdict<SignedRecord> {
+  const verified = verifyHeader(opened)
   if (!verified.ok) return verified
-  const { id, kind, body, ...place } = verified.value
+  const { envelope, body, header } = opened
+  const { id, kind, ...place } = header
   const known = RECORD_KINDS.find((each) => each === kind)
   if (known === undefined) {
     return refuse('UNKNOWN_VERSION', 'a kind of record that this version does not know', {
@@ -129,14 +141,14 @@ export function readRecord(envelope: Uint8Array): Verdict<SignedRecord> {
 }
 
 /** The header of a record, its signature checked; the body may be anything. For proofs. */
-export function readHeader(envelope: Uint8Array): Verdict<OpenRecord> {
-  const parts = split(envelope)
-  if (!parts.ok) return parts
-  const { payload, signature } = parts.value
-  const opened = openRecord(payload)
-  if (!opened.ok) return opened
-  const verified = verify('record', payload, signature, fromHex(opened.value.key))
-  return verified.ok ? opened : verified
+export function readHeader(envelope: Uint8Array): Verdict<RecordHeader> {
+  const opened = openRecord(envelope)
+  return opened.ok ? verifyHeader(opened.value) : opened
+}
+
+function verifyHeader({ payload, signature, header }: OpenRecord): Verdict<RecordHeader> {
+  const verified = verify('record', payload, signature, fromHex(header.key))
+  return verified.ok ? accept(header) : verified
 }
 
 /**
@@ -144,15 +156,15 @@ export function readHeader(envelope: Uint8Array): Verdict<OpenRecord> {
  * Fails like {@link readRecord} up to the signature.
  */
 export function peekRecord(envelope: Uint8Array): Verdict<RecordHeader> {
-  const parts = split(envelope)
-  if (!parts.ok) return parts
-  const opened = openRecord(parts.value.payload)
-  if (!opened.ok) return opened
-  const { body: _, ...head } = opened.value
-  return accept(head)
+  const opened = openRecord(envelope)
+  return opened.ok ? accept(opened.value.header) : opened
 }
 
-function openRecord(payload: Uint8Array): Verdict<OpenRecord> {
+/** {@link peekRecord}, with what {@link verifyRecord} then needs, so that nothing is read twice. */
+export function openRecord(envelope: Uint8Array): Verdict<OpenRecord> {
+  const parts = split(envelope)
+  if (!parts.ok) return parts
+  const { payload, signature } = parts.value
   const fields = decodePayload('record', payload, MAX_RECORD_BYTES)
   if (!fields.ok) return fields
   const { body = null, ...rest } = fields.value
@@ -162,5 +174,6 @@ function openRecord(payload: Uint8Array): Verdict<OpenRecord> {
   if (seq > MAX_SEQ) {
     return refuse('SEQ', 'no log is that long', { field: 'seq', limit: MAX_SEQ, got: seq })
   }
-  return accept({ ...read.value, id: cidOf('dag-cbor', payload), body })
+  const id = cidOf('dag-cbor', payload)
+  return accept({ envelope, payload, signature, header: { ...read.value, id }, body })
 }

@@ -168,22 +168,21 @@ export type AnyShape = Shape<any>
 export function map<const F extends Readonly<Record<string, AnyShape>>>(
   fields: F,
 ): Shape<MapOf<F>> {
-  const names = Object.keys(fields)
+  const shapes = Object.entries<Shape<unknown>>(fields)
   return {
     read(value, field) {
       if (!isMap(value)) return wrong(field, 'a map')
       const result: Record<string, unknown> = {}
-      for (const name of names) {
+      for (const [name, shape] of shapes) {
         const path = field === '' ? name : `${field}.${name}`
         if (!Object.hasOwn(value, name)) return wrong(path, 'there')
-        // SAFE: `names` are the keys of `fields`.
-        const verdict = (fields[name] as Shape<unknown>).read(value[name], path)
+        const verdict = shape.read(value[name], path)
         if (!verdict.ok) return verdict
         result[name] = verdict.value
       }
       const given = Object.keys(value)
-      if (given.length > names.length) {
-        // SAFE: all of `names` are there, so one of the others is not among them.
+      if (given.length > shapes.length) {
+        // SAFE: all that are known are there, so one of the others is not among them.
         const surplus = given.find((name) => !Object.hasOwn(fields, name)) as string
         return refuse('UNKNOWN_FIELD', 'a field that the schema does not know', {
           field: `${field === '' ? '' : `${field}.`}${surplus.slice(0, 64)}`,
@@ -192,11 +191,11 @@ export function map<const F extends Readonly<Record<string, AnyShape>>>(
       // SAFE: each field was read by its own shape.
       return accept(result as MapOf<F>)
     },
-    write: (value) =>
-      Object.fromEntries(
-        // SAFE: `names` are the keys of `fields`.
-        names.map((name) => [name, (fields[name] as Shape<unknown>).write(value[name])]),
-      ),
+    write: (value) => {
+      const result: Record<string, CborValue> = {}
+      for (const [name, shape] of shapes) result[name] = shape.write(value[name])
+      return result
+    },
   }
 }
 

@@ -16,8 +16,6 @@ export type SignedType = 'record' | 'head' | 'identity' | 'binding' | 'heartbeat
 export const SIGNATURE_BYTES = 64
 export const KEY_BYTES = 32
 
-const ascii = new TextEncoder()
-
 /** The group order L = 2^252 + 27742317777372353535851937790883648493, big-endian. */
 const GROUP_ORDER = fromHex('1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed')
 /** The y coordinates of all points of order 1, 2, 4 and 8, in every encoding below 2^255. */
@@ -92,9 +90,18 @@ export function checkKey(key: Uint8Array): Verdict<true> {
   return accept(true)
 }
 
+const ascii = new TextEncoder()
+const TAGS = new Map<SignedType, Uint8Array>()
+
 /** The type and a NUL, which no type holds, stand before the payload. */
-const signedBytes = (type: SignedType, payload: Uint8Array): Uint8Array =>
-  concat([ascii.encode(`zoarium/v1/${type}\0`), payload])
+function signedBytes(type: SignedType, payload: Uint8Array): Uint8Array {
+  let tag = TAGS.get(type)
+  if (tag === undefined) {
+    tag = ascii.encode(`zoarium/v1/${type}\0`)
+    TAGS.set(type, tag)
+  }
+  return concat([tag, payload])
+}
 
 /** S < L; S is little-endian. */
 const isBelowOrder = (scalar: Uint8Array): boolean =>

@@ -10,10 +10,16 @@ import type { Cid } from '../protocol/cid.ts'
 import { findDevice } from '../protocol/delegation.ts'
 import { checkPosition, type Device, deviceOf, isSettled, isVouched } from '../protocol/device.ts'
 import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
-import { type Head, readHead } from '../protocol/head.ts'
+import { type Head, headOf, readHead } from '../protocol/head.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
 import { checkEquivocation, checkNext, type Fork } from '../protocol/log.ts'
-import { comparePositions, peekRecord, readRecord, type SignedRecord } from '../protocol/record.ts'
+import {
+  comparePositions,
+  openRecord,
+  readRecord,
+  type SignedRecord,
+  verifyRecord,
+} from '../protocol/record.ts'
 import type { Audiences } from './audiences.ts'
 import { indexCard, withoutCard } from './card-index.ts'
 import type { Catalogue, ProfileRow, RecordIndex } from './catalogue.ts'
@@ -81,9 +87,10 @@ export class Admission {
    * model is known to be erased
    */
   record(envelope: Uint8Array, card: Uint8Array | null): Verdict<Admitted> {
-    const peeked = peekRecord(envelope)
-    if (!peeked.ok) return peeked
-    const { id, publisher, key } = peeked.value
+    const opened = openRecord(envelope)
+    if (!opened.ok) return opened
+    const { header } = opened.value
+    const { id, publisher, key } = header
     if (this.#catalogue.record(id) !== null) {
       if (card !== null) return this.#mend(id, envelope, card)
       return accept({ status: 'known', id })
@@ -92,14 +99,14 @@ export class Admission {
     const known = this.#device(publisher, key)
     if (!known.ok) return known
     const device = known.value
-    const placed = checkPosition(device, peeked.value)
+    const placed = checkPosition(device, header)
     if (!placed.ok) return placed
     const log = this.#catalogue.log(publisher, key)
-    if (isForked(this.#catalogue.proof(publisher, key), peeked.value)) {
-      return contested(publisher, key)
-    }
+    // A log without records may have forked, too.
+    const proof = log === null ? this.#catalogue.proof(publisher, key) : log.proof
+    if (isForked(proof, header)) return contested(publisher, key)
 
-    const read = readRecord(envelope)
+    const read = verifyRecord(opened.value)
     if (!read.ok) return read
     const signed = read.value
     const delegated = this.#delegation(signed)
@@ -160,8 +167,7 @@ export class Admission {
     if (!due.ok) return due
 
     const before = this.#catalogue.heads(publisher).find((each) => each.key === key)
-    const newest = before === undefined ? null : readHead(before.envelope)
-    const isNew = !newest?.ok || this.#isNewer(head, newest.value.head)
+    const isNew = before === undefined || this.#isNewer(head, headOf(before.envelope))
     if (isNew) this.#catalogue.putHead(publisher, key, envelope, issued)
     const log = this.#catalogue.log(publisher, key)
     const ahead = log === null ? 1 : comparePositions(head, log)
@@ -253,9 +259,9 @@ export class Admission {
     const { publisher, key } = signed.record
     const ours = this.#catalogue.recordAt(publisher, key, signed.record)
     if (ours === null) return failure
-    const proof = checkEquivocation(ours, signed.envelope)
+    const proof = checkEquivocation(ours.envelope, signed.envelope)
     if (!proof.ok) return proof
-    this.#put(device, proof.value, [ours, signed.envelope])
+    this.#put(device, proof.value, [ours.envelope, signed.envelope])
     return { ...failure, hint: 'the proof is kept; the log ends here until its root settles it' }
   }
 

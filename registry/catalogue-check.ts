@@ -108,7 +108,7 @@ class Checking implements CatalogueCheck {
     let last: LogPosition | null = null
     for (;;) {
       const page = this.#catalogue.recordsAfter(publisher, key, last, PAGE)
-      for (const envelope of page) {
+      for (const { envelope } of page) {
         this.records += 1
         const read = readRecord(envelope)
         const place = last === null ? 'first record' : `record after ${last.epoch}.${last.seq}`

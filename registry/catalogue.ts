@@ -34,6 +34,13 @@ export interface LogRow {
   readonly proof: Proof | null
 }
 
+/** A record as it was signed. */
+export interface RecordRow {
+  readonly id: Cid
+  readonly kind: RecordKind
+  readonly envelope: Uint8Array
+}
+
 /** Two records (envelopes) at one position. */
 export type Proof = readonly [Uint8Array, Uint8Array]
 
@@ -264,16 +271,16 @@ export interface Catalogue {
    * model rows with full text, withdrawals, tags, profiles, rosters, attestations.
    */
   appendRecord(record: SignedRecord, index: RecordIndex): void
-  record(id: Cid): { readonly envelope: Uint8Array; readonly kind: RecordKind } | null
+  record(id: Cid): RecordRow | null
   /** The record at a position of a log. */
-  recordAt(publisher: Cid, key: KeyId, position: Position): Uint8Array | null
+  recordAt(publisher: Cid, key: KeyId, position: Position): RecordRow | null
   /** Records of a log after a position (null: from the start), ascending. */
   recordsAfter(
     publisher: Cid,
     key: KeyId,
     after: Position | null,
     limit: number,
-  ): readonly Uint8Array[]
+  ): readonly RecordRow[]
   /** Whether a record came when the time of its key was over. */
   isLate(record: Cid): boolean
   /** What records of other publishers name in a log, by position, then by the naming record. */

@@ -1,7 +1,6 @@
 /** The own device keys as this machine knows them: their state, and the newest record of each log. */
 import type { Device } from '../protocol/device.ts'
-import { expectOk } from '../protocol/errors.ts'
-import { readHead } from '../protocol/head.ts'
+import { headOf } from '../protocol/head.ts'
 import type { Identity } from '../protocol/identity.ts'
 import { comparePositions, type LogPosition } from '../protocol/record.ts'
 import type { Registry } from './registry.ts'
@@ -40,7 +39,7 @@ export function newestRecord({ catalogue, publisher }: Registry, key: string): L
   const tip = log && { epoch: log.epoch, seq: log.seq, tip: log.tip }
   const row = catalogue.heads(publisher).find((each) => each.key === key)
   if (row === undefined) return tip
-  const { head } = expectOk(readHead(row.envelope))
+  const head = headOf(row.envelope)
   if (tip !== null && comparePositions(tip, head) >= 0) return tip
   return { epoch: head.epoch, seq: head.seq, tip: head.tip }
 }

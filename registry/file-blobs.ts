@@ -90,7 +90,7 @@ export class FileBlobs implements BlobStore {
     let size = 0
     let writing: Promise<unknown> = Promise.resolve()
     try {
-      for await (const leaf of cutLeaves(bytes)) {
+      for await (const leaf of cutLeaves(bytes, maxBytes)) {
         const start = size
         size += leaf.length
         if (size > maxBytes) throw tooLarge(maxBytes)

@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs'
 import { expectOk, type Verdict, ZoariumError } from '../protocol/errors.ts'
-import { readHead } from '../protocol/head.ts'
+import { headOf } from '../protocol/head.ts'
 import type { Identity } from '../protocol/identity.ts'
 import { type Draft, signDraft } from '../protocol/identity-draft.ts'
 import { isSameOperation } from '../protocol/identity-operation.ts'
@@ -32,7 +32,7 @@ export function writeBundle(
   const heads = catalogue.heads(publisher).filter(({ key, envelope }) => {
     const log = catalogue.log(publisher, key)
     // One behind the log would have it cut too early.
-    return log === null || comparePositions(expectOk(readHead(envelope)).head, log) >= 0
+    return log === null || comparePositions(headOf(envelope), log) >= 0
   })
   const signed = wholeOnes(drafts)
   const bundle = encodeBundle({

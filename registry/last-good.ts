@@ -36,7 +36,7 @@ export function lastGood(
   const { key } = device
   const found =
     typeof at === 'object'
-      ? registry.catalogue.recordAt(registry.publisher, key, at)
+      ? (registry.catalogue.recordAt(registry.publisher, key, at)?.envelope ?? null)
       : envelopeOf(registry, key, at)
   if (found !== null) {
     const { epoch, seq, id: tip } = expectOk(peekRecord(found))

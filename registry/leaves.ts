@@ -7,9 +7,16 @@ const RING = 2
 /**
  * The bytes of a stream in leaves of 1 MiB, the last one shorter; none for no bytes.
  * A leaf's memory is used again two leaves later, so nobody may keep it.
+ *
+ * @param maxBytes most that the caller takes: of a stream with more, one byte more comes at least.
+ * Most files are small, and so are their leaves then.
  */
-export async function* cutLeaves(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const ring = Array.from({ length: RING }, () => new Uint8Array(LEAF_BYTES))
+export async function* cutLeaves(
+  bytes: AsyncIterable<Uint8Array>,
+  maxBytes = Number.POSITIVE_INFINITY,
+): AsyncGenerator<Uint8Array> {
+  const leafBytes = Math.min(LEAF_BYTES, maxBytes + 1)
+  const ring = Array.from({ length: RING }, () => new Uint8Array(leafBytes))
   let turn = 0
   let filled = 0
   for await (const chunk of bytes) {
@@ -17,11 +24,11 @@ export async function* cutLeaves(bytes: AsyncIterable<Uint8Array>): AsyncGenerat
     while (taken < chunk.length) {
       // SAFE: `turn` stays below RING.
       const leaf = ring[turn] as Uint8Array
-      const part = chunk.subarray(taken, taken + LEAF_BYTES - filled)
+      const part = chunk.subarray(taken, taken + leafBytes - filled)
       leaf.set(part, filled)
       taken += part.length
       filled += part.length
-      if (filled < LEAF_BYTES) continue
+      if (filled < leafBytes) continue
       yield leaf
       turn = (turn + 1) % RING
       filled = 0

@@ -1,7 +1,6 @@
 /** What the operator should know of each log: whether it is whole, fresh, and beyond doubt. */
 import type { Cid } from '../protocol/cid.ts'
-import { expectOk } from '../protocol/errors.ts'
-import { readHead } from '../protocol/head.ts'
+import { headOf } from '../protocol/head.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../protocol/limits.ts'
 import { comparePositions, type LogPosition } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
@@ -40,9 +39,7 @@ export function logStatuses(publisher: Cid, parts: LogStatusParts): readonly Log
   const { catalogue, isFrozen, isUnclosed, stated, now } = parts
   const logs = new Map(catalogue.logs(publisher).map((log) => [log.key, log] as const))
   const heads = new Map(
-    catalogue
-      .heads(publisher)
-      .map(({ key, envelope }) => [key, expectOk(readHead(envelope)).head] as const),
+    catalogue.heads(publisher).map(({ key, envelope }) => [key, headOf(envelope)] as const),
   )
   const forks = new Set(catalogue.proofs(publisher).map(({ key }) => key))
   const keys = [...new Set([...logs.keys(), ...heads.keys(), ...forks])].sort()

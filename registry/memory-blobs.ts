@@ -22,7 +22,7 @@ export class MemoryBlobs implements BlobStore {
     const hasher = createTreeHasher()
     const leaves: Uint8Array[] = []
     let size = 0
-    for await (const leaf of cutLeaves(bytes)) {
+    for await (const leaf of cutLeaves(bytes, maxBytes)) {
       size += leaf.length
       if (size > maxBytes) {
         throw new ZoariumError('LIMIT', 'the file is larger than a file may be', {

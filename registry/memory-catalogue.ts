@@ -4,7 +4,6 @@ import type { Cid } from '../protocol/cid.ts'
 import {
   comparePositions,
   type Position,
-  type RecordKind,
   type SignedRecord,
   type WithdrawBody,
 } from '../protocol/record.ts'
@@ -27,6 +26,7 @@ import {
   type Proof,
   type ProofRow,
   type RecordIndex,
+  type RecordRow,
   type RivalBranch,
   type RosterRow,
   type TagRow,
@@ -44,7 +44,9 @@ import { profileOf } from './profile.ts'
 
 type Log = Omit<LogRow, 'head' | 'headIssued' | 'proof'> & {
   readonly time: number
-  readonly records: readonly Cid[]
+  /** `publisher key`. */
+  readonly place: string
+  readonly records: readonly SignedRecord[]
 }
 interface Model {
   readonly row: Omit<ModelRow, 'withdrawn'>
@@ -254,18 +256,21 @@ export class MemoryCatalogue implements Catalogue {
     const { id, record } = signed
     const { publisher, key, epoch, seq, ts } = record
     if (this.#tables.records.has(id)) throw new TypeError('the record is here already')
-    const before = this.#tables.logs.get(`${publisher} ${key}`)
+    const place = `${publisher} ${key}`
+    const before = this.#tables.logs.get(place)
     const time = Math.max(before?.time ?? 0, ts)
-    this.#tables.logs.set(`${publisher} ${key}`, {
+    const kept = { ...signed, envelope: signed.envelope.slice() }
+    this.#tables.logs.set(place, {
+      place,
       publisher,
       key,
       epoch,
       seq,
       tip: id,
       time,
-      records: [...(before?.records ?? []), id],
+      records: [...(before?.records ?? []), kept],
     })
-    this.#tables.records.set(id, { ...signed, envelope: signed.envelope.slice() })
+    this.#tables.records.set(id, kept)
     if (index.isLate) this.#tables.late.set(id, true)
     const targets = mentionsOf(record)
     if (targets.length > 0) this.#tables.mentions.set(id, { record: id, by: publisher, targets })
@@ -277,8 +282,8 @@ export class MemoryCatalogue implements Catalogue {
       const names = { publisher, name, version, root, card }
       const row = { record: id, ...names, ts, description, files, aliases, tested, unreadable }
       const isCardless = index.isCardless === true
-      const place = { n: this.#nextNumber(), time, epoch, seq }
-      this.#tables.models.set(id, { row, ...place, isCardless, isStripped: false })
+      const order = { n: this.#nextNumber(), time, epoch, seq }
+      this.#tables.models.set(id, { row, ...order, isCardless, isStripped: false })
     } else if (record.kind === 'withdraw') {
       const { target, verb } = record.body
       this.#tables.withdrawals.set(id, { record: id, place: `${publisher} ${target}`, verb })
@@ -297,16 +302,14 @@ export class MemoryCatalogue implements Catalogue {
     }
   }
 
-  record(id: Cid): { readonly envelope: Uint8Array; readonly kind: RecordKind } | null {
+  record(id: Cid): RecordRow | null {
     const signed = this.#tables.records.get(id)
-    return signed === undefined ? null : { envelope: signed.envelope, kind: signed.record.kind }
+    return signed === undefined ? null : toRow(signed)
   }
 
-  recordAt(publisher: Cid, key: KeyId, { epoch, seq }: Position): Uint8Array | null {
-    const found = this.#recordsOf(publisher, key).find(
-      ({ record }) => record.epoch === epoch && record.seq === seq,
-    )
-    return found?.envelope ?? null
+  recordAt(publisher: Cid, key: KeyId, { epoch, seq }: Position): RecordRow | null {
+    const [found] = this.#after(publisher, key, { epoch, seq: seq - 1 })
+    return found?.record.epoch === epoch && found.record.seq === seq ? toRow(found) : null
   }
 
   recordsAfter(
@@ -314,12 +317,17 @@ export class MemoryCatalogue implements Catalogue {
     key: KeyId,
     after: Position | null,
     limit: number,
-  ): readonly Uint8Array[] {
-    const { epoch, seq } = after ?? { epoch: -1, seq: -1 }
-    return this.#recordsOf(publisher, key)
-      .filter(({ record }) => record.epoch > epoch || (record.epoch === epoch && record.seq > seq))
-      .slice(0, limit)
-      .map(({ envelope }) => envelope)
+  ): readonly RecordRow[] {
+    return this.#after(publisher, key, after, limit).map(toRow)
+  }
+
+  /** Records of a log after a position; it is mostly near the end. */
+  #after(publisher: Cid, key: KeyId, after: Position | null, limit = 1): readonly SignedRecord[] {
+    const records = this.#recordsOf(publisher, key)
+    const isBefore = ({ record }: SignedRecord): boolean =>
+      after !== null && comparePositions(record, after) <= 0
+    const from = records.findLastIndex(isBefore) + 1
+    return records.slice(from, from + limit)
   }
 
   isLate(record: Cid): boolean {
@@ -338,18 +346,20 @@ export class MemoryCatalogue implements Catalogue {
 
   log(publisher: Cid, key: KeyId): LogRow | null {
     const log = this.#tables.logs.get(`${publisher} ${key}`)
-    if (log === undefined) return null
-    const { time: _, records: __, ...row } = log
-    const head = this.#tables.heads.get(`${publisher} ${key}`)
-    const proof = this.proof(publisher, key)
-    return { ...row, head: head?.envelope ?? null, headIssued: head?.issued ?? 0, proof }
+    return log === undefined ? null : this.#withHead(log)
+  }
+
+  #withHead({ publisher, key, epoch, seq, tip, place }: Log): LogRow {
+    const { envelope: head = null, issued = 0 } = this.#tables.heads.get(place) ?? {}
+    const { proof = null } = this.#tables.proofs.get(place) ?? {}
+    return { publisher, key, epoch, seq, tip, head, headIssued: issued, proof }
   }
 
   logs(publisher?: Cid): readonly LogRow[] {
     const { logs } = this.#tables
-    return (publisher === undefined ? [...logs.values()] : logs.of(publisher))
+    return (publisher === undefined ? logs.values() : logs.of(publisher))
       .toSorted((a, b) => compare(a.publisher, b.publisher) || compare(a.key, b.key))
-      .flatMap((log) => this.log(log.publisher, log.key) ?? [])
+      .map((log) => this.#withHead(log))
   }
 
   putHead(publisher: Cid, key: KeyId, envelope: Uint8Array, issued: number): void {
@@ -421,8 +431,7 @@ export class MemoryCatalogue implements Catalogue {
     }
     const { epoch, seq } = newest.record
     const time = Math.max(...left.map(({ record }) => record.ts))
-    const ids = left.map(({ id }) => id)
-    logs.set(place, { ...log, epoch, seq, tip: newest.id, time, records: ids })
+    logs.set(place, { ...log, epoch, seq, tip: newest.id, time, records: left })
   }
 
   settle(publisher: Cid, key: KeyId): void {
@@ -849,8 +858,7 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   #recordsOf(publisher: Cid, key: KeyId): readonly SignedRecord[] {
-    const log = this.#tables.logs.get(`${publisher} ${key}`)
-    return (log?.records ?? []).flatMap((id) => this.#tables.records.get(id) ?? [])
+    return this.#tables.logs.get(`${publisher} ${key}`)?.records ?? []
   }
 
   #nextNumber(): number {
@@ -899,6 +907,12 @@ export class MemoryCatalogue implements Catalogue {
     return standing === model
   }
 }
+
+const toRow = ({ id, envelope, record: { kind } }: SignedRecord): RecordRow => ({
+  id,
+  kind,
+  envelope,
+})
 
 interface Place {
   readonly key: number | string

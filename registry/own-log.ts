@@ -2,7 +2,7 @@
 import { findDevice } from '../protocol/delegation.ts'
 import { type Cut, type Device, deviceOf } from '../protocol/device.ts'
 import { expectOk, type Failure, type Verdict, ZoariumError } from '../protocol/errors.ts'
-import { readHead, signHead } from '../protocol/head.ts'
+import { headOf, signHead } from '../protocol/head.ts'
 import { HEAD_LIFE_MS } from '../protocol/limits.ts'
 import { nextPlace } from '../protocol/log.ts'
 import {
@@ -145,7 +145,7 @@ export class OwnLog {
     if (log === null || log.proof !== null) return null
     const now = this.#clock.now()
     if (log.head !== null) {
-      const { head } = expectOk(readHead(log.head))
+      const head = headOf(log.head)
       const age = now - head.issued
       const isCurrent = head.tip === log.tip && age >= 0 && age < HEAD_RENEWAL_MS
       if (isCurrent) return { key, envelope: log.head, isNew: false }

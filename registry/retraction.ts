@@ -6,7 +6,7 @@
 import type { Cid } from '../protocol/cid.ts'
 import { checkPosition, type Device, deviceOf, isSettled, isVoid } from '../protocol/device.ts'
 import { expectOk } from '../protocol/errors.ts'
-import { readHead } from '../protocol/head.ts'
+import { headOf } from '../protocol/head.ts'
 import type { Identity } from '../protocol/identity.ts'
 import {
   comparePositions,
@@ -56,13 +56,13 @@ function lastStanding(catalogue: Catalogue, log: LogRow, device: Device): Positi
     if (last !== null) {
       if (comparePositions(log, last) < 0) return log
       const there = catalogue.recordAt(publisher, key, last)
-      if (there === null || headerOf(there).id !== last.tip) {
+      if (there === null || there.id !== last.tip) {
         return commonWith(catalogue, log, last) ?? reached
       }
       reached = last
     }
     const [next] = catalogue.recordsAfter(publisher, key, last, 1)
-    if (next !== undefined && isVoid(cut, headerOf(next))) return last
+    if (next !== undefined && isVoid(cut, headerOf(next.envelope))) return last
   }
   return log
 }
@@ -80,7 +80,7 @@ function commonWith(
   if (named === undefined || named.seq === 0) return null
   const before = { epoch: named.epoch, seq: named.seq - 1 }
   const there = catalogue.recordAt(publisher, key, before)
-  return there !== null && headerOf(there).id === named.prev ? before : null
+  return there !== null && there.id === named.prev ? before : null
 }
 
 /** A head beyond a cut would hide the heads that follow. */
@@ -88,7 +88,7 @@ function dropHeads(catalogue: Catalogue, identity: Identity): void {
   const { publisher } = identity
   for (const { key, envelope } of catalogue.heads(publisher)) {
     const device = deviceOf(identity, key)
-    if (device.ok && checkPosition(device.value, expectOk(readHead(envelope)).head).ok) continue
+    if (device.ok && checkPosition(device.value, headOf(envelope)).ok) continue
     // Nothing stands after its newest record: only the head goes.
     catalogue.retract(publisher, key, catalogue.log(publisher, key))
   }

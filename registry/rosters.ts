@@ -3,7 +3,6 @@
  * "Rosters". Which rights they give is the policy file's to say (trust.ts); here stands who the
  * members are, what a roster's file holds, and what of a foreign file contradicts what is known.
  */
-import { equalBytes } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { findDevice } from '../protocol/delegation.ts'
 import { deviceOf } from '../protocol/device.ts'
@@ -265,9 +264,9 @@ export class Rosters {
       if (!delegated.ok) return delegated
     }
     const there = catalogue.recordAt(publisher, key, record)
-    if (there !== null && !equalBytes(there.subarray(0, -64), signed.envelope.subarray(0, -64))) {
+    if (there !== null && there.id !== id) {
       return refuse('EQUIVOCATION', "another record is known at the roster's place", {
-        limit: idOf(there),
+        limit: there.id,
         got: id,
       })
     }
@@ -302,8 +301,6 @@ function isLater(envelope: Uint8Array, than: LogRecord): boolean {
 
 const keyOf = ({ envelope }: Pick<RosterRow, 'envelope'>): KeyId =>
   expectOk(peekRecord(envelope)).key
-
-const idOf = (envelope: Uint8Array): Cid => expectOk(peekRecord(envelope)).id
 
 const isSame = (a: RosterBody, b: RosterBody): boolean =>
   a.right === b.right &&

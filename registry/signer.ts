@@ -24,8 +24,8 @@
 import { toHex } from '../protocol/bytes.ts'
 import type { Cid } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/crypto.ts'
-import { expectOk, type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
-import { readHead } from '../protocol/head.ts'
+import { type Failure, refuse, ZoariumError } from '../protocol/errors.ts'
+import { headOf } from '../protocol/head.ts'
 import { comparePositions, type Position } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 import type { PreparedFile } from './durable-file.ts'
@@ -197,7 +197,7 @@ export class Signer {
     const signed = this.#state.positions.get(key) ?? null
     const row = catalogue.heads(this.publisher).find((each) => each.key === key)
     if (row === undefined) return signed
-    const { epoch, seq, tip: id } = expectOk(readHead(row.envelope)).head
+    const { epoch, seq, tip: id } = headOf(row.envelope)
     const stated = { epoch, seq, id }
     return signed === null || comparePositions(stated, signed) > 0 ? stated : signed
   }

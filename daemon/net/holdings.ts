@@ -10,7 +10,7 @@ import type { LogState, StateSource } from '../../protocol/sync-item.ts'
 import { type PlainRecord, restrict, type SyncSource } from '../../protocol/sync-source.ts'
 import { SyncTable } from '../../protocol/sync-table.ts'
 import type { BlobStore } from '../../registry/blob-store.ts'
-import type { PeerRow, ProofRow } from '../../registry/catalogue.ts'
+import type { PeerRow, ProofRow, RecordRow } from '../../registry/catalogue.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Right } from '../../registry/trust.ts'
 
@@ -106,8 +106,7 @@ export function holdingsOf(registry: Registry): Holdings {
   const { catalogue } = registry
   const state = stateOf(registry)
   const table = tableOf(registry, state)
-  const plain = (envelope: Uint8Array): PlainRecord => {
-    const { id, kind } = expectOk(peekRecord(envelope))
+  const plain = ({ id, kind, envelope }: RecordRow): PlainRecord => {
     const model = kind === 'model' ? catalogue.model(id) : null
     const isErased = model?.withdrawn === 'erase'
     return { envelope, card: model === null || isErased ? null : catalogue.card(model.card) }
@@ -131,9 +130,8 @@ export function holdingsOf(registry: Registry): Holdings {
     },
     recordAt(publisher, key, position) {
       if (publisher === registry.publisher) registry.signer.share(key)
-      const envelope = catalogue.recordAt(publisher, key, position)
-      if (envelope === null) return null
-      return { ...plain(envelope), id: expectOk(peekRecord(envelope)).id }
+      const row = catalogue.recordAt(publisher, key, position)
+      return row === null ? null : { ...plain(row), id: row.id }
     },
     head(publisher, key) {
       const log = catalogue.log(publisher, key)

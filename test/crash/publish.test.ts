@@ -123,8 +123,8 @@ describe('publishing, killed', () => {
     const found: string[] = []
     const { key } = registry.signer.device('publish')
     let before: Cid | null = null
-    const envelopes = registry.catalogue.recordsAfter(registry.publisher, key, null, 100_000)
-    for (const [n, envelope] of envelopes.entries()) {
+    const records = registry.catalogue.recordsAfter(registry.publisher, key, null, 100_000)
+    for (const [n, { envelope }] of records.entries()) {
       const { id, record } = expectOk(readRecord(envelope))
       if (record.seq !== n || record.prev !== before) found.push(`a gap at ${n}`)
       const place = `${record.epoch}.${record.seq}`

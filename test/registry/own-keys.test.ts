@@ -179,7 +179,7 @@ describe('registry/own-keys', () => {
       keys((_, { registry }) => {
         expectOk(replica.admitIdentity(publisher, registry.identityOps(publisher), 0))
         const records = registry.catalogue.recordsAfter(publisher, key, null, 10)
-        for (const envelope of records) expectOk(replica.admitRecord(envelope, null))
+        for (const { envelope } of records) expectOk(replica.admitRecord(envelope, null))
       })
     const tipOf = (registry: { catalogue: Catalogue }) =>
       registry.catalogue.log(publisher, key)?.tip

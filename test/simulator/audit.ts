@@ -15,6 +15,7 @@ import { peekRecord, readRecord, type SignedRecord } from '../../protocol/record
 import { type LogRow, WITHDRAWALS } from '../../registry/catalogue.ts'
 import type { SimulatedNode } from './node.ts'
 import { isSignedAs, textOf } from './oracle.ts'
+import { recordOf } from './reading.ts'
 import type { Tally } from './tally.ts'
 import { Violation } from './violation.ts'
 
@@ -77,13 +78,16 @@ class Audit {
     const { publisher, key } = log
     let before: SignedRecord | null = null
     const records: SignedRecord[] = []
-    for (const envelope of catalogue.recordsAfter(publisher, key, null, ALL)) {
-      const read = readRecord(envelope)
+    for (const row of catalogue.recordsAfter(publisher, key, null, ALL)) {
+      const { envelope } = row
+      const read = recordOf(envelope)
       this.#require(read.ok, 'everything stored verifies', () => `a record of ${key}`)
       const signed = expectOk(read)
       const { id, record } = signed
       const what = () => `${id} of ${key} at ${textOf(record)}`
       this.#require(isSignedAs('record', envelope, key), 'everything stored verifies', what)
+      const isNamed = row.id === id && row.kind === record.kind
+      this.#require(isNamed, 'what is derived is true', what)
       this.#require(
         record.publisher === publisher && record.key === key,
         'everything stored verifies',

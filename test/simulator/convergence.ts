@@ -1,10 +1,9 @@
 /** Whether honest nodes agree on all that their rules let them share. */
 import type { Cid } from '../../protocol/cid.ts'
-import { expectOk } from '../../protocol/errors.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../../protocol/limits.ts'
-import { peekRecord } from '../../protocol/record.ts'
 import { entriesOf, lineOf, placeOf } from '../../protocol/sync-item.ts'
 import type { SimulatedNode } from './node.ts'
+import { headerOf } from './reading.ts'
 
 const ALL = 1_000_000
 const DAY_MS = 24 * 3600 * 1000
@@ -59,12 +58,12 @@ function differ(first: State, second: State, isShared: (key: string) => boolean)
 function* heldBy({ registry }: SimulatedNode, now: number): Iterable<string> {
   for (const { publisher, key } of registry.logs()) {
     const records = registry.catalogue.recordsAfter(publisher, key, null, ALL)
-    if (records.some((envelope) => isAhead(envelope, now))) yield `${publisher}/${key}`
+    if (records.some(({ envelope }) => isAhead(envelope, now))) yield `${publisher}/${key}`
   }
 }
 
 const isAhead = (envelope: Uint8Array, now: number): boolean =>
-  expectOk(peekRecord(envelope)).ts > now + MAX_CLOCK_AHEAD_MS
+  headerOf(envelope).ts > now + MAX_CLOCK_AHEAD_MS
 
 /** What a node holds of each publisher that it lists. */
 function stateOf(node: SimulatedNode, held: ReadonlySet<string>, now: number): State {
@@ -80,9 +79,9 @@ function stateOf(node: SimulatedNode, held: ReadonlySet<string>, now: number): S
       if (isFrozen) return []
       const records = registry.catalogue.recordsAfter(publisher, key, null, ALL)
       const isHeld = held.has(placeOf(item))
-      const end = isHeld ? records.findIndex((envelope) => isAhead(envelope, now)) : -1
+      const end = isHeld ? records.findIndex(({ envelope }) => isAhead(envelope, now)) : -1
       const due = end < 0 ? records : records.slice(0, end)
-      const ids = due.map((envelope) => expectOk(peekRecord(envelope)).id)
+      const ids = due.map(({ envelope }) => headerOf(envelope).id)
       // Dates of heads may differ until the next daily one: where the head of the newest record was
       // lost, and the clock of its signer was set back before it. None may be ahead.
       const isDated = item.day * DAY_MS > now + MAX_CLOCK_AHEAD_MS

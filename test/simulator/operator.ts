@@ -14,7 +14,6 @@ import { nextPlace } from '../../protocol/log.ts'
 import {
   comparePositions,
   type LogPosition,
-  peekRecord,
   type SignedRecord,
   type WithdrawBody,
 } from '../../protocol/record.ts'
@@ -27,6 +26,7 @@ import { describeModel, utf8 } from '../helpers/publisher.ts'
 import { failpoint } from './failpoint.ts'
 import type { SimulatedNode } from './node.ts'
 import type { Random } from './random.ts'
+import { headerOf } from './reading.ts'
 import type { MachineScope, Root } from './root.ts'
 
 export type Statement =
@@ -218,7 +218,8 @@ export class Operator {
   /** Whether a thief has signed in a log, or beside it. */
   #isAbused({ key }: Device, { publisher, proof }: LogRow): boolean {
     const records = this.node.registry.catalogue.recordsAfter(publisher, key, null, ALL)
-    return [...records, ...(proof ?? [])].some((envelope) => this.#isStolen(envelope))
+    const envelopes = [...records.map(({ envelope }) => envelope), ...(proof ?? [])]
+    return envelopes.some((envelope) => this.#isStolen(envelope))
   }
 
   /** A thief of the root keys may have delegated keys of his own; a rotation keeps them out. */
@@ -333,7 +334,7 @@ export class Operator {
     const { registry, publisher, clock } = this.node
     return registry.catalogue
       .recordsAfter(publisher, device.key, device.cuts.at(-1)?.last ?? null, ALL)
-      .some((envelope) => expectOk(peekRecord(envelope)).ts > clock.now() + MAX_CLOCK_AHEAD_MS)
+      .some(({ envelope }) => headerOf(envelope).ts > clock.now() + MAX_CLOCK_AHEAD_MS)
   }
 
   /**
@@ -344,8 +345,8 @@ export class Operator {
     const { registry, publisher, clock } = this.node
     const { catalogue } = registry
     let last: LogPosition | null = null
-    for (const envelope of catalogue.recordsAfter(publisher, device.key, null, ALL)) {
-      const { id, epoch, seq, ts } = expectOk(peekRecord(envelope))
+    for (const { envelope } of catalogue.recordsAfter(publisher, device.key, null, ALL)) {
+      const { id, epoch, seq, ts } = headerOf(envelope)
       if (this.#parts.isStolen(id) || ts > clock.now() + MAX_CLOCK_AHEAD_MS) break
       last = { epoch, seq, tip: id }
     }
@@ -355,8 +356,7 @@ export class Operator {
   }
 
   #isStolen(envelope: Uint8Array): boolean {
-    const peeked = peekRecord(envelope)
-    return peeked.ok && this.#parts.isStolen(peeked.value.id)
+    return this.#parts.isStolen(headerOf(envelope).id)
   }
 
   /** A node may decline; what it says must then be among the reasons that it may have. */

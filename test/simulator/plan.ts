@@ -145,7 +145,7 @@ export interface PlanOptions {
 const REAL_SIGNATURES = 0.02
 
 /** Share of the seeds in which the catalogue is that of the program, in SQLite. */
-const REAL_CATALOGUES = 0.1
+const REAL_CATALOGUES = 0.05
 
 export function createPlan(seed: string, options: PlanOptions): Plan {
   const { nodes: count, records, catalogue } = options

@@ -222,7 +222,7 @@ function checkLogs(registry: Registry, publisher: Cid): void {
   for (const { key } of registry.catalogue.logs(publisher)) {
     let prev: Cid | null = null
     let place = { epoch: 0, seq: -1 }
-    for (const envelope of registry.catalogue.recordsAfter(publisher, key, null, 1000)) {
+    for (const { envelope } of registry.catalogue.recordsAfter(publisher, key, null, 1000)) {
       const { id, record } = expectOk(readRecord(envelope))
       const follows = record.epoch === place.epoch ? record.seq === place.seq + 1 : record.seq === 0
       if (record.prev !== prev || !follows) throw new Breach(`a log with a hole before ${id}`)
