@@ -182,6 +182,7 @@ export class Node implements NodeApi {
       publisher: peer.publisher === null ? null : this.#parts.views.publisher(peer.publisher),
       roles: peer.roles,
       rttMs: peer.rttMs,
+      fileRate: peer.fileRate,
       lastSync: peer.lastSync === null ? null : new Date(peer.lastSync).toISOString(),
       shutOutUntil: peer.shutOut === null ? null : new Date(peer.shutOut.until).toISOString(),
       serves: peer.heartbeat?.serves.length ?? 0,

@@ -157,6 +157,8 @@ export interface PeerView {
   readonly roles: readonly string[]
   /** Round trip, milliseconds, smoothed; null before the first ping. */
   readonly rttMs: number | null
+  /** Bytes of files a second that it gave to this node, smoothed; null before the first file. */
+  readonly fileRate: number | null
   readonly lastSync: string | null
   /** When it may come again, after too many faults; null: it may. */
   readonly shutOutUntil: string | null

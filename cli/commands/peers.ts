@@ -1,6 +1,6 @@
 /** `zoarium peers`: other nodes seen from here. */
 import type { PeerView } from '../../protocol/api.ts'
-import { formatHandle, formatMs, formatPublisher, markHandle } from '../format.ts'
+import { formatBytes, formatHandle, formatMs, formatPublisher, markHandle } from '../format.ts'
 import type { Cli, Session } from '../session.ts'
 
 export function addPeers({ program, session }: Cli): void {
@@ -24,13 +24,14 @@ async function listPeers({ client, output }: Session): Promise<void> {
   output.result({ items }, () => {
     if (items.length === 0) return
     output.table(
-      ['PEER', 'PUBLISHER', 'HANDLE', 'STATE', 'RTT', 'SERVES', 'QUEUE', 'LAST SYNC'],
+      ['PEER', 'PUBLISHER', 'HANDLE', 'STATE', 'RTT', 'FILES', 'SERVES', 'QUEUE', 'LAST SYNC'],
       items.map((peer) => [
         peer.peer,
         nameOf(peer),
         peer.publisher === null ? '-' : markHandle(peer.publisher),
         stateOf(peer),
         peer.rttMs === null ? '-' : formatMs(peer.rttMs),
+        peer.fileRate === null ? '-' : `${formatBytes(Math.round(peer.fileRate))}/s`,
         String(peer.serves),
         peer.queue === null ? '-' : String(peer.queue),
         peer.lastSync ?? 'never',

@@ -186,6 +186,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     publisher: orNull(ref('Publisher')),
     roles: list(text),
     rttMs: orNull(number),
+    fileRate: orNull(number),
     lastSync: orNull(time),
     shutOutUntil: orNull(time),
     serves: count,

@@ -87,6 +87,8 @@ export interface NetworkPeer {
   readonly agent: string
   /** Smoothed round trip, milliseconds. */
   readonly rttMs: number | null
+  /** Bytes of files a second that it gave, smoothed. */
+  readonly fileRate: number | null
   /** When a sync last ended well, milliseconds since 1970. */
   readonly lastSync: number | null
   /** Since when, and until when it is shut out for its faults, milliseconds; null: it is not. */
@@ -321,6 +323,7 @@ export class Network {
         roles: binding?.roles ?? [],
         agent: peer.agent,
         rttMs: peer.rttMs,
+        fileRate: peer.fileRate,
         lastSync: peer.lastSync,
         shutOut: this.#book.shutOut(peer),
         heartbeat: this.#book.heartbeatOf(peer),

@@ -8,6 +8,7 @@ import { type Binding, readBinding } from '../../protocol/binding.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { type Code, refuse, type Verdict } from '../../protocol/errors.ts'
 import type { Heartbeat } from '../../protocol/heartbeat.ts'
+import { LEAF_BYTES } from '../../protocol/limits.ts'
 import { createSyncMemory, type SyncMemory } from '../../protocol/sync-publishers.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Holdings } from './holdings.ts'
@@ -35,6 +36,12 @@ const LAST_BAN_MS = 3600_000
 const RECHECK_MS = 60_000
 /** Weight of the newest round trip in the smoothed one. */
 const RTT_WEIGHT = 0.3
+
+/** The same for the rate at which it gives files. */
+const RATE_WEIGHT = 0.3
+/** What is thought of a peer before anything was measured: bytes a second, milliseconds. */
+const USUAL_RATE = 10 * 1024 * 1024
+const USUAL_RTT_MS = 100
 
 /** Codes that an honest peer never causes: it checks what it passes on. */
 const FAULT_CODES: ReadonlySet<Code> = new Set([
@@ -87,6 +94,8 @@ export class Peer {
   shown: Shown | null = null
   heartbeat: Heartbeat | null = null
   rttMs: number | null = null
+  /** Bytes of files a second that it gave, smoothed; null: it has given none. */
+  fileRate: number | null = null
   /** When a sync last ended well, milliseconds. */
   lastSync: number | null = null
   /** Last time a connection stood, milliseconds. */
@@ -111,6 +120,23 @@ export class Peer {
 
   measured(rttMs: number): void {
     this.rttMs = this.rttMs === null ? rttMs : this.rttMs * (1 - RTT_WEIGHT) + rttMs * RTT_WEIGHT
+  }
+
+  /** It gave bytes of a file. */
+  gave(bytes: number, ms: number): void {
+    const rate = (bytes * 1000) / Math.max(1, ms)
+    const before = this.fileRate ?? rate
+    this.fileRate = before * (1 - RATE_WEIGHT) + rate * RATE_WEIGHT
+  }
+
+  /** It was to give bytes of a file, and did not: others are asked before it. */
+  failed(): void {
+    this.fileRate = (this.fileRate ?? USUAL_RATE) / 2
+  }
+
+  /** How long a leaf of a file from it is likely to take, milliseconds. */
+  get leafMs(): number {
+    return (this.rttMs ?? USUAL_RTT_MS) + (LEAF_BYTES * 1000) / (this.fileRate ?? USUAL_RATE)
   }
 
   /** Counts a fault. @returns false where it was one too many */

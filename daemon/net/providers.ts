@@ -97,14 +97,14 @@ export class Providers {
     }
   }
 
-  /** Connected peers that may have and know of a blob: members first, the nearest first. */
+  /** Connected peers that may have and know of a blob: members first, the quickest first. */
   #candidates(record: Cid | undefined, named: readonly string[] | undefined): readonly Peer[] {
     const { book, holdings } = this.#options
     const mayAsk = (peer: Peer): boolean =>
       (named === undefined || named.includes(peer.id)) &&
       (record === undefined || holdings.mayReadRecord(record, book.publisherOf(peer)))
     const peers = book.connected().filter(mayAsk)
-    const rank = (peer: Peer): number => (book.isMember(peer) ? 0 : 1e9) + (peer.rttMs ?? 1e6)
+    const rank = (peer: Peer): number => (book.isMember(peer) ? 0 : 1e9) + peer.leafMs
     return [...peers].sort((a, b) => rank(a) - rank(b))
   }
 

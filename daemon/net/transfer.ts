@@ -78,6 +78,12 @@ interface Begun {
   readonly plan: LeafPlan
 }
 
+interface Source extends LeafSource {
+  readonly peer: Peer
+  /** Worker streams to it. */
+  streams: number
+}
+
 interface Candidate {
   readonly peer: Peer
   /** When it is asked, or asked again. */
@@ -210,12 +216,12 @@ export class Transfer {
   async #provide(peer: Peer, isAgain: boolean): Promise<Code | null> {
     try {
       await this.#withStream(peer, async (first) => {
-        const { begun, source } = await this.#askTree(first)
+        const { begun, source } = await this.#askTree(peer, first)
         begun.plan.add(source)
         this.#isUsed(peer)
         this.#wake()
         try {
-          await this.#drain(peer, first, begun, source)
+          await this.#drain(first, begun, source)
         } finally {
           begun.plan.remove(source)
           this.#wake()
@@ -227,6 +233,7 @@ export class Transfer {
       if (LOCAL_FAILURES.has(code)) this.#fail(error)
       if (this.#isOver()) return null
       if (!isAgain) this.#note(peer, code, message)
+      if (!PROVIDER_CODES.has(code)) peer.failed()
       this.#options.links.blame(peer, code)
       return code
     }
@@ -234,7 +241,8 @@ export class Transfer {
   }
 
   /** Takes from a source over all its streams. @throws ZoariumError what ended its use */
-  async #drain(peer: Peer, first: FrameStream, begun: Begun, source: LeafSource): Promise<void> {
+  async #drain(first: FrameStream, begun: Begun, source: Source): Promise<void> {
+    const { peer } = source
     const stop = new AbortController()
     const isWhole = source.have === null
     const wanted = isWhole ? STREAMS_PER_PROVIDER : STREAMS_PER_FETCHER
@@ -245,14 +253,14 @@ export class Transfer {
         this.#withStream(peer, (frames) => this.#work(frames, begun, source, stop.signal)),
       ),
     ]
-    let left = works.length
-    this.#streams += left
+    source.streams = works.length
+    this.#streams += works.length
     const all = works.map((each) =>
       each.finally(() => {
         this.#streams--
-        left--
+        source.streams--
         // Whoever follows what is there has nothing to do any more.
-        if (left === 0) stop.abort()
+        if (source.streams === 0) stop.abort()
       }),
     )
     if (!isWhole) {
@@ -288,7 +296,7 @@ export class Transfer {
     }
   }
 
-  async #askTree(frames: FrameStream): Promise<{ begun: Begun; source: LeafSource }> {
+  async #askTree(peer: Peer, frames: FrameStream): Promise<{ begun: Begun; source: Source }> {
     const { cid, size } = this.#blob
     if (this.#isOver()) throw isHere()
     this.#owing.add(frames)
@@ -304,7 +312,7 @@ export class Transfer {
     if (!leaves.ok) throw ZoariumError.of(leaves)
     const have = this.#leaves(reply.have)
     this.#begun ??= this.#begin(reply.nodes, leaves.value)
-    return { begun: await this.#begun, source: { have } }
+    return { begun: await this.#begun, source: { peer, have, streams: 0 } }
   }
 
   #leaves(bits: Uint8Array | null): LeafSet | null {
@@ -332,15 +340,12 @@ export class Transfer {
   }
 
   /** Takes leaves over one stream until none is left. */
-  async #work(
-    frames: FrameStream,
-    begun: Begun,
-    source: LeafSource,
-    stop: AbortSignal,
-  ): Promise<void> {
+  async #work(frames: FrameStream, begun: Begun, source: Source, stop: AbortSignal): Promise<void> {
     const { plan } = begun
     const asked: number[] = []
-    let quietSince = performance.now()
+    /** Since when this stream has had nothing to do, or has done what is under way. */
+    let since = performance.now()
+    let quietSince = since
     const cut = () => frames.abort(new ZoariumError('PEER', 'the source is left'))
     stop.addEventListener('abort', cut)
     try {
@@ -349,6 +354,7 @@ export class Transfer {
           const now = performance.now()
           const choice = plan.next(source, now)
           if (choice === null) break
+          if (asked.length === 0) since = now
           plan.asked(source, choice.index, now)
           asked.push(choice.index)
           this.#owing.add(frames)
@@ -356,10 +362,12 @@ export class Transfer {
         }
         const index = asked[0]
         if (index !== undefined) {
-          await this.#take(frames, begun, index)
+          const bytes = await this.#take(frames, begun, index)
           asked.shift()
           plan.answered(source, index)
           quietSince = performance.now()
+          if (bytes > 0) source.peer.gave(bytes * source.streams, quietSince - since)
+          since = quietSince
           continue
         }
         this.#owing.delete(frames)
@@ -381,7 +389,8 @@ export class Transfer {
     }
   }
 
-  async #take(frames: FrameStream, begun: Begun, index: number): Promise<void> {
+  /** @returns bytes that came */
+  async #take(frames: FrameStream, begun: Begun, index: number): Promise<number> {
     const { leafMs } = this.#options.limits
     const reply = await this.#reply(frames, leafMs)
     if (reply.t === 'given') {
@@ -389,25 +398,26 @@ export class Transfer {
       // Only news keeps the same question from being asked at once again.
       if (reply.index !== index || !given?.has(index)) throw another(index, reply.index)
       begun.plan.given(given)
-      return
+      return 0
     }
     const { index: got } = expectBlob(reply, 'leaf')
     if (got !== index) throw another(index, got)
     const bytes = await frames.expect(leafSize(this.#blob.size, index), leafMs)
     // Another source was quicker.
-    if (!begun.plan.needs(index)) return
+    if (!begun.plan.needs(index)) return bytes.length
     if (!(await begun.download.write(index, bytes))) {
       throw new ZoariumError('CONTENT_MISMATCH', 'the peer sent wrong bytes', { got: index })
     }
-    if (!begun.plan.needs(index)) return
+    if (!begun.plan.needs(index)) return bytes.length
     begun.plan.took(index, performance.now())
     begun.partial.kept(index)
     this.#progress()
     this.#endIfComplete()
+    return bytes.length
   }
 
   /** Keeps up with what a node has that is fetching too. */
-  async #follow(frames: FrameStream, source: LeafSource, stop: AbortSignal): Promise<void> {
+  async #follow(frames: FrameStream, source: Source, stop: AbortSignal): Promise<void> {
     const cut = () => frames.abort(isHere())
     stop.addEventListener('abort', cut)
     try {
@@ -421,7 +431,7 @@ export class Transfer {
     }
   }
 
-  async #askHave(frames: FrameStream, source: LeafSource): Promise<void> {
+  async #askHave(frames: FrameStream, source: Source): Promise<void> {
     const withinMs = HAVE_WAIT_MS + this.#options.limits.replyMs
     this.#owing.add(frames)
     await this.#ask(frames, { t: 'get-have', cid: this.#blob.cid, known: source.have?.size ?? 0 })
@@ -488,7 +498,7 @@ const LOCAL_FAILURES: ReadonlySet<Code> = new Set(['DISK_FULL', 'STORE'])
 /** Codes of streams that end for the end of others. */
 const ENDS: ReadonlySet<Code | null> = new Set(['BUSY', 'CANCELLED'])
 
-/** What a source may say of itself. */
+/** What a source may say of itself; having nothing or no time is no failure. */
 const PROVIDER_CODES: ReadonlySet<Code> = new Set(['BLOB_MISSING', 'BUSY'])
 
 const codeOf = (error: unknown): Code | null => (error instanceof ZoariumError ? error.code : null)

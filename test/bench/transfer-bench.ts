@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { multiaddr } from '@multiformats/multiaddr'
 import { ZoariumError } from '../../protocol/errors.ts'
 import { FileBlobs } from '../../registry/file-blobs.ts'
+import { startDelayProxy } from '../helpers/delay-proxy.ts'
 import { startNode, stopAll } from '../helpers/network.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
 import { type Figure, figure, median } from './figure.ts'
@@ -22,6 +23,8 @@ import { BULK_PROTOCOL, bareNode, foldersIn, type ProviderReady } from './transf
 const MIB = 1024 * 1024
 const FILE_BYTES = 192 * MIB
 const REPEATS = 5
+/** Round trip between institutes of one country or two. */
+const FAR_RTT_MS = 50
 
 export async function benchTransfer(): Promise<Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), 'zoarium-bench-'))
@@ -40,6 +43,7 @@ async function measure(provider: ChildProcess, folder: string): Promise<Figure[]
   const [ready] = (await once(provider, 'message')) as [ProviderReady]
   const mib = {
     libp2p: [] as number[],
+    far: [] as number[],
     http: [] as number[],
     noise: [] as number[],
     tls: [] as number[],
@@ -52,20 +56,26 @@ async function measure(provider: ChildProcess, folder: string): Promise<Figure[]
   const a = new TestPublisher('a')
   const b = new TestPublisher('b')
   const bare = { noise: await bareNode('noise'), tls: await bareNode('tls') }
+  const far = await startDelayProxy(ready.address, FAR_RTT_MS)
   // One run of each after the other, so that a busy machine is busy for all of them.
   for (let i = 0; i < REPEATS; i++) {
-    const blobs = new FileBlobs(foldersIn(join(folder, `client-${i}`)))
-    const node = await startNode(b, { trusts: [a], blobs }, `client ${i}`)
-    await node.network.connect(ready.address)
-    await node.network.syncNow()
-    const { signal } = new AbortController()
-    await note(mib.libp2p, () => node.network.fetchBlob(ready.file, { signal }))
-    await stopAll()
+    const fetchFrom = async (times: number[], name: string, address: string) => {
+      const blobs = new FileBlobs(foldersIn(join(folder, `${name}-${i}`)))
+      const node = await startNode(b, { trusts: [a], blobs }, `${name} ${i}`)
+      await node.network.connect(address)
+      await node.network.syncNow()
+      const { signal } = new AbortController()
+      await note(times, () => node.network.fetchBlob(ready.file, { signal }))
+      await stopAll()
+    }
+    await fetchFrom(mib.libp2p, 'near', ready.address)
+    await fetchFrom(mib.far, 'far', far.address)
     await note(mib.http, () => downloadHttp(ready, join(folder, `http-${i}`)))
     for (const kind of ['noise', 'tls'] as const) {
       await note(mib[kind], () => downloadBare(bare[kind], ready.bare[kind]))
     }
   }
+  far.close()
   await bare.noise.stop()
   await bare.tls.stop()
   const value = median(mib.libp2p)
@@ -75,6 +85,13 @@ async function measure(provider: ChildProcess, folder: string): Promise<Figure[]
       value: median(values),
     })
   return [
+    figure(
+      `blob transfer, verified and on disk, ${FAR_RTT_MS} ms away`,
+      median(mib.far),
+      'MiB/s',
+      '>= 95 MiB/s (100 MB/s)',
+      { name: 'the same without delay', value },
+    ),
     against('HTTP download with SHA-256, on disk', 'ratio >= 0.8 over HTTP', mib.http),
     against('bare bytes over libp2p with Noise', 'ratio >= 0.8', mib.noise),
     against('bare bytes over libp2p with TLS', 'informative', mib.tls),

@@ -256,6 +256,7 @@ describe('daemon/node', () => {
         publisher: parts.views.publisher(embl.publisher),
         roles: ['sync', 'serve'],
         rttMs: 10,
+        fileRate: null,
         lastSync: '2026-02-01T00:00:00.000Z',
         shutOutUntil: null,
         serves: 1,

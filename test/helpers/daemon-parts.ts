@@ -166,6 +166,7 @@ export function peerOf(
     roles: ['sync', 'serve'],
     agent: 'test',
     rttMs: 10,
+    fileRate: null,
     lastSync: null,
     heartbeat,
     ...rest,

@@ -127,6 +127,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     publisher: owner,
     roles: ['sync', 'serve'],
     rttMs: 0.4,
+    fileRate: null,
     lastSync: null,
     shutOutUntil: null,
     serves: 1,

@@ -3,6 +3,7 @@ import { holdingsOf } from '../../../daemon/net/holdings.ts'
 import { FAULTS_PER_MINUTE, isFault, MAX_PEERS, PeerBook } from '../../../daemon/net/peers.ts'
 import { expectOk } from '../../../protocol/errors.ts'
 import { readHeartbeat } from '../../../protocol/heartbeat.ts'
+import { LEAF_BYTES } from '../../../protocol/limits.ts'
 import { bindingOf, heartbeatOf } from '../../helpers/network.ts'
 import { START, TestPublisher } from '../../helpers/publisher.ts'
 import { openTestRegistry, trust } from '../../helpers/registry.ts'
@@ -49,6 +50,20 @@ describe('daemon/net/peers', () => {
     ].map((verdict) => (verdict.ok ? null : verdict.code))
     assert.deepEqual(codes, ['BINDING_INVALID', 'BINDING_INVALID', 'BINDING_INVALID'])
     assert.equal(peers.bindingOf(peer), null)
+  })
+
+  it('expects of a peer what it gave, and less after each failure', async () => {
+    const { book: peers } = await book()
+    const [known, quick, failing] = [PEER, `${PEER}1`, `${PEER}2`].map((id) => peers.get(id))
+    assert.ok(known && quick && failing)
+    quick.gave(100 * LEAF_BYTES, 1000)
+    assert.equal(quick.fileRate, 100 * LEAF_BYTES)
+    quick.gave(50 * LEAF_BYTES, 1000)
+    assert.equal(quick.fileRate, 85 * LEAF_BYTES)
+    failing.failed()
+    assert.ok(quick.leafMs < known.leafMs && known.leafMs < failing.leafMs)
+    quick.measured(10_000)
+    assert.ok(quick.leafMs > 10_000)
   })
 
   it('forgets a heartbeat that has run out', async () => {
