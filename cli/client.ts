@@ -6,6 +6,7 @@ import type {
   EventView,
   GarbageView,
   IdentityView,
+  ImportView,
   InferView,
   JoinView,
   KeysView,
@@ -174,6 +175,16 @@ export class Client {
   async file(record: Cid, path: string): Promise<AsyncIterable<Uint8Array>> {
     const segments = path.split('/').map(encodeURIComponent).join('/')
     return chunksOf(await this.#request('GET', `/v1/records/${record}/files/${segments}`))
+  }
+
+  /** Models as a CAR file, as it comes. */
+  async exportModels(records: readonly Cid[]): Promise<AsyncIterable<Uint8Array>> {
+    return chunksOf(await this.#request('GET', '/v1/export', { query: { ref: records.join() } }))
+  }
+
+  async importModels(body: AsyncIterable<Uint8Array>, size: number): Promise<ImportView> {
+    const headers = { 'Content-Type': CAR_TYPE, 'Content-Length': size }
+    return readJson(await this.#request('POST', '/v1/import', { headers, body }))
   }
 
   async publish({ body, size, query }: PublishRequest): Promise<PublishView> {

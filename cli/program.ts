@@ -6,8 +6,10 @@ import { addAttest } from './commands/attest.ts'
 import { addBackup } from './commands/backup.ts'
 import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
+import { addExport } from './commands/export.ts'
 import { addFsck } from './commands/fsck.ts'
 import { addGc } from './commands/gc.ts'
+import { addImport } from './commands/import.ts'
 import { addInit } from './commands/init.ts'
 import { addJoin } from './commands/join.ts'
 import { addKeys } from './commands/keys.ts'
@@ -44,6 +46,8 @@ const COMMANDS = [
   addShow,
   addPull,
   addVerify,
+  addExport,
+  addImport,
   addRun,
   addJoin,
   addLeave,

@@ -8,6 +8,7 @@ import type {
   EventView,
   GarbageView,
   IdentityView,
+  ImportView,
   JoinView,
   KeysView,
   LeaveView,
@@ -39,6 +40,8 @@ import { parseHandle } from '../protocol/reference.ts'
 import { VERSION } from '../protocol/version.ts'
 import type { ModelQuery, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
+import { exportModels } from '../registry/model-export.ts'
+import { importModels } from '../registry/model-import.ts'
 import type { OwnKeys } from '../registry/own-keys.ts'
 import { isSameProfile } from '../registry/profile.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -347,6 +350,26 @@ export class Node implements NodeApi {
 
   #stated(model: ModelRow, record: Cid): StatementView {
     return { record, target: model.record, ref: this.#parts.views.ref(model) }
+  }
+
+  exportModels(refs: readonly string[]): AsyncIterable<Uint8Array> {
+    const { registry } = this.#parts
+    return exportModels(
+      registry,
+      refs.map((ref) => expectOk(registry.resolve(ref))),
+    )
+  }
+
+  async importModels(car: AsyncIterable<Uint8Array>): Promise<ImportView> {
+    const { registry, views } = this.#parts
+    const { models, ...rest } = await importModels(registry, car)
+    return {
+      models: models.flatMap((record) => {
+        const model = registry.catalogue.model(record)
+        return model === null ? [] : [{ record, ref: views.ref(model) }]
+      }),
+      ...rest,
+    }
   }
 
   async pull(ref: string, signal: AbortSignal): Promise<PullView> {

@@ -392,6 +392,17 @@ export interface PublishView {
   readonly warnings: readonly Issue[]
 }
 
+/** POST /v1/import */
+export interface ImportView {
+  /** The models that the file was made for. */
+  readonly models: readonly { readonly record: Cid; readonly ref: string }[]
+  /** Records that are new here. */
+  readonly records: number
+  /** Files that are new here, and their bytes. */
+  readonly files: number
+  readonly bytes: number
+}
+
 /** POST /v1/pull */
 export interface PullView {
   readonly record: Cid

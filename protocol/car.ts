@@ -25,16 +25,29 @@ export interface Car {
 }
 
 /** A length of more than 28 bits is above every bound of ours. */
-const MAX_VARINT_BYTES = 4
+export const MAX_VARINT_BYTES = 4
 
-const header = map({ version: int(1, 1), roots: list(linkTo('raw', 'dag-cbor', 'dag-pb'), 1) })
+/** Most roots of a file: as many models as one export names, and the manifest. */
+export const MAX_CAR_ROOTS = 101
+
+const headerOf = (roots: number) =>
+  map({ version: int(1, 1), roots: list(linkTo('raw', 'dag-cbor', 'dag-pb'), roots) })
+const [oneRoot, manyRoots] = [headerOf(1), headerOf(MAX_CAR_ROOTS)]
 
 /** The file of blocks under a root, which is one of them. */
 export function writeCar({ root, blocks }: Car): Uint8Array {
-  const head = encode({ version: 1, roots: [linkOf(root)] } satisfies CborMap)
-  const sections = [...blocks].map(([cid, block]) => concat([bytesOf(cid), block]))
-  return concat([head, ...sections].flatMap((each) => [varint(each.length), each]))
+  return concat([carHeader([root]), ...[...blocks].map(([cid, block]) => carBlock(cid, block))])
 }
+
+/** How a file begins. */
+export const carHeader = (roots: readonly Cid[]): Uint8Array =>
+  sectionOf(encode({ version: 1, roots: roots.map(linkOf) } satisfies CborMap, 'anywhere'))
+
+/** One block, behind the header and other blocks. */
+export const carBlock = (cid: Cid, content: Uint8Array): Uint8Array =>
+  sectionOf(concat([bytesOf(cid), content]))
+
+const sectionOf = (bytes: Uint8Array): Uint8Array => concat([varint(bytes.length), bytes])
 
 /**
  * Reads a whole file. Blocks are views of `bytes`.
@@ -51,7 +64,7 @@ export function readCar(bytes: Uint8Array, maxBytes: number): Verdict<Car> {
   const first = reader.next()
   if (!first.ok) return first
   if (first.value === null) return refuse('TRUNCATED', 'the CAR file is empty')
-  const root = readHeader(first.value)
+  const root = readRoot(first.value)
   if (!root.ok) return root
   const blocks = new Map<Cid, Uint8Array>()
   for (;;) {
@@ -68,8 +81,18 @@ export function readCar(bytes: Uint8Array, maxBytes: number): Verdict<Car> {
   return accept({ root: root.value, blocks })
 }
 
-function readHeader(section: Uint8Array): Verdict<Cid> {
-  const decoded = decode(section)
+function readRoot(section: Uint8Array): Verdict<Cid> {
+  const roots = readHeader(section, oneRoot)
+  if (!roots.ok) return roots
+  const [root] = roots.value
+  return root === undefined
+    ? refuse('RECORD_INVALID', 'the CAR file has no root', { field: 'roots', limit: 1, got: 0 })
+    : accept(root)
+}
+
+/** The roots in a header's section. Fails like {@link readCar}. */
+export function readHeader(section: Uint8Array, header = manyRoots): Verdict<readonly Cid[]> {
+  const decoded = decode(section, Number.POSITIVE_INFINITY, 'anywhere')
   if (!decoded.ok) return { ...decoded, message: `not a CAR file: ${decoded.message}` }
   const version = isMap(decoded.value) ? decoded.value.version : undefined
   if (typeof version === 'number' && version !== 1) {
@@ -80,14 +103,16 @@ function readHeader(section: Uint8Array): Verdict<Cid> {
     })
   }
   const read = header.read(decoded.value, '')
-  if (!read.ok) return read
-  const [root] = read.value.roots
-  return root === undefined
-    ? refuse('RECORD_INVALID', 'the CAR file has no root', { field: 'roots', limit: 1, got: 0 })
-    : accept(root)
+  return read.ok ? accept(read.value.roots) : read
 }
 
-function readBlock(section: Uint8Array): Verdict<{ cid: Cid; content: Uint8Array }> {
+export interface CarBlock {
+  readonly cid: Cid
+  readonly content: Uint8Array
+}
+
+/** A block's section, its hash checked. Fails like {@link readCar}. */
+export function readBlock(section: Uint8Array): Verdict<CarBlock> {
   if (section.length < CID_BYTES) return refuse('TRUNCATED', 'a block without its content id')
   const id = section.subarray(0, CID_BYTES)
   if (codecOfBytes(id) === null) {

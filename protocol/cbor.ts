@@ -37,6 +37,8 @@ export interface CborMap {
 const RESERVED_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 /** Keys whose value may be a dag-pb link: a file's and a folder's content id. */
 const FILE_LINK_KEYS: ReadonlySet<string> = new Set(['cid', 'root'])
+/** Where dag-pb links may stand: under those keys, or, in the header of a CAR file, in a list. */
+type FileLinks = 'by key' | 'anywhere'
 /** Up to here text is decoded here; the platform's decoder costs more to call than that. */
 const SHORT_TEXT_BYTES = 64
 const LINK_TAG = 42
@@ -58,9 +60,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Encodes a value of the profile. A value outside of it (floats, undefined, keys or links that
  * {@link decode} refuses) is a bug of the caller and throws.
  */
-export function encode(value: CborValue): Uint8Array {
+export function encode(value: CborValue, fileLinks: FileLinks = 'by key'): Uint8Array {
   const bytes = plain(dagCbor.encode(value))
-  const verdict = decode(bytes)
+  const verdict = decode(bytes, Number.POSITIVE_INFINITY, fileLinks)
   assert(verdict.ok, verdict.ok ? '' : `cannot encode: ${verdict.message}`)
   return bytes
 }
@@ -73,11 +75,15 @@ export function encode(value: CborValue): Uint8Array {
  *
  * @param maxBytes refused before anything is read
  */
-export function decode(bytes: Uint8Array, maxBytes = Number.POSITIVE_INFINITY): Verdict<CborValue> {
+export function decode(
+  bytes: Uint8Array,
+  maxBytes = Number.POSITIVE_INFINITY,
+  fileLinks: FileLinks = 'by key',
+): Verdict<CborValue> {
   if (bytes.length > maxBytes) {
     return refuse('LIMIT', 'more bytes than allowed', { limit: maxBytes, got: bytes.length })
   }
-  const reader = new Reader(plain(bytes))
+  const reader = new Reader(plain(bytes), fileLinks)
   const value = reader.value(0, false)
   if (value === undefined) return reader.refusal()
   if (reader.position < bytes.length) {
@@ -101,11 +107,13 @@ const plain = (bytes: Uint8Array): Uint8Array =>
 /** Methods return undefined, which no value is, once `failure` is set. */
 class Reader {
   readonly #bytes: Uint8Array
+  readonly #fileLinks: FileLinks
   #failure: Failure | null = null
   position = 0
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, fileLinks: FileLinks) {
     this.#bytes = bytes
+    this.#fileLinks = fileLinks
   }
 
   /** @param fileLink whether a dag-pb link may stand here */
@@ -326,7 +334,7 @@ class Reader {
     if (bytes === undefined) return undefined
     const codec =
       length === CID_BYTES + 1 && bytes[0] === 0 ? codecOfBytes(bytes.subarray(1)) : null
-    if (codec === null || (codec === 'dag-pb' && !fileLink)) {
+    if (codec === null || (codec === 'dag-pb' && !fileLink && this.#fileLinks === 'by key')) {
       return this.#fail('CID_PROFILE', 'a content id outside the profile', at, {
         limit: 'CIDv1, sha2-256, raw or dag-cbor; dag-pb as "cid" or "root" only',
       })

@@ -28,6 +28,13 @@ const utf8 = new TextEncoder()
  * a path stands for two things.
  */
 export function folderCid(files: readonly FolderFile[]): Verdict<Cid> {
+  const built = folderNodes(files)
+  // SAFE: the folder itself has a node.
+  return built.ok ? accept(cidOf('dag-pb', built.value[0] as Uint8Array)) : built
+}
+
+/** The nodes of a folder and of those in it, each before its children. Fails like {@link folderCid}. */
+export function folderNodes(files: readonly FolderFile[]): Verdict<readonly Uint8Array[]> {
   const root: Folder = new Map()
   for (const file of files) {
     const names = file.path.split('/')
@@ -43,15 +50,20 @@ export function folderCid(files: readonly FolderFile[]): Verdict<Cid> {
     if (folder.has(last)) return clash(file.path)
     folder.set(last, file)
   }
-  const built = build(root)
-  return built.ok ? accept(built.value.cid) : built
+  const nodes: Uint8Array[] = []
+  const built = build(root, nodes)
+  return built.ok ? accept(nodes) : built
 }
 
 /** The id of a folder and its bytes as blocks. */
-function build(folder: Folder): Verdict<{ readonly cid: Cid; readonly treeBytes: number }> {
+function build(
+  folder: Folder,
+  nodes: Uint8Array[],
+): Verdict<{ readonly cid: Cid; readonly treeBytes: number }> {
   const links: NodeLink[] = []
+  const index = nodes.push(new Uint8Array(0)) - 1
   for (const [name, child] of folder) {
-    const built = child instanceof Map ? build(child) : accept(blockOf(child))
+    const built = child instanceof Map ? build(child, nodes) : accept(blockOf(child))
     if (!built.ok) return built
     const { cid, treeBytes } = built.value
     links.push({ cid: bytesOf(cid), name: utf8.encode(name), treeBytes })
@@ -64,6 +76,7 @@ function build(folder: Folder): Verdict<{ readonly cid: Cid; readonly treeBytes:
       got: node.length,
     })
   }
+  nodes[index] = node
   const below = links.reduce((sum, { treeBytes }) => sum + treeBytes, 0)
   return accept({ cid: cidOf('dag-pb', node), treeBytes: node.length + below })
 }

@@ -88,6 +88,16 @@ export const MAX_ROSTER_BOOTSTRAP = 32
 export const MAX_MULTIADDR_CHARS = 256
 /** Largest CAR file by which a roster is joined: a roster of 1,000 members has 45 KiB. */
 export const MAX_ROSTER_CAR_BYTES = MIB
+/** Most models of one file of models; each brings the logs of its publisher. */
+export const MAX_MODELS_CAR_MODELS = 100
+/** Most statements and cards of such a file: what a publisher signs on one day at most. */
+export const MAX_MODELS_CAR_STATEMENTS = 20_000
+/** Bytes of those together: they are held in memory until all are verified. */
+export const MAX_MODELS_CAR_STATEMENT_BYTES = 64 * MIB
+/** Largest of such files: what one publisher may bring in all. */
+export const MAX_MODELS_CAR_BYTES = 200 * GIB
+/** Largest block of such a file, above every leaf, statement and tree node. */
+export const MAX_CAR_BLOCK_BYTES = 2 * MIB
 /** Most rosters that one sync answer names. */
 export const MAX_SYNC_ROSTERS = 32
 /** Most fields of an attestation, so that it stays a statement. */

@@ -14,6 +14,7 @@ import { type GuardOptions, guard } from './guard.ts'
 import type { HttpLog } from './log.ts'
 import type { NodeApi } from './node-api.ts'
 import { openApi } from './openapi.ts'
+import { addCarRoutes } from './routes/car-routes.ts'
 import { addErasureRoutes } from './routes/erasure-routes.ts'
 import { addEventRoutes, type EventStreams } from './routes/event-routes.ts'
 import { addFileRoutes } from './routes/file-routes.ts'
@@ -60,6 +61,7 @@ export function createRouter(node: NodeApi, shared: AppOptions['shared']): Route
   addFileRoutes(router, node)
   addPublishRoutes(router, node, shared.maxPublishBytes)
   addErasureRoutes(router, node)
+  addCarRoutes(router, node)
   addInferRoutes(router, node, shared.infer)
   addOperatorRoutes(router, node)
   addRosterRoutes(router, node)

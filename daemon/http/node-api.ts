@@ -8,6 +8,7 @@ import type {
   EventView,
   GarbageView,
   IdentityView,
+  ImportView,
   InferView,
   JoinView,
   KeysView,
@@ -143,6 +144,9 @@ export interface NodeApi {
   profile(): ProfileView
   /** @throws NAME, RECORD_INVALID, LIMIT, NFC, and what keeps the node from signing */
   setProfile(profile: Omit<ProfileBody, 'replaces'>): Promise<ProfileView>
+  /** The models as a CAR file, in chunks. Fails before the first one or not at all, but for the disk. */
+  exportModels(refs: readonly string[]): AsyncIterable<Uint8Array>
+  importModels(car: AsyncIterable<Uint8Array>): Promise<ImportView>
   pull(ref: string, signal: AbortSignal): Promise<PullView>
   /** The model that a reference names now. @throws NOT_FOUND, AMBIGUOUS, REF, VERSION_CONFLICT, TRUST */
   resolve(ref: string): Cid

@@ -316,6 +316,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
   }),
   Nothing: object({}),
   Collected: object({ count, bytes: count }),
+  Import: object({
+    models: list(object({ record: cid, ref: text })),
+    records: count,
+    files: count,
+    bytes: count,
+  }),
   GarbageRequest: object({ now: truth }, ['now']),
   Garbage: object({
     count,

@@ -332,6 +332,22 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('The erasures that are left.', json('Erasures')),
     }),
   },
+  '/v1/export': {
+    get: operation({
+      summary: 'Models as a CAR file, with all that proves them',
+      scope: 'read',
+      parameters: [query('ref', text, 'The models, separated by commas.', true)],
+      responses: ok('The file, as it is made.', CAR),
+    }),
+  },
+  '/v1/import': {
+    post: operation({
+      summary: 'Take in a CAR file of models',
+      scope: 'admin',
+      requestBody: { required: true, content: CAR },
+      responses: ok('What is here now.', json('Import')),
+    }),
+  },
   '/v1/gc': {
     post: operation({
       summary: 'Delete files that no model has named for a day, or at once',

@@ -301,6 +301,17 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       return { record: id, publisher: { ...owner, ...profile }, url: profile.url, ror: profile.ror }
     },
     tag: async () => ({ record: id, target: id, ref: model.ref }),
+    exportModels: (refs) => {
+      for (const ref of refs) find(ref)
+      return (async function* () {
+        yield new Uint8Array([1, 2, 3])
+      })()
+    },
+    importModels: async (car) => {
+      let bytes = 0
+      for await (const chunk of car) bytes += chunk.length
+      return { models: [{ record: id, ref: model.ref }], records: 2, files: 1, bytes }
+    },
     pull: async () => ({ record: id, ref: model.ref, bytes: model.bytes, fetched: 0, ms: 1 }),
     resolve: (ref) => find(ref).record,
     infer: async (record, inputs, options, signal) => {
