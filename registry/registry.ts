@@ -551,19 +551,23 @@ export class Registry {
   }
 
   /** Like {@link Erasure.collect}. Call it now and then. */
-  async collect(): Promise<Collected> {
-    this.reserve.releaseIfNeeded()
-    const gone = await this.#erasure.collect()
-    this.reserve.fill()
-    return gone
+  collect(): Promise<Collected> {
+    return this.#deleting(() => this.#erasure.collect())
   }
 
   /** Like {@link Erasure.collectAll}. */
-  async collectAll(grace?: number): Promise<CollectedAll> {
-    this.reserve.releaseIfNeeded()
-    const gone = await this.#erasure.collectAll(grace)
+  collectAll(grace?: number): Promise<CollectedAll> {
+    return this.#deleting(() => this.#erasure.collectAll(grace))
+  }
+
+  /** Work that makes room, and may be begun anew: only where it needs the reserve it is given up. */
+  async #deleting<T>(work: () => Promise<T>): Promise<T> {
+    const done = await work().catch((error: unknown) => {
+      if (isFull(error) && this.reserve.release()) return work()
+      throw error
+    })
     this.reserve.fill()
-    return gone
+    return done
   }
 
   // Records and models

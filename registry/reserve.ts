@@ -5,6 +5,7 @@
  */
 import fs from 'node:fs'
 import { randomBytes } from '../protocol/crypto.ts'
+import { ZoariumError } from '../protocol/errors.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { storeError, syncFile } from './durable-file.ts'
 
@@ -57,10 +58,16 @@ export function fileReserve(file: string, disk: DiskSpace): Reserve {
     },
     fill() {
       if (size() === RESERVE_BYTES || disk.read().free < PLENTY * RESERVE_BYTES) return
-      attempt(() => {
-        fs.writeFileSync(file, randomBytes(RESERVE_BYTES), { mode: 0o600 })
-        syncFile(file)
-      })
+      try {
+        attempt(() => {
+          fs.writeFileSync(file, randomBytes(RESERVE_BYTES), { mode: 0o600 })
+          syncFile(file)
+        })
+      } catch (error) {
+        release()
+        // A quota of which the disk says nothing: the room comes another time.
+        if (!(error instanceof ZoariumError) || error.code !== 'DISK_FULL') throw error
+      }
     },
   }
 }

@@ -162,18 +162,24 @@ export class SqliteWithdrawals {
     this.#db.run('DELETE FROM doomed WHERE cid = ?', cid)
   }
 
+  /** Writes nothing where nothing has changed: the disk may be full. */
   noteUnnamed(cids: readonly Cid[], now: number): readonly UnnamedRow[] {
     const before = new Map(
       this.#db
         .all<UnnamedRow>('SELECT cid, since FROM unnamed')
         .map(({ cid, since }) => [cid, since]),
     )
-    this.#db.run('DELETE FROM unnamed')
-    return [...cids].sort().map((cid) => {
-      const since = Math.min(before.get(cid) ?? now, now)
-      this.#db.run('INSERT INTO unnamed VALUES (?, ?)', cid, since)
-      return { cid, since }
-    })
+    const rows = [...cids]
+      .sort()
+      .map((cid) => ({ cid, since: Math.min(before.get(cid) ?? now, now) }))
+    for (const { cid, since } of rows) {
+      if (before.get(cid) !== since) {
+        this.#db.run('INSERT OR REPLACE INTO unnamed VALUES (?, ?)', cid, since)
+      }
+      before.delete(cid)
+    }
+    for (const cid of before.keys()) this.#db.run('DELETE FROM unnamed WHERE cid = ?', cid)
+    return rows
   }
 }
 
