@@ -193,7 +193,10 @@ export class Operator {
     })
     for (const { key } of this.#identity().devices) await this.#tolerant(() => this.#settleLog(key))
     await this.#tolerant(() => this.#replaceStrangers())
-    await this.#tolerant(() => this.#freshKeys())
+    // One key after the other: that one cannot be renewed now says nothing of the next.
+    for (const scope of ['publish', 'serve'] as const) {
+      await this.#tolerant(() => this.#freshKey(scope))
+    }
   }
 
   async #settleLog(key: string): Promise<void> {
@@ -234,21 +237,19 @@ export class Operator {
   }
 
   /** A machine without a key that may sign gets one; one that has run out is renewed, in steps. */
-  async #freshKeys(): Promise<void> {
+  async #freshKey(scope: MachineScope): Promise<void> {
     const { clock } = this.node
-    for (const scope of ['publish', 'serve'] as const) {
-      const present = this.#device(this.#identity(), scope)
-      // Delegated while the clock was ahead.
-      const isEarly = present.revoked === null && clock.now() < present.notBefore
-      const end = isEarly ? [this.#revocation(present, this.#newest(present), 'superseded')] : []
-      if (isEarly || present.revoked !== null) {
-        await this.#apply([...end, this.root.delegation(scope, clock.now())])
-      }
-      for (let step = 0; step < MAX_RENEWALS; step++) {
-        const device = this.#device(this.#identity(), scope)
-        if (clock.now() <= device.notAfter) break
-        await this.#apply([this.root.renewal(device, this.#newest(device), clock.now())])
-      }
+    const present = this.#device(this.#identity(), scope)
+    // Delegated while the clock was ahead.
+    const isEarly = present.revoked === null && clock.now() < present.notBefore
+    const end = isEarly ? [this.#revocation(present, this.#newest(present), 'superseded')] : []
+    if (isEarly || present.revoked !== null) {
+      await this.#apply([...end, this.root.delegation(scope, clock.now())])
+    }
+    for (let step = 0; step < MAX_RENEWALS; step++) {
+      const device = this.#device(this.#identity(), scope)
+      if (clock.now() <= device.notAfter) break
+      await this.#apply([this.root.renewal(device, this.#newest(device), clock.now())])
     }
   }
 
@@ -271,6 +272,10 @@ export class Operator {
       await this.#tolerant(() =>
         this.#apply([{ op: 'epoch', key: device.key, last, ts: clock.now() }]),
       )
+      // A key that has run out could not be renewed while records of it were missing.
+      if (purpose === 'publish' || purpose === 'serve') {
+        await this.#tolerant(() => this.#freshKey(purpose))
+      }
     }
   }
 

@@ -11,6 +11,13 @@ import { latin1 } from './crypto.ts'
 /** Answers kept; beyond, all are forgotten. */
 const MAX_ANSWERS = 10_000
 
+const forgets: (() => void)[] = []
+
+/** Begins a run: what was valid in the one before need not be so now. */
+export function forgetReadings(): void {
+  for (const forget of forgets) forget()
+}
+
 /** @throws ZoariumError where the bytes are no record */
 export const headerOf = ofBytes((envelope): RecordHeader => expectOk(peekRecord(envelope)))
 
@@ -19,6 +26,7 @@ export const recordOf = ofBytes((envelope): Verdict<SignedRecord> => readRecord(
 
 function ofBytes<T>(read: (bytes: Uint8Array) => T): (bytes: Uint8Array) => T {
   const known = new Map<string, T>()
+  forgets.push(() => known.clear())
   return (bytes) => {
     const name = latin1(bytes)
     let answer = known.get(name)

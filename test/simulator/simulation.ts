@@ -22,6 +22,7 @@ import { Operator } from './operator.ts'
 import { Oracle } from './oracle.ts'
 import type { Plan, PlanEvent } from './plan.ts'
 import { Random } from './random.ts'
+import { forgetReadings } from './reading.ts'
 import { Root } from './root.ts'
 import { Tally } from './tally.ts'
 import { Violation } from './violation.ts'
@@ -76,6 +77,7 @@ class Simulation {
   constructor(plan: Plan, sabotage: Sabotage | null) {
     this.#plan = plan
     this.#sabotage = sabotage
+    forgetReadings()
     useScheme(plan.scheme, { blind: sabotage === 'blind-verification' })
     const random = new Random(`network/${plan.seed}`)
     const patience = plan.roundMs / 2
