@@ -368,6 +368,10 @@ const createMetrics = (
       help: 'When that round began, seconds since 1970; 0: never',
       read: () => Date.parse(scrub()?.started ?? '1970') / 1000,
     },
+    zoarium_sent_bytes: {
+      help: 'Bytes of files sent to peers since the start',
+      read: () => network.blobBytesSent,
+    },
     zoarium_peers: {
       help: 'Connected peers',
       read: () => network.peers().filter(({ connected }) => connected).length,

@@ -21,6 +21,8 @@ const STALL_LEAVES = 4
 /** The same for one leaf, before it is asked of a second source that has nothing else to do. */
 const STEAL_MS = 1_000
 const STEAL_LEAVES = 3
+/** A file of fewer leaves is there sooner than others could pass it on. */
+const SHARED_LEAVES = 4
 /** Weight of the newest leaf in the time that a leaf takes. */
 const LEAF_WEIGHT = 0.2
 /** Leaves that are compared to find a rare one. */
@@ -49,8 +51,8 @@ export class LeafPlan {
   #progressAt: number
   /** Nodes that may yet turn out to have something of it. */
   expected = 0
-  /** Whether others were waited for in vain. */
-  #isAlone = false
+  /** Whether others are not waited for, or were in vain. */
+  #isAlone: boolean
 
   /**
    * @param missing leaves to fetch, changed from here on
@@ -59,6 +61,7 @@ export class LeafPlan {
   constructor(missing: LeafSet, random: () => number, now: number) {
     this.#missing = missing
     this.#given = new LeafSet(missing.count)
+    this.#isAlone = missing.count < SHARED_LEAVES
     this.#random = random
     this.#progressAt = now
   }
@@ -79,7 +82,7 @@ export class LeafPlan {
 
   add(source: LeafSource): void {
     this.#sources.add(source)
-    if (source.have !== null) this.#isAlone = false
+    if (source.have !== null) this.#isAlone = this.#missing.count < SHARED_LEAVES
   }
 
   remove(source: LeafSource): void {

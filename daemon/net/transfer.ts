@@ -40,8 +40,9 @@ const ASKED_PER_STREAM = 2
 export const MAX_PROVIDERS = 16
 /** Worker streams in all; with what is asked for on each this bounds memory at 64 MiB. */
 const MAX_STREAMS = 32
-/** A peer that has nothing of it may be fetching it soon: it is asked again after so long. */
-const AGAIN_MS = 2_000
+/** A peer that has nothing of it may be fetching it soon: it is asked again, less and less often. */
+const FIRST_AGAIN_MS = 250
+const LAST_AGAIN_MS = 4_000
 /** Time-bound decisions of the plan are looked at so often. */
 const POLL_MS = 500
 /** What a node has that is fetching too is asked for so often at most. */
@@ -86,9 +87,10 @@ interface Source extends LeafSource {
 
 interface Candidate {
   readonly peer: Peer
-  /** When it is asked, or asked again. */
+  /** When it is asked, of `performance.now()`. */
   readonly at: number
-  readonly isAgain: boolean
+  /** How long it is given until it is asked once more; null: it was not asked yet. */
+  readonly againMs: number | null
 }
 
 export class Transfer {
@@ -131,7 +133,7 @@ export class Transfer {
     signal.addEventListener('abort', cancel)
     try {
       for (const peer of peers) this.#expected.add(peer)
-      const candidates: Candidate[] = peers.map((peer) => ({ peer, at: 0, isAgain: false }))
+      const candidates: Candidate[] = peers.map((peer) => ({ peer, at: 0, againMs: null }))
       await Promise.all(Array.from({ length: MAX_PROVIDERS }, () => this.#use(candidates)))
     } finally {
       signal.removeEventListener('abort', cancel)
@@ -147,7 +149,8 @@ export class Transfer {
   /** Uses one candidate after the other. Those that have nothing yet come again, while others give. */
   async #use(candidates: Candidate[]): Promise<void> {
     for (let next = candidates.shift(); next !== undefined; next = candidates.shift()) {
-      const { peer, at, isAgain } = next
+      const { peer, at, againMs } = next
+      const isAgain = againMs !== null
       // While nobody gives anything, nobody gets to have it.
       await this.#until(at, () => this.#busy === 0)
       if (this.#isOver() || (isAgain && this.#busy === 0)) return
@@ -156,7 +159,9 @@ export class Transfer {
       this.#busy--
       if (code !== 'BLOB_MISSING') this.#isUsed(peer)
       else {
-        candidates.push({ peer, at: performance.now() + AGAIN_MS, isAgain: true })
+        const ms = againMs ?? FIRST_AGAIN_MS
+        const later = { at: performance.now() + ms, againMs: Math.min(2 * ms, LAST_AGAIN_MS) }
+        candidates.push({ peer, ...later })
       }
       this.#wake()
     }

@@ -55,9 +55,9 @@ describe('daemon/net/leaf-plan', () => {
 
   it('leaves to others what an origin gave them, until nothing comes any more', () => {
     const whole = origin()
-    const plan = planOf(3, whole)
+    const plan = planOf(4, whole)
     plan.expected = 1
-    plan.given(setOf(3, [0, 1]))
+    plan.given(setOf(4, [0, 1, 3]))
     assert.deepEqual(plan.next(whole, 0), { index: 2, insist: false })
     plan.asked(whole, 2, 0)
     plan.took(2, 100)
@@ -76,9 +76,17 @@ describe('daemon/net/leaf-plan', () => {
     assert.deepEqual(plan.next(whole, 0), { index: 0, insist: true })
   })
 
+  it('waits for nobody with a small file', () => {
+    const whole = origin()
+    const plan = planOf(3, whole)
+    plan.expected = 1
+    plan.given(all(3))
+    assert.deepEqual(plan.next(whole, 0), { index: 0, insist: true })
+  })
+
   it('asks an origin for what slow fetchers have once nothing comes any more', () => {
     const whole = origin()
-    const plan = planOf(2, whole, { have: all(2) })
+    const plan = planOf(4, whole, { have: all(4) })
     assert.equal(plan.next(whole, 4_999), null)
     assert.deepEqual(plan.next(whole, 5_000), { index: 0, insist: true })
     plan.took(0, 5_000)
@@ -109,7 +117,7 @@ describe('daemon/net/leaf-plan', () => {
   it('brings every leaf to every fetcher, and leaves the origin about once', () => {
     const swarm = fc.record({
       fetchers: fc.integer({ min: 2, max: 8 }),
-      leaves: fc.integer({ min: 1, max: 60 }),
+      leaves: fc.integer({ min: 4, max: 60 }),
       seed: fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { minLength: 1 }),
     })
     fc.assert(
