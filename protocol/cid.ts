@@ -18,7 +18,7 @@ export type Codec = 'raw' | 'dag-cbor' | 'dag-pb'
 export const CID_BYTES = 36
 const CODEC_CODES = { raw: 0x55, 'dag-cbor': 0x71, 'dag-pb': 0x70 } as const
 const SHA2_256 = 0x12
-const DIGEST_BYTES = 32
+export const DIGEST_BYTES = 32
 const DIGITS = 'abcdefghijklmnopqrstuvwxyz234567'
 /** Two digits for each 10 bits. */
 const PAIRS = Array.from({ length: 1024 }, (_, n) => `${DIGITS[n >> 5]}${DIGITS[n & 31]}`)

@@ -127,12 +127,12 @@ export const MAX_FOLDER_NODE_BYTES = 256 * KIB
 /** Largest frame of a wire message other than a blob's range. */
 export const MAX_FRAME_BYTES = 2 * MIB
 /** Most records in one page of a sync answer. */
-export const MAX_SYNC_RECORDS = 500
+export const MAX_SYNC_RECORDS = 1000
 /** Most publishers that one sync message names: 400 KiB. */
 export const MAX_SYNC_PUBLISHERS = 10_000
-/** Most items of a set in one sync answer: 130 KiB. */
+/** Most items of a set in one sync answer: 115 KiB. */
 export const MAX_SYNC_ITEMS = 1000
-/** Most ranges of a set in one sync message: the answer to 256 has 32 KiB. */
+/** Most ranges of a set in one sync message: the answer to 256 has 24 KiB. */
 export const MAX_SYNC_RANGES = 256
 /** Most items of a range that an asker names one by one: more are compared by parts of the range. */
 export const MAX_RANGE_MARKS = 16

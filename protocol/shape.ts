@@ -6,7 +6,16 @@
 import { CID } from 'multiformats/cid'
 import { fromHex, toHex } from './bytes.ts'
 import type { CborValue } from './cbor.ts'
-import { type Cid, type Codec, checkCid, codecOf, linkOf } from './cid.ts'
+import {
+  type Cid,
+  type Codec,
+  checkCid,
+  cidFromDigest,
+  codecOf,
+  DIGEST_BYTES,
+  digestOf,
+  linkOf,
+} from './cid.ts'
 import { accept, refuse, type Verdict } from './errors.ts'
 
 export interface Shape<T> {
@@ -95,6 +104,15 @@ export const link: Shape<Cid> = {
     return value instanceof CID ? checkCid(value) : wrong(field, 'a content id')
   },
   write: (value) => linkOf(value),
+}
+
+/** The id of an identity, operation or record, all of one codec: its digest on the wire. */
+export const statementId: Shape<Cid> = {
+  read: (value, field) =>
+    value instanceof Uint8Array && value.length === DIGEST_BYTES
+      ? accept(cidFromDigest('dag-cbor', value))
+      : wrong(field, `a digest of ${DIGEST_BYTES} bytes`),
+  write: digestOf,
 }
 
 /** A link whose codec is one of some. */

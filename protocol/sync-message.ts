@@ -33,24 +33,25 @@ import {
   row,
   type Shape,
   type ShapeOf,
+  statementId,
   text,
   word,
 } from './shape.ts'
 
 /** Bytes of a mark, by which a range or an item is compared with that of the other side. */
-export const MARK_BYTES = 8
+export const MARK_BYTES = 6
 /** Parts into which a range is split: one for each hex digit that may follow. */
 export const SPLIT = 16
 export const SALT_BYTES = 16
 
 /** A chain (`key` null; `seq` its length, `tip` its newest operation) or a log, in a set. */
 const ITEM = row({
-  publisher: link,
+  publisher: statementId,
   key: nullable(key),
   epoch: count,
   seq: count,
   /** Newest operation or record; null in a forked log, whose other numbers are 0. */
-  tip: nullable(link),
+  tip: nullable(statementId),
   /** Days since 1970 of the newest head, 0 without one. */
   day: int(0, 1e8),
   /** Whether a proof is known that the log forked. */
@@ -84,7 +85,7 @@ function byRange<T>(item: Shape<T>, nameOf: (item: T) => string): Shape<readonly
 /** What the asker holds in a range: the marks of its items, in order. */
 const HELD = row({ range, marks: bytes(0, MAX_RANGE_MARKS * MARK_BYTES) })
 
-const AFTER = row({ epoch: count, seq: count, tip: link })
+const AFTER = row({ epoch: count, seq: count, tip: statementId })
 
 /** An envelope alone, or a list of it and its card. */
 const RECORD: Shape<{ readonly envelope: Uint8Array; readonly card: Uint8Array | null }> = {

@@ -2,8 +2,9 @@
  * A set of items in the order of their ids, compared by range. docs/protocol.md, "Sync".
  *
  * That two sets are equal is said by the fingerprint alone, a SHA-256 in full. Marks of ranges lead to
- * what differs: they are short, and salted by what the asker holds, so that nobody can prepare two
- * ranges with one mark; where two fall together by chance they part with the next change of any log.
+ * what differs: they are short, and salted by what the asker holds. Since either side asks with a salt
+ * of its own, two states of a log would have to share their marks under both; where they do they part
+ * with the next change of any log.
  */
 import { concat } from './bytes.ts'
 import { sha256 } from './crypto.ts'

@@ -89,8 +89,9 @@ export const newOutcome = (): SyncOutcome => ({
 
 /** Whether another question may be asked; where not, the pull says that there is more. */
 export function mayAsk(outcome: SyncOutcome): boolean {
-  if (outcome.rounds >= MAX_ROUNDS) outcome.more = true
-  return !outcome.more
+  if (outcome.rounds < MAX_ROUNDS) return true
+  outcome.more = true
+  return false
 }
 
 export function* ask<T extends SyncReply['t']>(

@@ -182,7 +182,7 @@ async function answerSync(
     const { t } = request.value
     const reply: SyncReply =
       t === 'open'
-        ? { t: 'state', publishers: [publisher], parts: new Uint8Array(128).fill(news.sent) }
+        ? { t: 'state', publishers: [publisher], parts: new Uint8Array(96).fill(news.sent) }
         : t === 'compare'
           ? {
               t: 'items',

@@ -9,6 +9,7 @@ import { benchHttp } from './http-bench.ts'
 import { benchInference } from './inference-bench.ts'
 import { benchStartup } from './startup-bench.ts'
 import { benchSwarm } from './swarm-bench.ts'
+import { benchSync } from './sync-bench.ts'
 import { benchTransfer } from './transfer-bench.ts'
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
@@ -19,6 +20,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   admission: benchAdmission,
   startup: benchStartup,
   flood: benchFlood,
+  sync: benchSync,
 }
 
 const wanted = process.argv.slice(2)

@@ -67,7 +67,7 @@ const compare = {
   t: 'compare',
   salt,
   ranges: [
-    { range: '0', marks: of(8) },
+    { range: '0', marks: of(6) },
     { range: '1a', marks: of(0) },
   ],
   after: 'ab'.repeat(16),
@@ -129,7 +129,7 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
       { t: 'split', salt, ranges: ['0', '1a', '1b'] },
       compare,
       { ...compare, after: null },
-      { t: 'get-records', logs: [log], limit: 500 },
+      { t: 'get-records', logs: [log], limit: 1000 },
       { t: 'get-records', logs: [{ ...log, after: null }, log], limit: 1 },
       { t: 'get-roster', of: cid },
       { t: 'done', behind: true },
@@ -140,8 +140,8 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
     syncReplies as Messages<never>,
     [
       { t: 'state', publishers: null, parts: null },
-      { t: 'state', publishers: [cid], parts: of(128) },
-      { t: 'parts', parts: [of(128), of(128)] },
+      { t: 'state', publishers: [cid], parts: of(96) },
+      { t: 'parts', parts: [of(96), of(96)] },
       { t: 'items', items: [item, { ...item, key: null }], lacks: [0, 4095], more: false },
       { t: 'identity', operations: [of(10)], more: false },
       { t: 'profile', envelope: null },
@@ -302,12 +302,12 @@ describe('protocol/message', () => {
       'marks of a range',
       syncRequests as Messages<never>,
       (n) => ({ ...compare, ranges: [{ range: '', marks: of(n) }] }),
-      MAX_RANGE_MARKS * 8,
+      MAX_RANGE_MARKS * 6,
     ],
     [
       'parts',
       syncReplies as Messages<never>,
-      (n) => ({ t: 'parts', parts: times(n, of(128)) }),
+      (n) => ({ t: 'parts', parts: times(n, of(96)) }),
       MAX_SYNC_RANGES,
     ],
     [
@@ -379,7 +379,7 @@ describe('protocol/message', () => {
     const items = times(MAX_SYNC_ITEMS, { ...item, epoch: 1e3, seq: 1e9 })
     const lacks = times(MAX_SYNC_RANGES * MAX_RANGE_MARKS, 4095)
     const largest: SyncReply[] = [
-      { t: 'state', publishers: times(MAX_SYNC_PUBLISHERS, cid), parts: of(128) },
+      { t: 'state', publishers: times(MAX_SYNC_PUBLISHERS, cid), parts: of(96) },
       { t: 'items', items, lacks, more: true },
     ]
     for (const each of largest) assert.ok(syncReplies.encode(each).length <= MAX_FRAME_BYTES)

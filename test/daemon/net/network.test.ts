@@ -239,7 +239,7 @@ describe('daemon/net/network', () => {
           if (request.t === 'done') break
           const reply: SyncReply =
             request.t === 'open'
-              ? { t: 'state', publishers: [own.publisher], parts: new Uint8Array(128) }
+              ? { t: 'state', publishers: [own.publisher], parts: new Uint8Array(96) }
               : request.t === 'compare'
                 ? { t: 'items', items, lacks: [], more: false }
                 : {

@@ -25,20 +25,20 @@ const row =
 
 const id = is.bytes(16)
 const item = row(
-  link,
+  digest,
   is.nullable(key),
   is.time,
   is.time,
-  is.nullable(link),
+  is.nullable(digest),
   is.int(0, 1e8),
   is.bool,
 )
-const after = row(is.time, is.time, link)
+const after = row(is.time, is.time, digest)
 const name = is.text(32, /^[0-9a-f]*$/)
-const parts = is.bytes(128)
+const parts = is.bytes(96)
 const card = is.bytes(0, 2 ** 20)
 const page = row(
-  is.list((value) => (Array.isArray(value) ? row(record, card) : record)(value), 500),
+  is.list((value) => (Array.isArray(value) ? row(record, card) : record)(value), 1000),
   is.nullable(statement),
   is.bool,
 )
@@ -57,7 +57,7 @@ const apart =
     return isApart ? null : 'ranges that overlap'
   }
 const ranges = apart(name, (value) => value)
-const held = apart(row(name, is.bytes(0, 128)), (value) => (value as unknown[])[0])
+const held = apart(row(name, is.bytes(0, 96)), (value) => (value as unknown[])[0])
 const publishers = is.nullable(is.list(link, 10_000))
 const t: is.Rule = () => null
 const part = is.nullable(is.either(is.time, is.text(1000)))
@@ -101,7 +101,7 @@ const FAMILIES = {
     'get-records': is.fields({
       t,
       logs: is.list(row(id, is.nullable(after)), 256),
-      limit: is.int(1, 500),
+      limit: is.int(1, 1000),
     }),
     'get-roster': is.fields({ t, of: link }),
     done: is.fields({ t, behind: is.bool }),

@@ -66,12 +66,12 @@ class Liar {
     const { publisher: id } = this.#history.publisher
     switch (request.t) {
       case 'open': {
-        const parts = random.once(8) ? null : random.bytes(128)
+        const parts = random.once(8) ? null : random.bytes(96)
         return { t: 'state', publishers: random.once(2) ? null : [id], parts }
       }
       case 'split': {
         const asked = random.once(8) ? 3 : (request.ranges?.length ?? 1)
-        return { t: 'parts', parts: Array.from({ length: asked }, () => random.bytes(128)) }
+        return { t: 'parts', parts: Array.from({ length: asked }, () => random.bytes(96)) }
       }
       case 'compare':
         return {
@@ -283,7 +283,7 @@ function requestOf(t: Question['t'], { publisher: own }: History, random: Random
     case 'split':
       return { t, salt: random.bytes(16), ranges: ['0', '1a', 'f'] }
     case 'compare': {
-      const ranges = [{ range: random.once(2) ? '' : '7', marks: random.bytes(16) }]
+      const ranges = [{ range: random.once(2) ? '' : '7', marks: random.bytes(12) }]
       return { t, salt: random.bytes(16), ranges, after: null }
     }
     case 'get-identity':
@@ -296,7 +296,7 @@ function requestOf(t: Question['t'], { publisher: own }: History, random: Random
           { id: idOf({ publisher, key }), after: random.once(2) ? null : after },
           { id: idOf({ publisher, key: own.key() }), after: null },
         ],
-        limit: 1 + random.below(500),
+        limit: 1 + random.below(1000),
       }
     }
     case 'get-proof':
