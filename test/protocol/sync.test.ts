@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import { type Holdings, holdingsOf } from '../../daemon/net/holdings.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import type { Cid } from '../../protocol/cid.ts'
+import { publicKeyOf } from '../../protocol/crypto.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { MAX_SYNC_RECORDS } from '../../protocol/limits.ts'
 import { peekRecord, type SignedRecord } from '../../protocol/record.ts'
@@ -415,6 +417,55 @@ describe('protocol/sync', () => {
     assert.equal(two.holdings.proof(own.publisher, own.key()), null)
     assert.equal(two.lines(own, b), one.lines(own, b))
     assert.equal(two.pull(one).equal, true)
+  })
+
+  it('brings a revocation, a fork and what heals it to all who list the publisher, by way of others', async () => {
+    const own = new TestPublisher('far away')
+    const spare = new Uint8Array(32).fill(5)
+    own.delegate('publish', spare)
+    const names = ['one', 'two', 'three', 'four', 'five'].map((name) => `${name} in a row`)
+    const nodes = await Promise.all(names.map((name) => Node.open(new TestPublisher(name), own)))
+    const [first, last] = [nodes[0], nodes.at(-1)] as [Node, Node]
+    // One that does not list the publisher learns of nothing.
+    const outside = await Node.open(new TestPublisher('outside'))
+    /** Each asks the one before it, so that news goes from the first to the last; and back. */
+    const spread = (): void => {
+      for (const row of [nodes, nodes.toReversed()]) {
+        row.forEach((node, n) => {
+          const before = row[n - 1]
+          if (before !== undefined) assert.equal(node.pull(before).failure, null)
+        })
+      }
+      outside.pull(last)
+    }
+    const common = own.tag('nuclei', 'x', own.publisher)
+    first.admit(common)
+    spread()
+    const left = own.tag('nuclei', 'left', own.publisher)
+    own.rewind(common)
+    const right = own.tag('nuclei', 'right', own.publisher)
+    first.admit(left)
+    last.admit(right)
+    spread()
+    for (const { holdings } of nodes) assert.ok(holdings.proof(own.publisher, own.key()))
+
+    own.sign({ op: 'heal', key: own.key(), last: lastOf(left), ts: START })
+    const key = toHex(publicKeyOf(spare))
+    own.sign({ op: 'revoke', key, last: null, reason: 'stolen', ts: START })
+    expectOk(first.registry.admitIdentity(own.publisher, own.operations, 0))
+    spread()
+    own.rewind(left)
+    last.admit(own.tag('nuclei', 'after', own.publisher))
+    spread()
+    for (const { holdings, registry } of nodes) {
+      assert.equal(holdings.proof(own.publisher, own.key()), null)
+      const device = registry.identity(own.publisher)?.devices.find((each) => each.key === key)
+      assert.ok(device?.revoked)
+      // The heal begins an epoch.
+      assert.equal(registry.logs(own.publisher)[0]?.epoch, 1)
+    }
+    assert.equal(new Set(nodes.map((node) => node.lines(own))).size, 1)
+    assert.deepEqual(outside.registry.logs(own.publisher), [])
   })
 
   it('names what was refused and goes on with other logs', async () => {
