@@ -10,6 +10,7 @@ import type { LogPage } from './sync-message.ts'
 import type { PlainRecord } from './sync-source.ts'
 import {
   admit,
+  BATCH_CARDS,
   BATCH_RECORDS,
   broken,
   mayAsk,
@@ -114,8 +115,9 @@ function* takeIn(
   })
   while (offers.length > 0) {
     const open = offers.filter(({ want }) => !refused.has(want.id))
-    const batch = open.slice(0, BATCH_RECORDS)
-    offers = open.slice(BATCH_RECORDS)
+    const size = batchSize(open)
+    const batch = open.slice(0, size)
+    offers = open.slice(size)
     if (batch.length > 0) yield* admitBatch(outcome, batch, refused)
   }
   for (const [n, { head }] of pages.entries()) {
@@ -123,6 +125,16 @@ function* takeIn(
     if (head === null || before !== null || refused.has(id)) continue
     yield* admit(outcome, publisher, { do: 'admit-head', envelope: head })
   }
+}
+
+/** How many are admitted together. */
+function batchSize(offers: readonly Offer[]): number {
+  let cards = 0
+  const end = offers.findIndex(({ card }, n) => {
+    if (card !== null) cards++
+    return n === BATCH_RECORDS || cards > BATCH_CARDS
+  })
+  return end < 0 ? offers.length : end
 }
 
 function* admitBatch(

@@ -10,8 +10,9 @@ import type { PlainRecord } from './sync-source.ts'
 
 /** Questions of one pull; what is left over comes next time. A million records need 2,000. */
 export const MAX_ROUNDS = 10_000
-/** Records that are admitted, and made durable, together; 20 ms of the event loop. */
-export const BATCH_RECORDS = 64
+/** Records that are admitted, and made durable, together, and cards among them: 40 ms of the event loop. */
+export const BATCH_RECORDS = 128
+export const BATCH_CARDS = 16
 
 export type Question = Exclude<SyncRequest, { readonly t: 'done' }>
 
@@ -29,7 +30,7 @@ export type SyncEffect =
       readonly operations: readonly Uint8Array[]
       readonly from: number
     }
-  /** At most {@link BATCH_RECORDS}, of one log or several, each in order. */
+  /** At most {@link BATCH_RECORDS}, of one log or several, each in order; then others may have a turn. */
   | { readonly do: 'admit-records'; readonly records: readonly PlainRecord[] }
   | { readonly do: 'admit-head'; readonly envelope: Uint8Array }
   | { readonly do: 'admit-proof'; readonly first: Uint8Array; readonly second: Uint8Array }

@@ -15,13 +15,7 @@ import {
   syncRequests,
 } from '../../protocol/sync-message.ts'
 import type { PlainRecord, SyncSource } from '../../protocol/sync-source.ts'
-import {
-  BATCH_RECORDS,
-  type SyncEffect,
-  type SyncInput,
-  type SyncOutcome,
-  type SyncPull,
-} from '../../protocol/sync-step.ts'
+import type { SyncEffect, SyncInput, SyncOutcome, SyncPull } from '../../protocol/sync-step.ts'
 import type { Agenda } from './agenda.ts'
 import type { SimulatedStream } from './stream.ts'
 import type { Tally } from './tally.ts'
@@ -124,7 +118,7 @@ export class Pull {
           return
         }
         input = this.#perform(effect)
-        if (effect.do === 'admit-records' && effect.records.length === BATCH_RECORDS) {
+        if (effect.do === 'admit-records') {
           this.#pause(input)
           return
         }
