@@ -55,6 +55,8 @@ export function answer(
       return { t: 'proof', first: proof?.[0] ?? null, second: proof?.[1] ?? null }
     }
     case 'get-records':
+      // All that may be asked for is in this set.
+      setFor(source, memory)
       return answerRecords(source, request)
     case 'get-roster': {
       const { records, car } = source.rosters(request.of)

@@ -23,7 +23,7 @@ export interface SyncSource extends StateSource {
   publishers(): readonly Cid[]
   /** Items of publishers; of private logs those that may be read, default: all. */
   set(publishers: readonly Cid[], mayRead?: MayRead): SyncSet
-  /** The log of a listed publisher whose item has that id. */
+  /** The log whose item has that id, in a set that was asked for just now. */
   logOf(id: string): LogName | null
   /** Operations of the other branch of a forked chain, the first of them with number `from`. */
   rival(

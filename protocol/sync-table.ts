@@ -83,9 +83,8 @@ export class SyncTable {
     return found.set
   }
 
-  /** The log of one of these publishers whose item has an id. */
-  log(publishers: readonly Cid[], id: string): LogName | null {
-    for (const each of publishers) this.#read(each)
+  /** The log with an id, of a publisher whose items were asked for since they changed. */
+  log(id: string): LogName | null {
     const item = this.#logs.get(id)?.item
     // SAFE: only logs are there.
     return item === undefined ? null : { publisher: item.publisher, key: item.key as string }

@@ -119,7 +119,7 @@ export function holdingsOf(registry: Registry): Holdings {
     publishers: () => registry.trust.with('list'),
     ...state,
     set: (publishers, mayRead = () => true) => table.set(publishers, mayRead),
-    logOf: (id) => table.log(registry.trust.with('list'), id),
+    logOf: (id) => table.log(id),
     rival: (publisher) => catalogue.rival(publisher),
     identityOps: (publisher, from, limit) => registry.identityOps(publisher, from).slice(0, limit),
     profile: (publisher) => registry.profile(publisher)?.envelope ?? null,

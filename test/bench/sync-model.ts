@@ -119,7 +119,7 @@ export class ModelNode {
       ...state,
       publishers: () => publishers,
       set: (some) => this.#table.set(some, () => true),
-      logOf: (id) => this.#table.log(publishers, id),
+      logOf: (id) => this.#table.log(id),
       recordsAfter: (publisher, key, after, limit) =>
         (this.#records.get(idOf({ publisher, key })) ?? [])
           .filter(({ record }) => after === null || comparePositions(record, after) > 0)

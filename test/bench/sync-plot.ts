@@ -67,7 +67,7 @@ function draw({ title, below, ticksX, ticksY, series }: Panel, left: number): st
     const dots = points
       .map((point) => `<circle cx="${at(point).replace(',', '" cy="')}" r="3" fill="${colour}"/>`)
       .join('')
-    const legend = `<text x="${left + EDGE.left + n * 118}" y="${EDGE.top - 14}" fill="${colour}">${label}</text>`
+    const legend = `<text x="${left + EDGE.left + n * 118}" y="${EDGE.top - 14}" style="fill:${colour}">${label}</text>`
     return `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${points.map(at).join(' ')}"/>${dots}${legend}`
   })
   const heading = `<text class="title" x="${left + EDGE.left}" y="24">${title}</text>`

@@ -148,8 +148,8 @@ describe('protocol/sync-table', () => {
     )
     assert.equal(reads, 3)
     const id = idOf({ publisher: p.publisher, key: open })
-    assert.deepEqual(table.log(both, id), { publisher: p.publisher, key: open })
-    assert.equal(table.log(both, idOf({ publisher: p.publisher, key: null })), null)
+    assert.deepEqual(table.log(id), { publisher: p.publisher, key: open })
+    assert.equal(table.log(idOf({ publisher: p.publisher, key: null })), null)
   })
 
   it('puts in order what has changed, whichever it is', () => {
