@@ -535,10 +535,15 @@ function spoilt(holdings: Holdings, registry: Registry, sabotage: Sabotage | nul
     return { ...holdings, admitProof: () => passed, proof: () => null }
   }
   if (sabotage !== 'any-head') return holdings
+  // Nobody is told of what is written past the registry, so that its items are read anew.
+  let anew = holdings
   return {
     ...holdings,
-    // Nobody is told of what is written past the registry, so that its items are read anew.
-    set: (...which) => holdingsOf(registry).set(...which),
+    set: (...which) => {
+      anew = holdingsOf(registry)
+      return anew.set(...which)
+    },
+    logOf: (id) => anew.logOf(id),
     admitHead: (envelope) => {
       const read = readHead(envelope)
       if (!read.ok) return read
