@@ -157,6 +157,7 @@ describe('protocol/record', () => {
     assert.equal(peeked.value.publisher, publisher.publisher)
     assert.equal(codeOf(readHeader(envelope)), 'SIG_INVALID')
     assert.equal(codeOf(peekRecord(new Uint8Array(10))), 'SIG_LENGTH')
+    assert.equal(codeOf(readHeader(new Uint8Array(10))), 'SIG_LENGTH')
   })
 
   it('never throws on foreign bytes', () => {
