@@ -523,12 +523,21 @@ class Simulation {
   /** The federation works: what is signed now is soon everywhere where it may be. */
   async #goOn(): Promise<void> {
     const random = new Random(`after/${this.#plan.seed}`)
-    const before = new Map(this.#honest.map(({ node }) => [node, node.registry.counts().records]))
-    for (const { operator } of this.#honest) await operator.say('profile', random)
-    for (const { node } of this.#honest) {
-      const isHeard = node.registry.counts().records > (before.get(node) ?? 0)
-      const isFrozen = node.registry.isFrozen(node.publisher)
-      if (!isHeard && !isFrozen)
+    await this.#allSpeak(random)
+    // A thief may show only now what he has signed at that place: people are told, and settle it.
+    for (const { node, operator } of this.#honest) {
+      await node.act(() => operator.settle())
+      await node.act(() => operator.moveOn())
+    }
+    await this.#allSpeak(random)
+  }
+
+  async #allSpeak(random: Random): Promise<void> {
+    for (const { node, operator } of this.#honest) {
+      const before = node.registry.counts().records
+      await operator.say('profile', random)
+      const isHeard = node.registry.counts().records > before
+      if (!isHeard && !node.registry.isFrozen(node.publisher))
         throw new Violation('honest nodes can go on', node.name, 'cannot sign')
     }
     await this.#agree()
