@@ -142,6 +142,10 @@ export class BlobServer {
       const detail = { field: 'index', limit: leaves - 1, got: index }
       return this.#say(frames, failureMessage(refuse('PARAMETER', 'no such leaf', detail)))
     }
+    if (partial !== null && !partial.have.has(index)) {
+      const missing = refuse('BLOB_MISSING', 'the leaf is not here yet', { got: index })
+      return this.#say(frames, failureMessage(missing))
+    }
     if (!insist && this.#given.isElsewhere(cid, index, peer.id)) {
       const given = this.#given.elsewhere(cid, leaves, peer.id).toBytes()
       await this.#links.pace(peer, given.length)
@@ -153,9 +157,6 @@ export class BlobServer {
     await this.#links.pace(peer, length)
     let parts: AsyncIterable<Uint8Array> | readonly Uint8Array[]
     try {
-      if (partial !== null && !partial.have.has(index)) {
-        throw new ZoariumError('BLOB_MISSING', 'the leaf is not here yet', { got: index })
-      }
       parts =
         partial === null
           ? await this.#holdings.blobs.open(cid, { start, end: start + length })

@@ -47,9 +47,9 @@ describe('daemon/net/transfer', () => {
   const bytes = () => model.files.get('weights.onnx') as Uint8Array
 
   /** A node that trusts everybody; with `held` it has the model's files, too. */
-  async function node(own: TestPublisher, held: boolean): Promise<TestNode> {
+  async function node(own: TestPublisher, held: boolean, limits = LIMITS): Promise<TestNode> {
     const trusts = all.filter((each) => each !== own)
-    const made = await startNode(own, { trusts, transferLimits: LIMITS })
+    const made = await startNode(own, { trusts, transferLimits: limits })
     if (own !== a) expectOk(made.registry.admitIdentity(a.publisher, a.operations, 0))
     admit(made.registry, model)
     if (held) await keepFiles(made.registry, model)
@@ -214,10 +214,7 @@ describe('daemon/net/transfer', () => {
       blob: (frames) =>
         new Promise((resolve) => frames.closed.addEventListener('abort', () => resolve())),
     })
-    const patient = { replyMs: 60_000, leafMs: 60_000 }
-    const two = await startNode(c, { trusts: [a, b], transferLimits: patient })
-    expectOk(two.registry.admitIdentity(a.publisher, a.operations, 0))
-    admit(two.registry, model)
+    const two = await node(c, false, { replyMs: 60_000, leafMs: 60_000 })
     await two.network.connect(silent.address)
     await two.network.connect(one.address)
     await fetch(two)
@@ -233,10 +230,7 @@ describe('daemon/net/transfer', () => {
           new Promise((resolve) => frames.closed.addEventListener('abort', () => resolve())),
       ),
     })
-    const patient = { replyMs: 60_000, leafMs: 60_000 }
-    const two = await startNode(c, { trusts: [a, b], transferLimits: patient })
-    expectOk(two.registry.admitIdentity(a.publisher, a.operations, 0))
-    admit(two.registry, model)
+    const two = await node(c, false, { replyMs: 60_000, leafMs: 60_000 })
     await two.network.connect(silent.address)
     await two.network.connect(one.address)
     await fetch(two)
