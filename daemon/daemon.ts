@@ -27,7 +27,7 @@ import { createLog } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Mirror } from './mirror.ts'
 import { Nearest } from './nearest.ts'
-import { holdingsOf } from './net/holdings.ts'
+import { archiveOf } from './net/archive.ts'
 import { Network } from './net/network.ts'
 import { Node } from './node.ts'
 import { Offer } from './offer.ts'
@@ -115,7 +115,7 @@ async function start(
   const views = new Views(registry)
 
   const network = new Network({
-    holdings: holdingsOf(registry),
+    archive: archiveOf(registry),
     peerKeySeed: opened.peerKey,
     listen: config.network.listen,
     bootstrap: config.network.peers,

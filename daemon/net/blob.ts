@@ -14,8 +14,8 @@ import {
   blobRequests,
   failureMessage,
 } from '../../protocol/message.ts'
+import type { Archive } from './archive.ts'
 import { GivenLeaves } from './given-leaves.ts'
-import type { Holdings } from './holdings.ts'
 import type { Links } from './links.ts'
 import type { PartialBlob, PartialBlobs } from './partial-blobs.ts'
 import { type Peer, STRANGER_STREAMS } from './peers.ts'
@@ -40,15 +40,15 @@ interface Shared {
 }
 
 export class BlobServer {
-  readonly #holdings: Holdings
+  readonly #archive: Archive
   readonly #links: Links
   readonly #partials: PartialBlobs
   readonly #given = new GivenLeaves()
   /** Bytes of leaves that were sent. */
   sent = 0
 
-  constructor(holdings: Holdings, links: Links, partials: PartialBlobs) {
-    this.#holdings = holdings
+  constructor(archive: Archive, links: Links, partials: PartialBlobs) {
+    this.#archive = archive
     this.#links = links
     this.#partials = partials
   }
@@ -97,8 +97,8 @@ export class BlobServer {
   }
 
   #find(peer: Peer, cid: Cid): Verdict<Shared> {
-    if (this.#holdings.isShared(cid, this.#links.publisherOf(peer))) {
-      const whole = this.#holdings.blobs.stat(cid)
+    if (this.#archive.isShared(cid, this.#links.publisherOf(peer))) {
+      const whole = this.#archive.blobs.stat(cid)
       if (whole !== null) return accept({ size: whole.size, partial: null })
       const partial = this.#partials.get(cid)
       if (partial !== null) return accept({ size: partial.size, partial })
@@ -108,7 +108,7 @@ export class BlobServer {
 
   async #sendTree(peer: Peer, frames: FrameStream, cid: Cid, shared: Shared): Promise<void> {
     const { size, partial } = shared
-    const nodes = partial?.nodes ?? this.#holdings.tree(cid) ?? []
+    const nodes = partial?.nodes ?? this.#archive.tree(cid) ?? []
     const have = partial?.have.toBytes() ?? null
     await this.#links.pace(
       peer,
@@ -159,7 +159,7 @@ export class BlobServer {
     try {
       parts =
         partial === null
-          ? await this.#holdings.blobs.open(cid, { start, end: start + length })
+          ? await this.#archive.blobs.open(cid, { start, end: start + length })
           : [await partial.read(index)]
     } catch (error) {
       if (!(error instanceof ZoariumError)) throw error

@@ -8,12 +8,12 @@ import { type Code, ZoariumError } from '../../protocol/errors.ts'
 import { peekHeartbeat, readHeartbeat } from '../../protocol/heartbeat.ts'
 import { TOPICS } from '../../protocol/message.ts'
 import type { Clock } from '../../registry/clock.ts'
-import type { Holdings } from './holdings.ts'
+import type { Archive } from './archive.ts'
 import type { Links } from './links.ts'
 import { isFault, type PeerBook } from './peers.ts'
 
 export interface GossipOptions {
-  readonly holdings: Holdings
+  readonly archive: Archive
   readonly links: Links
   readonly book: PeerBook
   readonly clock: Clock
@@ -62,20 +62,20 @@ export function judgeGossip(
     return TopicValidatorResult.Reject
   }
   if (topic === TOPICS.status) return judgeHeartbeat(options, data, judgement)
-  const verdict = admitHead(options.holdings, data)
+  const verdict = admitHead(options.archive, data)
   if (verdict === null) return TopicValidatorResult.Ignore
   if (!verdict.ok) return judgement(verdict.code)
   const { publisher, key } = verdict.value.head
   // Of a private log: others must not hear of it from here.
-  if (!options.holdings.mayRead(publisher, key, null)) return TopicValidatorResult.Ignore
+  if (!options.archive.mayRead(publisher, key, null)) return TopicValidatorResult.Ignore
   if (verdict.value.ahead) options.links.behind(peer, 'head')
   return TopicValidatorResult.Accept
 }
 
 /** Null where this node cannot keep it, for want of space perhaps: a later sync brings it again. */
-function admitHead(holdings: Holdings, data: Uint8Array): ReturnType<Holdings['admitHead']> | null {
+function admitHead(archive: Archive, data: Uint8Array): ReturnType<Archive['admitHead']> | null {
   try {
-    return holdings.admitHead(data)
+    return archive.admitHead(data)
   } catch (error) {
     if (error instanceof ZoariumError) return null
     throw error
@@ -87,12 +87,12 @@ function judgeHeartbeat(
   data: Uint8Array,
   judgement: (code: Code) => TopicValidatorResult,
 ): TopicValidatorResult {
-  const { holdings, book, clock, onHeartbeat } = options
+  const { archive, book, clock, onHeartbeat } = options
   const claim = peekHeartbeat(data)
   if (!claim.ok) return judgement(claim.code)
   const { publisher, peer: id } = claim.value
-  const identity = holdings.identity(publisher)
-  if (identity === null || !holdings.may(publisher, 'list')) return TopicValidatorResult.Ignore
+  const identity = archive.identity(publisher)
+  if (identity === null || !archive.may(publisher, 'list')) return TopicValidatorResult.Ignore
   const verdict = readHeartbeat(data, identity, clock.now())
   if (!verdict.ok) return judgement(verdict.code)
   const peer = book.get(id)

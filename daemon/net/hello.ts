@@ -11,7 +11,7 @@ import { MAX_INFER_BYTES } from '../../protocol/limits.ts'
 import { type Hello, helloMessages, PROTOCOLS } from '../../protocol/message.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
-import type { Holdings } from './holdings.ts'
+import type { Archive } from './archive.ts'
 import type { Links } from './links.ts'
 import { type Peer, type PeerBook, STRANGER_BYTES_PER_SECOND, STRANGER_STREAMS } from './peers.ts'
 import type { FrameStream } from './stream.ts'
@@ -27,7 +27,7 @@ const VERSIONS = [1]
 const UNKNOWN_HERE: ReadonlySet<Code> = new Set(['KEY_NOT_DELEGATED', 'KEY_EXPIRED'])
 
 export interface GreeterOptions {
-  readonly holdings: Holdings
+  readonly archive: Archive
   readonly links: Links
   readonly book: PeerBook
   readonly sync: SyncService
@@ -77,12 +77,12 @@ export class Greeter {
   }
 
   #own(): Hello {
-    const { holdings, agent, binding, heartbeat } = this.#options
+    const { archive, agent, binding, heartbeat } = this.#options
     return {
       t: 'hello',
       versions: VERSIONS,
       agent,
-      identityLength: holdings.chain(holdings.publisher)?.length ?? 0,
+      identityLength: archive.chain(archive.publisher)?.length ?? 0,
       binding: binding(),
       heartbeat: heartbeat(),
       limits: {
@@ -94,7 +94,7 @@ export class Greeter {
   }
 
   async #meet(peer: Peer, hello: Hello): Promise<void> {
-    const { holdings, links, book, sync, clock, log } = this.#options
+    const { archive, links, book, sync, clock, log } = this.#options
     peer.agent = hello.agent
     if (hello.binding === null) {
       peer.shown = null
@@ -107,20 +107,20 @@ export class Greeter {
       return
     }
     const { publisher } = claim.value
-    const known = holdings.chain(publisher)?.length ?? 0
+    const known = archive.chain(publisher)?.length ?? 0
     let verdict = known === 0 ? null : book.show(peer, publisher, hello.binding)
     const isOld =
       verdict === null ||
       (!verdict.ok && UNKNOWN_HERE.has(verdict.code)) ||
       hello.identityLength > known
-    if (isOld || holdings.profile(publisher) === null) await sync.introduce(peer, publisher)
+    if (isOld || archive.profile(publisher) === null) await sync.introduce(peer, publisher)
     if (isOld) verdict = book.show(peer, publisher, hello.binding)
     if (verdict === null || !verdict.ok) {
       peer.shown = null
       log.info({ peer: peer.id, publisher, verdict }, 'a peer showed a binding that does not hold')
       return
     }
-    const identity = holdings.identity(publisher)
+    const identity = archive.identity(publisher)
     if (hello.heartbeat !== null && identity !== null) {
       const heartbeat = readHeartbeat(hello.heartbeat, identity, clock.now())
       if (heartbeat.ok && heartbeat.value.peer === peer.id) peer.heartbeat = heartbeat.value

@@ -17,7 +17,7 @@ import {
   PROTOCOLS,
   readFailure,
 } from '../../protocol/message.ts'
-import type { Holdings } from './holdings.ts'
+import type { Archive } from './archive.ts'
 import type { Links } from './links.ts'
 import type { Peer, PeerBook } from './peers.ts'
 import type { FrameStream } from './stream.ts'
@@ -83,7 +83,7 @@ export interface RemoteAnswer extends RemoteResult {
 export type RemoteInferHandler = (request: PeerRequest) => Promise<RemoteResult>
 
 export interface InferServiceOptions {
-  readonly holdings: Holdings
+  readonly archive: Archive
   readonly links: Links
   readonly book: PeerBook
   readonly handler: RemoteInferHandler | null
@@ -124,7 +124,7 @@ export class InferService {
   }
 
   async #assertMaySend(peer: Peer): Promise<void> {
-    const { book, holdings, greet } = this.#options
+    const { book, archive, greet } = this.#options
     const serves = () => book.bindingOf(peer)?.roles.includes('serve') ?? false
     if (!serves()) await greet(peer)
     const binding = book.bindingOf(peer)
@@ -134,7 +134,7 @@ export class InferService {
         hint: 'nothing was sent',
       })
     }
-    if (!holdings.maySend(binding.publisher)) {
+    if (!archive.maySend(binding.publisher)) {
       throw new ZoariumError('TRUST', 'no rule lets images go to that publisher', {
         field: binding.publisher,
         hint: `zoarium trust add ${binding.publisher} list --send`,
@@ -206,10 +206,10 @@ export class InferService {
     peer: Peer,
     frames: FrameStream,
   ): Promise<Verdict<{ header: InferRequest; publisher: Cid }>> {
-    const { book, holdings, handler } = this.#options
+    const { book, archive, handler } = this.#options
     const frame = await frames.expect(MAX_HEADER_BYTES, STEP_MS)
     const publisher = book.publisherOf(peer)
-    if (publisher === null || !holdings.may(publisher, 'list')) {
+    if (publisher === null || !archive.may(publisher, 'list')) {
       return refuse('TRUST', 'no rule here lists the publisher of this peer', {
         field: publisher ?? peer.id,
       })
@@ -220,7 +220,7 @@ export class InferService {
       return header
     }
     if (handler === null) return refuse('NOT_RUNNABLE', 'this node runs nothing for others')
-    if (!holdings.mayReadRecord(header.value.record, publisher)) {
+    if (!archive.mayReadRecord(header.value.record, publisher)) {
       return refuse('NOT_FOUND', 'no model record of that id is here', { got: header.value.record })
     }
     const size = sizeOf(header.value.inputs.map((input) => input.size))

@@ -17,11 +17,11 @@ import { createSyncMemory } from '../../protocol/sync-publishers.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
 import { AddressPolicy, bareAddress } from './address.ts'
+import type { Archive } from './archive.ts'
 import { BlobServer } from './blob.ts'
 import { Dialler, parseAddress } from './dialler.ts'
 import { hearsGossip, judgeGossip } from './gossip.ts'
 import { Greeter } from './hello.ts'
-import type { Holdings } from './holdings.ts'
 import {
   InferService,
   type RemoteAnswer,
@@ -52,7 +52,7 @@ const MEMBER_TAG = { name: 'zoarium-member', value: 50 }
 const INBOUND_STREAMS = { hello: 4, sync: 4, blob: 16, infer: 8 } as const
 
 export interface NetworkOptions {
-  readonly holdings: Holdings
+  readonly archive: Archive
   /** 32 bytes of the transport key. */
   readonly peerKeySeed: Uint8Array
   /** Multiaddrs. */
@@ -130,10 +130,10 @@ export class Network {
 
   constructor(options: NetworkOptions) {
     this.#options = options
-    const { holdings, clock, log } = options
+    const { archive, clock, log } = options
     this.peerId = peerIdFromPublicKey(publicKeyFromRaw(publicKeyOf(options.peerKeySeed))).toString()
     this.#addresses = new AddressPolicy(options.listen.map((each) => multiaddr(each)))
-    this.#book = new PeerBook(clock, holdings)
+    this.#book = new PeerBook(clock, archive)
     const links: Links = {
       publisherOf: (peer) => this.#book.publisherOf(peer),
       open: (peer, protocol) => this.#open(peer, protocol),
@@ -144,9 +144,9 @@ export class Network {
         if (budget.take()) this.#rounds.soon(peer)
       },
     }
-    this.#sync = new SyncService(holdings, links)
+    this.#sync = new SyncService(archive, links)
     this.#greeter = new Greeter({
-      holdings,
+      archive,
       links,
       book: this.#book,
       sync: this.#sync,
@@ -157,9 +157,9 @@ export class Network {
       heartbeat: options.heartbeat,
     })
     const partials = new PartialBlobs()
-    this.#blobs = new BlobServer(holdings, links, partials)
+    this.#blobs = new BlobServer(archive, links, partials)
     this.#infer = new InferService({
-      holdings,
+      archive,
       links,
       book: this.#book,
       handler: options.infer,
@@ -181,7 +181,7 @@ export class Network {
       finish: () => this.#providers.provide(),
     })
     this.#providers = new Providers({
-      holdings,
+      archive,
       links,
       book: this.#book,
       partials,
@@ -209,7 +209,7 @@ export class Network {
 
   /** Listens and begins to dial. @throws ZoariumError CONFIG where an address cannot be used */
   async start(): Promise<void> {
-    const { listen, bootstrap, mdns, dht, clock, holdings, peerKeySeed } = this.#options
+    const { listen, bootstrap, mdns, dht, clock, archive, peerKeySeed } = this.#options
     for (const address of bootstrap.map(parseAddress)) this.#addresses.list(address)
     const node = await createNode({
       seed: peerKeySeed,
@@ -240,10 +240,10 @@ export class Network {
     gossip.addEventListener('subscription-change', ({ detail }) =>
       this.#emit('gossip', { peer: detail.peerId.toString() }),
     )
-    this.#unlisten = holdings.onTrust(() => this.#greetAll())
+    this.#unlisten = archive.onTrust(() => this.#greetAll())
     this.#loops.push(this.#rounds.repeat())
     for (const address of bootstrap) this.keep(address)
-    this.#background(this.#dialler.redial(holdings.knownPeers()))
+    this.#background(this.#dialler.redial(archive.knownPeers()))
   }
 
   async stop(): Promise<void> {
@@ -402,7 +402,7 @@ export class Network {
   }
 
   async #greeted(peer: Peer): Promise<void> {
-    const { clock, holdings } = this.#options
+    const { clock, archive } = this.#options
     const node = this.#started()
     const now = clock.now()
     const isFirst = peer.greetedAt === 0
@@ -412,7 +412,7 @@ export class Network {
       const tags = { [MEMBER_TAG.name]: { value: MEMBER_TAG.value } }
       await node.peerStore.merge(id, { tags })
       const { addresses } = await node.peerStore.get(id)
-      holdings.keepPeer({
+      archive.keepPeer({
         peer: peer.id,
         addresses: addresses.map((each) => `${bareAddress(each.multiaddr)}/p2p/${peer.id}`),
         publisher: this.#book.publisherOf(peer),
@@ -504,9 +504,9 @@ export class Network {
    * new. For what gossip does not carry.
    */
   spread(publisher: Cid, key: string): void {
-    const { holdings } = this.#options
+    const { archive } = this.#options
     for (const peer of this.#book.connected()) {
-      if (holdings.mayRead(publisher, key, this.#book.publisherOf(peer))) this.#rounds.soon(peer)
+      if (archive.mayRead(publisher, key, this.#book.publisherOf(peer))) this.#rounds.soon(peer)
     }
   }
 
@@ -521,9 +521,9 @@ export class Network {
   // Gossip
 
   #judge(topic: string, from: string, data: Uint8Array): TopicValidatorResult {
-    const { holdings, clock } = this.#options
+    const { archive, clock } = this.#options
     const onHeartbeat = (peer: string) => this.#emit('heartbeat', { peer })
-    const options = { holdings, clock, links: this.#links, book: this.#book, onHeartbeat }
+    const options = { archive, clock, links: this.#links, book: this.#book, onHeartbeat }
     return judgeGossip(options, topic, from, data)
   }
 

@@ -11,7 +11,7 @@ import type { Heartbeat } from '../../protocol/heartbeat.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
 import { createSyncMemory, type SyncMemory } from '../../protocol/sync-publishers.ts'
 import type { Clock } from '../../registry/clock.ts'
-import type { Holdings } from './holdings.ts'
+import type { Archive } from './archive.ts'
 import { Budget } from './rate.ts'
 
 /** Peers remembered; those not connected and seen longest ago go first. */
@@ -151,11 +151,11 @@ export const isFault = (code: Code): boolean => FAULT_CODES.has(code)
 export class PeerBook {
   readonly #peers = new Map<string, Peer>()
   readonly #clock: Clock
-  readonly #holdings: Holdings
+  readonly #archive: Archive
 
-  constructor(clock: Clock, holdings: Holdings) {
+  constructor(clock: Clock, archive: Archive) {
     this.#clock = clock
-    this.#holdings = holdings
+    this.#archive = archive
   }
 
   get(id: string): Peer {
@@ -195,7 +195,7 @@ export class PeerBook {
    * @returns the verdict on it; KEY_NOT_DELEGATED may mean that our copy of the chain is old
    */
   show(peer: Peer, publisher: Cid, envelope: Uint8Array): Verdict<Binding> {
-    const identity = this.#holdings.identity(publisher)
+    const identity = this.#archive.identity(publisher)
     if (identity === null) return refuse('BINDING_INVALID', 'the identity is not known')
     const now = this.#clock.now()
     const verdict = readBinding(envelope, identity, now)
@@ -216,7 +216,7 @@ export class PeerBook {
     const { envelope, binding, tip, at } = peer.shown
     const now = this.#clock.now()
     if (binding.expires < now) return null
-    const identity = this.#holdings.identity(binding.publisher)
+    const identity = this.#archive.identity(binding.publisher)
     if (identity?.tip === tip && Math.abs(now - at) < RECHECK_MS) return binding
     const verdict = this.show(peer, binding.publisher, envelope)
     return verdict.ok ? verdict.value : null
@@ -228,7 +228,7 @@ export class PeerBook {
 
   isMember(peer: Peer): boolean {
     const publisher = this.publisherOf(peer)
-    return publisher !== null && this.#holdings.may(publisher, 'list')
+    return publisher !== null && this.#archive.may(publisher, 'list')
   }
 
   heartbeatOf(peer: Peer): Heartbeat | null {

@@ -5,7 +5,7 @@
 import { type Cid, linkOf } from '../../protocol/cid.ts'
 import { ZoariumError } from '../../protocol/errors.ts'
 import type { Log } from '../log.ts'
-import type { Holdings } from './holdings.ts'
+import type { Archive } from './archive.ts'
 import type { Links } from './links.ts'
 import type { NetNode } from './node.ts'
 import type { PartialBlobs } from './partial-blobs.ts'
@@ -29,7 +29,7 @@ export interface FetchOptions {
 }
 
 export interface ProvidersOptions {
-  readonly holdings: Holdings
+  readonly archive: Archive
   readonly links: Links
   readonly book: PeerBook
   readonly partials: PartialBlobs
@@ -63,12 +63,12 @@ export class Providers {
   }
 
   async #fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
-    const { holdings, links, partials, random, limits, signal } = this.#options
-    if (holdings.blobs.stat(blob.cid) !== null) return
+    const { archive, links, partials, random, limits, signal } = this.#options
+    if (archive.blobs.stat(blob.cid) !== null) return
     const { record, peers, onProgress = () => {} } = options
     const any = AbortSignal.any([options.signal, signal])
     const transfer = new Transfer(blob, {
-      holdings,
+      archive,
       links,
       partials,
       random,
@@ -79,7 +79,7 @@ export class Providers {
     try {
       const first = this.#candidates(record, peers)
       await transfer.from(first)
-      const isPublic = record !== undefined && holdings.mayReadRecord(record, null)
+      const isPublic = record !== undefined && archive.mayReadRecord(record, null)
       if (!transfer.isComplete && isPublic && peers === undefined) {
         const found = await this.#find(record)
         await transfer.from(found.filter((peer) => !first.includes(peer)))
@@ -99,10 +99,10 @@ export class Providers {
 
   /** Connected peers that may have and know of a blob: members first, the quickest first. */
   #candidates(record: Cid | undefined, named: readonly string[] | undefined): readonly Peer[] {
-    const { book, holdings } = this.#options
+    const { book, archive } = this.#options
     const mayAsk = (peer: Peer): boolean =>
       (named === undefined || named.includes(peer.id)) &&
-      (record === undefined || holdings.mayReadRecord(record, book.publisherOf(peer)))
+      (record === undefined || archive.mayReadRecord(record, book.publisherOf(peer)))
     const peers = book.connected().filter(mayAsk)
     const rank = (peer: Peer): number => (book.isMember(peer) ? 0 : 1e9) + peer.leafMs
     return [...peers].sort((a, b) => rank(a) - rank(b))
@@ -138,10 +138,10 @@ export class Providers {
 
   /** Tells the DHT of some models that it was not told of yet. */
   async provide(): Promise<void> {
-    const { holdings, book } = this.#options
+    const { archive, book } = this.#options
     const node = this.#options.node()
     if (node.services.dht === undefined || book.connected().length === 0) return
-    const records = holdings
+    const records = archive
       .provided(MAX_PROVIDED)
       .filter((record) => !this.#provided.has(record))
       .slice(0, PROVIDED_PER_ROUND)

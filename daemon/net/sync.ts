@@ -21,7 +21,7 @@ import type {
   SyncPull,
   SyncRefusal,
 } from '../../protocol/sync-step.ts'
-import { type Holdings, readableBy } from './holdings.ts'
+import { type Archive, readableBy } from './archive.ts'
 import type { Links } from './links.ts'
 import type { Peer } from './peers.ts'
 import type { FrameStream } from './stream.ts'
@@ -62,7 +62,7 @@ export interface FoundRoster {
  * @param reader the publisher that the peer is bound to; null: none
  */
 export function confirmedBy(
-  { publisher, keys, mayRead }: Pick<Holdings, 'publisher' | 'keys' | 'mayRead'>,
+  { publisher, keys, mayRead }: Pick<Archive, 'publisher' | 'keys' | 'mayRead'>,
   reader: Cid | null,
   { theirs }: SyncMemory,
   { failure, more, refused }: SyncOutcome,
@@ -73,12 +73,12 @@ export function confirmedBy(
 }
 
 export class SyncService {
-  readonly #holdings: Holdings
+  readonly #archive: Archive
   readonly #links: Links
   readonly #running = new Map<string, Promise<SyncReport>>()
 
-  constructor(holdings: Holdings, links: Links) {
-    this.#holdings = holdings
+  constructor(archive: Archive, links: Links) {
+    this.#archive = archive
     this.#links = links
   }
 
@@ -105,7 +105,7 @@ export class SyncService {
   }
 
   #readable(peer: Peer): SyncSource {
-    return readableBy(this.#holdings, this.#links.publisherOf(peer))
+    return readableBy(this.#archive, this.#links.publisherOf(peer))
   }
 
   /**
@@ -184,11 +184,11 @@ export class SyncService {
   }
 
   #confirmedBy(peer: Peer, outcome: SyncOutcome): readonly string[] {
-    return confirmedBy(this.#holdings, this.#links.publisherOf(peer), peer.memory, outcome)
+    return confirmedBy(this.#archive, this.#links.publisherOf(peer), peer.memory, outcome)
   }
 
   async #perform(peer: Peer, frames: FrameStream, effect: SyncEffect): Promise<SyncInput> {
-    const holdings = this.#holdings
+    const archive = this.#archive
     switch (effect.do) {
       case 'ask':
         await frames.write(syncRequests.encode(effect.request), REPLY_MS)
@@ -202,16 +202,16 @@ export class SyncService {
       case 'admit-identity':
         return this.#judged(
           peer,
-          holdings.admitIdentity(effect.publisher, effect.operations, effect.from),
+          archive.admitIdentity(effect.publisher, effect.operations, effect.from),
         )
       case 'admit-records':
         return this.#admitRecords(peer, effect.records)
       case 'admit-head':
-        return this.#judged(peer, holdings.admitHead(effect.envelope))
+        return this.#judged(peer, archive.admitHead(effect.envelope))
       case 'admit-proof':
-        return this.#judged(peer, holdings.admitProof(effect.first, effect.second))
+        return this.#judged(peer, archive.admitProof(effect.first, effect.second))
       case 'admit-profile':
-        return this.#judged(peer, holdings.admitProfile(effect.envelope))
+        return this.#judged(peer, archive.admitProfile(effect.envelope))
     }
   }
 
@@ -227,7 +227,7 @@ export class SyncService {
     records: readonly PlainRecord[],
   ): Promise<readonly Verdict<unknown>[]> {
     await setImmediate()
-    const verdicts = this.#holdings.admitRecords(records)
+    const verdicts = this.#archive.admitRecords(records)
     for (const verdict of verdicts) this.#judged(peer, verdict)
     return verdicts
   }

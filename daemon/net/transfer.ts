@@ -19,8 +19,8 @@ import {
   readFailure,
 } from '../../protocol/message.ts'
 import type { BlobInfo, Download } from '../../registry/blob-store.ts'
+import type { Archive } from './archive.ts'
 import { HAVE_WAIT_MS } from './blob.ts'
-import type { Holdings } from './holdings.ts'
 import { LeafPlan, type LeafSource } from './leaf-plan.ts'
 import type { Links } from './links.ts'
 import { PartialBlob, type PartialBlobs } from './partial-blobs.ts'
@@ -62,7 +62,7 @@ export interface TransferLimits {
 export const TRANSFER_LIMITS: TransferLimits = { replyMs: 10_000, leafMs: 16_000 }
 
 export interface TransferOptions {
-  readonly holdings: Holdings
+  readonly archive: Archive
   readonly links: Links
   readonly partials: PartialBlobs
   readonly random: () => number
@@ -169,15 +169,15 @@ export class Transfer {
 
   /** Makes the blob visible. @throws ZoariumError CONTENT_MISMATCH, DISK_FULL, STORE */
   async finish(): Promise<void> {
-    const { holdings } = this.#options
+    const { archive } = this.#options
     const begun = await this.#begun
     if (begun === null) throw new TypeError('nothing was begun')
     const { cid, size, sha256 } = this.#blob
     // Before the bytes are visible, so that they can be served from then on.
-    holdings.keepTree(cid, begun.partial.nodes)
+    archive.keepTree(cid, begun.partial.nodes)
     await begun.download.finish(sha256)
     this.#options.partials.delete(cid)
-    holdings.blobKept(cid, size)
+    archive.blobKept(cid, size)
   }
 
   /** Keeps what came for a later try. */
@@ -326,8 +326,8 @@ export class Transfer {
 
   async #begin(nodes: readonly Uint8Array[], leaves: readonly Uint8Array[]): Promise<Begun> {
     const { cid, size } = this.#blob
-    const { holdings, partials, random } = this.#options
-    const download = await holdings.blobs.download(cid, size, leaves)
+    const { archive, partials, random } = this.#options
+    const download = await archive.blobs.download(cid, size, leaves)
     const partial = new PartialBlob(download, nodes)
     partials.add(cid, partial)
     const missing = new LeafSet(leaves.length)

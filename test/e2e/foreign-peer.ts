@@ -1,9 +1,9 @@
 /**
- * Peers in the test's own process that a real daemon meets: nodes over holdings that the test
+ * Peers in the test's own process that a real daemon meets: nodes over an archive that the test
  * bends, with the system's clock, since the daemon has no other.
  */
 import { pino } from 'pino'
-import { type Holdings, holdingsOf } from '../../daemon/net/holdings.ts'
+import { type Archive, archiveOf } from '../../daemon/net/archive.ts'
 import { Network, type NetworkOptions } from '../../daemon/net/network.ts'
 import { helloMessages, type PROTOCOLS } from '../../protocol/message.ts'
 import { systemClock } from '../../registry/clock.ts'
@@ -37,19 +37,19 @@ export function modelOf(own: TestPublisher, name: string, weights?: Uint8Array):
 
 /**
  * A node of a publisher.
- * @param bend what its holdings say instead of the truth
+ * @param bend what its archive says instead of the truth
  */
 export async function startForeignPeer(
   own: TestPublisher,
   prepare: (registry: Registry) => Promise<void> | void = () => {},
-  bend: (honest: Holdings) => Partial<Holdings> = () => ({}),
+  bend: (honest: Archive) => Partial<Archive> = () => ({}),
   options: Partial<NetworkOptions> = {},
 ): Promise<ForeignPeer> {
   const registry = await openTestRegistry(own, systemClock)
   await prepare(registry)
-  const honest = holdingsOf(registry)
+  const honest = archiveOf(registry)
   const network: Network = new Network({
-    holdings: { ...honest, ...bend(honest) },
+    archive: { ...honest, ...bend(honest) },
     peerKeySeed: seedOf(`${own.name} peer ${running.length}`),
     listen: ['/ip4/127.0.0.1/tcp/0'],
     bootstrap: [],

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Stream } from '@libp2p/interface'
 import type { NodeProcess } from '../../cli/colony.ts'
-import type { Holdings } from '../../daemon/net/holdings.ts'
+import type { Archive } from '../../daemon/net/archive.ts'
 import type { FrameStream } from '../../daemon/net/stream.ts'
 import type { PullView, SyncView } from '../../protocol/api.ts'
 import { CODES, type Code, expectOk, type Issue, refuse } from '../../protocol/errors.ts'
@@ -119,7 +119,7 @@ describe('e2e/hostile-peers', () => {
       it(`${what} is refused with all after it: ${code}`, async () => {
         const log = logOf(`liar ${i}`)
         const { own, models } = log
-        const bend = (honest: Holdings): Partial<Holdings> => ({
+        const bend = (honest: Archive): Partial<Archive> => ({
           *recordsAfter(...args) {
             for (const sent of honest.recordsAfter(...args)) {
               const isSecond = Buffer.from(sent.envelope).equals(models[1].signed.envelope)

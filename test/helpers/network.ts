@@ -1,6 +1,6 @@
 /** Real libp2p nodes on loopback, for tests; stopped after each test. */
 import { pino } from 'pino'
-import { holdingsOf } from '../../daemon/net/holdings.ts'
+import { archiveOf } from '../../daemon/net/archive.ts'
 import type { RemoteInferHandler } from '../../daemon/net/infer.ts'
 import { Network, type NetworkEvents, type NetworkOptions } from '../../daemon/net/network.ts'
 import type { Sleep } from '../../daemon/net/sleep.ts'
@@ -55,7 +55,7 @@ export async function startNode(
   const registry = known ?? (await openTestRegistry(own, testClock, blobs))
   for (const each of trusts) trust(registry, each.publisher, 'mirror', true)
   const network: Network = new Network({
-    holdings: holdingsOf(registry),
+    archive: archiveOf(registry),
     peerKeySeed: seedOf(`${name} peer`),
     listen: ['/ip4/127.0.0.1/tcp/0'],
     bootstrap: [],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import { type Holdings, holdingsOf } from '../../daemon/net/holdings.ts'
+import { type Archive, archiveOf } from '../../daemon/net/archive.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../../protocol/limits.ts'
 import { entriesOf, idOf, type LogState } from '../../protocol/sync-item.ts'
@@ -13,83 +13,83 @@ const DAY_MS = 24 * 3600 * 1000
 const clock = { now: () => START + 1e9 }
 
 /** What a table that knows nothing yet would say. */
-function freshSet(holdings: Holdings): SyncSet {
-  const entries = holdings.publishers().flatMap((each) => entriesOf(holdings, each))
+function freshSet(archive: Archive): SyncSet {
+  const entries = archive.publishers().flatMap((each) => entriesOf(archive, each))
   return new SyncSet(entries.toSorted((a, b) => (a.id < b.id ? -1 : 1)))
 }
 
-const agree = (holdings: Holdings): void => {
-  const { fingerprint } = holdings.set(holdings.publishers())
-  assert.deepEqual(fingerprint, freshSet(holdings).fingerprint)
+const agree = (archive: Archive): void => {
+  const { fingerprint } = archive.set(archive.publishers())
+  assert.deepEqual(fingerprint, freshSet(archive).fingerprint)
 }
 
 describe('protocol/sync-table', () => {
   it('follows whatever happens to chains and logs', async () => {
     const own = new TestPublisher('table')
     const registry = await openTestRegistry(new TestPublisher('of a node'), clock)
-    const holdings = holdingsOf(registry)
-    agree(holdings)
+    const archive = archiveOf(registry)
+    agree(archive)
     trust(registry, own.publisher, 'list')
-    agree(holdings)
+    agree(archive)
     expectOk(registry.admitIdentity(own.publisher, own.operations, 0))
-    agree(holdings)
+    agree(archive)
 
     const first = own.tag('nuclei', 'a', own.publisher)
     admit(registry, first)
-    agree(holdings)
+    agree(archive)
     expectOk(registry.admitHead(own.head(first)))
-    agree(holdings)
+    agree(archive)
     const [left] = [own.tag('nuclei', 'left', own.publisher)]
     own.rewind(first)
     const right = own.tag('nuclei', 'right', own.publisher)
     admit(registry, left)
     assert.equal(registry.admitRecord(right.envelope, null).ok, false)
-    assert.ok(holdings.set([own.publisher]).entries.some(({ item }) => item.forked))
-    agree(holdings)
+    assert.ok(archive.set([own.publisher]).entries.some(({ item }) => item.forked))
+    agree(archive)
 
     // The root settles the fork for the other branch: ours is taken back.
     own.sign({ op: 'heal', key: own.key(), last: lastOf(right), ts: START })
     expectOk(registry.admitIdentity(own.publisher, own.operations, 0))
-    agree(holdings)
+    agree(archive)
     admit(registry, right)
-    agree(holdings)
+    agree(archive)
 
     const thief = new TestPublisher('table')
     thief.delegate('publish', new Uint8Array(32).fill(1))
     assert.equal(registry.admitIdentity(own.publisher, thief.operations, 0).ok, false)
-    assert.ok(holdings.set([own.publisher]).entries.some(({ item }) => item.forked))
-    agree(holdings)
+    assert.ok(archive.set([own.publisher]).entries.some(({ item }) => item.forked))
+    agree(archive)
     registry.publishProfile({ label: 'x', displayName: 'X', handle: null, url: null, ror: null })
-    agree(holdings)
+    agree(archive)
     registry.removeTrust(own.publisher)
-    agree(holdings)
+    agree(archive)
   })
 
   it('knows a fork by its proof alone', async () => {
     const own = new TestPublisher('proof alone')
     const registry = await openTestRegistry(new TestPublisher('of a node'), clock)
-    const holdings = holdingsOf(registry)
+    const archive = archiveOf(registry)
     trust(registry, own.publisher, 'list')
     expectOk(registry.admitIdentity(own.publisher, own.operations, 0))
-    agree(holdings)
+    agree(archive)
     const first = own.tag('nuclei', 'x', own.publisher)
     const again = new TestPublisher('proof alone').tag('nuclei', 'y', own.publisher)
     expectOk(registry.admitProof(first.envelope, again.envelope))
-    assert.ok(holdings.set([own.publisher]).entries.some(({ item }) => item.forked))
-    agree(holdings)
+    assert.ok(archive.set([own.publisher]).entries.some(({ item }) => item.forked))
+    agree(archive)
   })
 
   it('counts a head only while it is not ahead of the clock', async () => {
     let now = START + 10 * DAY_MS
     const own = new TestPublisher('heads and clocks')
     const registry = await openTestRegistry(new TestPublisher('of a node'), { now: () => now })
-    const holdings = holdingsOf(registry)
+    const archive = archiveOf(registry)
     trust(registry, own.publisher, 'list')
     expectOk(registry.admitIdentity(own.publisher, own.operations, 0))
     const signed = own.tag('nuclei', 'x', own.publisher)
     admit(registry, signed)
     expectOk(registry.admitHead(own.head(signed, now)))
-    const days = (): number[] => holdings.set([own.publisher]).entries.map(({ item }) => item.day)
+    const days = (): number[] => archive.set([own.publisher]).entries.map(({ item }) => item.day)
     const today = Math.floor(now / DAY_MS)
     assert.ok(days().includes(today))
     now -= 2 * MAX_CLOCK_AHEAD_MS

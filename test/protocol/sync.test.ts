@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import { type Holdings, holdingsOf } from '../../daemon/net/holdings.ts'
+import { type Archive, archiveOf } from '../../daemon/net/archive.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
@@ -33,7 +33,7 @@ const [a, b, c] = ['a', 'b', 'c'].map((name) => new TestPublisher(name)) as [
 class Node {
   readonly own: TestPublisher
   readonly registry: Registry
-  holdings: Holdings
+  archive: Archive
   readonly memories = new Map<Node, SyncMemory>()
   readonly #answers: SyncReply[] = []
   bytes = 0
@@ -42,7 +42,7 @@ class Node {
   constructor(own: TestPublisher, registry: Registry) {
     this.own = own
     this.registry = registry
-    this.holdings = holdingsOf(registry)
+    this.archive = archiveOf(registry)
   }
 
   /** A node that lists publishers and knows who they are. */
@@ -66,7 +66,7 @@ class Node {
   }
 
   pull(other: Node): SyncOutcome {
-    return this.drive(other, pull(this.holdings, this.memory(other)))
+    return this.drive(other, pull(this.archive, this.memory(other)))
   }
 
   drive(other: Node, steps: SyncPull): SyncOutcome {
@@ -77,7 +77,7 @@ class Node {
   }
 
   #perform(other: Node, effect: SyncEffect): SyncInput {
-    const { holdings } = this
+    const { archive } = this
     switch (effect.do) {
       case 'ask':
         return this.#ask(other, effect.request)
@@ -90,22 +90,22 @@ class Node {
         other.nudged = effect.request.behind
         return undefined
       case 'admit-identity':
-        return holdings.admitIdentity(effect.publisher, effect.operations, effect.from)
+        return archive.admitIdentity(effect.publisher, effect.operations, effect.from)
       case 'admit-records':
-        return holdings.admitRecords(effect.records)
+        return archive.admitRecords(effect.records)
       case 'admit-head':
-        return holdings.admitHead(effect.envelope)
+        return archive.admitHead(effect.envelope)
       case 'admit-proof':
-        return holdings.admitProof(effect.first, effect.second)
+        return archive.admitProof(effect.first, effect.second)
       case 'admit-profile':
-        return holdings.admitProfile(effect.envelope)
+        return archive.admitProfile(effect.envelope)
     }
   }
 
   #ask(other: Node, asked: SyncRequest): SyncReply {
     const frame = syncRequests.encode(asked)
     const request = expectOk(syncRequests.decode(frame))
-    const reply = answer(other.holdings, other.memory(this), request)
+    const reply = answer(other.archive, other.memory(this), request)
     assert.ok(reply)
     const answered = syncReplies.encode(reply)
     this.bytes += frame.length + answered.length + 8
@@ -115,7 +115,7 @@ class Node {
   lines(...publishers: readonly TestPublisher[]): string {
     const ids = publishers.map(({ publisher }) => publisher)
     return ids
-      .flatMap((id) => entriesOf(this.holdings, id))
+      .flatMap((id) => entriesOf(this.archive, id))
       .map(({ item }) => lineOf(item))
       .sort()
       .join('')
@@ -198,10 +198,10 @@ describe('protocol/sync', () => {
       const own = new TestPublisher('kept back')
       const one = await Node.open(b, own)
       admit(one.registry, own.model({ name: 'a' }))
-      one.holdings = {
-        ...one.holdings,
+      one.archive = {
+        ...one.archive,
         *recordsAfter(...place) {
-          for (const { envelope } of holdingsOf(one.registry).recordsAfter(...place)) {
+          for (const { envelope } of archiveOf(one.registry).recordsAfter(...place)) {
             yield { envelope, card: null }
           }
         },
@@ -223,16 +223,16 @@ describe('protocol/sync', () => {
     publish(one, 3)
     const signed = own.profile('pulls')
     one.admit(signed)
-    expectOk(one.holdings.admitHead(own.head(signed)))
+    expectOk(one.archive.admitHead(own.head(signed)))
     own.delegate('publish', new Uint8Array(32).fill(7))
-    expectOk(one.holdings.admitIdentity(own.publisher, own.operations, 0))
+    expectOk(one.archive.admitIdentity(own.publisher, own.operations, 0))
 
     const outcome = two.pull(one)
     assert.equal(outcome.failure, null)
     assert.deepEqual(outcome.refused, [])
     assert.equal(outcome.records, 4)
-    assert.equal(two.holdings.chain(own.publisher)?.length, own.operations.length)
-    assert.ok(two.holdings.head(own.publisher, own.key()))
+    assert.equal(two.archive.chain(own.publisher)?.length, own.operations.length)
+    assert.ok(two.archive.head(own.publisher, own.key()))
     assert.equal(two.lines(own, b), one.lines(own, b))
   })
 
@@ -255,7 +255,7 @@ describe('protocol/sync', () => {
     one.admit(c.profile('c'))
     two.pull(one)
     assert.equal(two.pull(one).equal, true)
-    assert.equal(two.holdings.logs(c.publisher).length, 0)
+    assert.equal(two.archive.logs(c.publisher).length, 0)
     assert.equal(one.pull(two).equal, true)
   })
 
@@ -296,10 +296,10 @@ describe('protocol/sync', () => {
     const one = await Node.open(own)
     const two = await Node.open(b)
     one.admit(own.tag('nuclei', 't', own.publisher), own.profile('strange'))
-    const outcome = two.drive(one, introduce(two.holdings, own.publisher))
+    const outcome = two.drive(one, introduce(two.archive, own.publisher))
     assert.equal(outcome.failure, null)
     assert.equal(two.registry.catalogue.profile(own.publisher)?.label, 'strange')
-    assert.equal(two.holdings.logs(own.publisher).length, 0)
+    assert.equal(two.archive.logs(own.publisher).length, 0)
   })
 
   it('proves a fork by the record at the other position, and comes to rest', async () => {
@@ -319,15 +319,15 @@ describe('protocol/sync', () => {
       outcome.refused.map(({ code }) => code),
       ['EQUIVOCATION'],
     )
-    assert.ok(two.holdings.proof(own.publisher, own.key()))
+    assert.ok(two.archive.proof(own.publisher, own.key()))
     assert.equal(one.pull(two).failure, null)
-    assert.ok(one.holdings.proof(own.publisher, own.key()))
+    assert.ok(one.archive.proof(own.publisher, own.key()))
     assert.equal(two.pull(one).equal, true)
 
     // A node that comes later gets what was signed before the fork, and the proof.
     const late = three.pull(two)
     assert.equal(late.records, 1)
-    assert.ok(three.holdings.proof(own.publisher, own.key()))
+    assert.ok(three.archive.proof(own.publisher, own.key()))
     assert.equal(three.pull(two).equal, true)
     assert.equal(three.pull(one).equal, true)
   })
@@ -346,7 +346,7 @@ describe('protocol/sync', () => {
       expectOk(one.registry.admitIdentity(own.publisher, own.operations, 0))
 
       assert.deepEqual(two.pull(one).refused, [], name)
-      assert.equal(two.holdings.chain(own.publisher)?.tip, own.identity.tip, name)
+      assert.equal(two.archive.chain(own.publisher)?.tip, own.identity.tip, name)
       assert.equal(one.pull(two).failure, null)
       assert.equal(two.pull(one).equal, true, name)
     }
@@ -388,7 +388,7 @@ describe('protocol/sync', () => {
     for (const node of [two, three, four]) node.pull(one)
     assert.deepEqual(contested(), [false, false, false, false])
     for (const node of [two, three, four]) {
-      assert.equal(node.holdings.chain(own.publisher)?.tip, own.identity.tip)
+      assert.equal(node.archive.chain(own.publisher)?.tip, own.identity.tip)
       assert.equal(node.pull(one).equal, true)
     }
   })
@@ -414,7 +414,7 @@ describe('protocol/sync', () => {
     for (const outcome of [two.pull(one), two.pull(one), one.pull(two)]) {
       assert.deepEqual([outcome.failure, outcome.refused], [null, []])
     }
-    assert.equal(two.holdings.proof(own.publisher, own.key()), null)
+    assert.equal(two.archive.proof(own.publisher, own.key()), null)
     assert.equal(two.lines(own, b), one.lines(own, b))
     assert.equal(two.pull(one).equal, true)
   })
@@ -447,7 +447,7 @@ describe('protocol/sync', () => {
     first.admit(left)
     last.admit(right)
     spread()
-    for (const { holdings } of nodes) assert.ok(holdings.proof(own.publisher, own.key()))
+    for (const { archive } of nodes) assert.ok(archive.proof(own.publisher, own.key()))
 
     own.sign({ op: 'heal', key: own.key(), last: lastOf(left), ts: START })
     const key = toHex(publicKeyOf(spare))
@@ -457,8 +457,8 @@ describe('protocol/sync', () => {
     own.rewind(left)
     last.admit(own.tag('nuclei', 'after', own.publisher))
     spread()
-    for (const { holdings, registry } of nodes) {
-      assert.equal(holdings.proof(own.publisher, own.key()), null)
+    for (const { archive, registry } of nodes) {
+      assert.equal(archive.proof(own.publisher, own.key()), null)
       const device = registry.identity(own.publisher)?.devices.find((each) => each.key === key)
       assert.ok(device?.revoked)
       // The heal begins an epoch.
@@ -475,11 +475,11 @@ describe('protocol/sync', () => {
     one.admit(own.tag('nuclei', 'x', own.publisher))
     const other = new TestPublisher('c')
     one.admit(other.tag('nuclei', 'y', other.publisher))
-    const { holdings } = two
-    two.holdings = {
-      ...holdings,
+    const { archive } = two
+    two.archive = {
+      ...archive,
       admitRecords: (records) =>
-        holdings.admitRecords(
+        archive.admitRecords(
           records.map(({ envelope, card }) => {
             const bytes = envelope.slice()
             if (expectOk(peekRecord(envelope)).publisher === own.publisher) flip(bytes)
@@ -531,13 +531,13 @@ describe('protocol/sync', () => {
 
   it('ends where the other side answers something else', async () => {
     const two = await Node.open(b, a)
-    const steps = pull(two.holdings, createSyncMemory())
+    const steps = pull(two.archive, createSyncMemory())
     steps.next(undefined)
     const odd = steps.next({ t: 'profile', envelope: null })
     assert.equal(odd.done, true)
     assert.equal(odd.done && odd.value.failure?.code, 'PEER')
 
-    const error = pull(two.holdings, createSyncMemory())
+    const error = pull(two.archive, createSyncMemory())
     error.next(undefined)
     const failed = error.next({
       t: 'error',

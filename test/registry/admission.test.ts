@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { holdingsOf } from '../../daemon/net/holdings.ts'
+import { archiveOf } from '../../daemon/net/archive.ts'
 import { type Cid, cidOf } from '../../protocol/cid.ts'
 import type { Code, Verdict } from '../../protocol/errors.ts'
 import { expectOk } from '../../protocol/errors.ts'
@@ -368,7 +368,7 @@ describe('registry/admission', () => {
       refused(registry.admitRecord(first.envelope, null), 'CONTESTED')
       refused(registry.admitRecord(other.envelope, null), 'CONTESTED')
       assert.equal(registry.logStatuses()[0]?.state, 'CONTESTED')
-      assert.equal(holdingsOf(registry).logs(embl.publisher)[0]?.isForked, true)
+      assert.equal(archiveOf(registry).logs(embl.publisher)[0]?.isForked, true)
     })
 
     it('takes in the branch that the root names', () => {

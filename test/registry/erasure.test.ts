@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import * as fc from 'fast-check'
-import { holdingsOf } from '../../daemon/net/holdings.ts'
+import { archiveOf } from '../../daemon/net/archive.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { expectOk } from '../../protocol/errors.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
@@ -64,7 +64,7 @@ function erasureSuite(where: string, parts: () => Partial<RegistryParts>, orders
     }
     const cardSent = (): Uint8Array | null => {
       const { publisher, key, epoch, seq } = model.signed.record
-      const sent = holdingsOf(registry).recordAt(publisher, key, { epoch, seq })
+      const sent = archiveOf(registry).recordAt(publisher, key, { epoch, seq })
       assert(sent)
       return sent.card
     }

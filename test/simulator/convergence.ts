@@ -38,10 +38,10 @@ export function difference({ nodes, now, mayKnow }: Comparison): string | null {
 }
 
 function differ(first: State, second: State, isShared: (key: string) => boolean): string | null {
-  for (const [publisher, holdings] of first) {
+  for (const [publisher, archive] of first) {
     const others = second.get(publisher)
     if (others === undefined) continue
-    const shared = [holdings, others].map((each) =>
+    const shared = [archive, others].map((each) =>
       each.filter(({ key }) => key === null || isShared(key)),
     )
     const [a = [], b = []] = shared.map((each) => each.map(({ text }) => text))
@@ -67,11 +67,11 @@ const isAhead = (envelope: Uint8Array, now: number): boolean =>
 
 /** What a node holds of each publisher that it lists. */
 function stateOf(node: SimulatedNode, held: ReadonlySet<string>, now: number): State {
-  const { registry, holdings } = node
+  const { registry, archive } = node
   const states = new Map<Cid, readonly Holding[]>()
   for (const publisher of registry.trust.with('list')) {
     const isFrozen = registry.isFrozen(publisher)
-    const lines = entriesOf(holdings, publisher).flatMap(({ item }): readonly Holding[] => {
+    const lines = entriesOf(archive, publisher).flatMap(({ item }): readonly Holding[] => {
       const { key } = item
       if (key === null) return [{ key, text: isFrozen ? `frozen ${publisher}` : lineOf(item) }]
       // Of a forked log nodes may hold different parts; it is enough that all know.

@@ -2,7 +2,7 @@
  * Sync between two simulated nodes: the driver of daemon/net/sync.ts over virtual time. What it
  * drives is the program's own: the pull, the answers, the messages, the registry's verdicts.
  */
-import type { Holdings } from '../../daemon/net/holdings.ts'
+import type { Archive } from '../../daemon/net/archive.ts'
 import type { Peer } from '../../daemon/net/peers.ts'
 import type { Code, Verdict } from '../../protocol/errors.ts'
 import { refuse, ZoariumError } from '../../protocol/errors.ts'
@@ -30,7 +30,7 @@ const BATCH_MS = 20
 export interface ExchangeHost {
   readonly tally: Tally
   readonly agenda: Agenda
-  readonly holdings: Holdings
+  readonly archive: Archive
   /** Runs a step of the node, unless it died in the meantime. */
   enter(work: () => void): void
   /** Counts a fault of a peer. @returns false where it is shut out now */
@@ -155,7 +155,7 @@ export class Pull {
   }
 
   #perform(effect: Exclude<SyncEffect, { readonly do: 'ask' | 'receive' }>): SyncInput {
-    const { holdings } = this.#host
+    const { archive } = this.#host
     switch (effect.do) {
       case 'send':
         this.#send(effect.request)
@@ -164,22 +164,20 @@ export class Pull {
         this.#stream.send(syncRequests.encode(effect.request))
         return undefined
       case 'admit-identity':
-        return this.#judged(
-          holdings.admitIdentity(effect.publisher, effect.operations, effect.from),
-        )
+        return this.#judged(archive.admitIdentity(effect.publisher, effect.operations, effect.from))
       case 'admit-records':
         return this.#admit(effect.records)
       case 'admit-head':
-        return this.#judged(holdings.admitHead(effect.envelope))
+        return this.#judged(archive.admitHead(effect.envelope))
       case 'admit-proof':
-        return this.#judged(holdings.admitProof(effect.first, effect.second))
+        return this.#judged(archive.admitProof(effect.first, effect.second))
       case 'admit-profile':
-        return this.#judged(holdings.admitProfile(effect.envelope))
+        return this.#judged(archive.admitProfile(effect.envelope))
     }
   }
 
   #admit(records: readonly PlainRecord[]): readonly Verdict<unknown>[] {
-    const verdicts = this.#host.holdings.admitRecords(records)
+    const verdicts = this.#host.archive.admitRecords(records)
     for (const verdict of verdicts) this.#judged(verdict)
     return verdicts
   }

@@ -40,13 +40,13 @@ export class Greeting {
 
   begin(): void {
     const { host, stream, binding } = this.#options
-    const { holdings } = host
+    const { archive } = host
     stream.send(
       helloMessages.encode({
         t: 'hello',
         versions: VERSIONS,
         agent: 'simulated',
-        identityLength: holdings.chain(holdings.publisher)?.length ?? 0,
+        identityLength: archive.chain(archive.publisher)?.length ?? 0,
         binding: binding(),
         heartbeat: null,
         limits: { streams: 1, bytesPerSecond: 0, inferBytes: 0 },
@@ -86,7 +86,7 @@ export class Greeting {
       return
     }
     const { publisher } = claim.value
-    const known = host.holdings.chain(publisher)?.length ?? 0
+    const known = host.archive.chain(publisher)?.length ?? 0
     const verdict = known === 0 ? null : book.show(peer, publisher, envelope)
     const isOld =
       verdict === null || (!verdict.ok && UNKNOWN_HERE.has(verdict.code)) || length > known
@@ -94,7 +94,7 @@ export class Greeting {
       if (isOld && !book.show(peer, publisher, envelope).ok) peer.shown = null
       met()
     }
-    if (isOld || host.holdings.profile(publisher) === null) introduce(publisher, show)
+    if (isOld || host.archive.profile(publisher) === null) introduce(publisher, show)
     else {
       if (verdict?.ok === false) peer.shown = null
       met()

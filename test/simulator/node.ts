@@ -3,8 +3,9 @@
  * over a simulated disk, clock and network. It crashes, comes back, and knows after that what its
  * disk knows.
  */
+
+import { type Archive, archiveOf, readableBy } from '../../daemon/net/archive.ts'
 import { hearsGossip, judgeGossip } from '../../daemon/net/gossip.ts'
-import { type Holdings, holdingsOf, readableBy } from '../../daemon/net/holdings.ts'
 import { isFault, type Peer, PeerBook } from '../../daemon/net/peers.ts'
 import { confirmedBy } from '../../daemon/net/sync.ts'
 import { Presence } from '../../daemon/presence.ts'
@@ -112,7 +113,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   readonly #watcher: Watcher
   readonly #sabotage: Sabotage | null
   #registry: Registry | null = null
-  #holdings: Holdings | null = null
+  #archive: Archive | null = null
   #book: PeerBook | null = null
   #presence: Presence | null = null
   /** Peers with a pull under way, and those that are due for another. */
@@ -159,9 +160,9 @@ export class SimulatedNode implements Host, ExchangeHost {
     return this.#registry
   }
 
-  get holdings(): Holdings {
-    if (this.#holdings === null) throw new SimulatedCrash('the node is down')
-    return this.#holdings
+  get archive(): Archive {
+    if (this.#archive === null) throw new SimulatedCrash('the node is down')
+    return this.#archive
   }
 
   get book(): PeerBook {
@@ -207,8 +208,8 @@ export class SimulatedNode implements Host, ExchangeHost {
     const { clock, publisher, id } = this
     this.#life++
     this.#registry = registry
-    this.#holdings = spoilt(holdingsOf(registry), registry, this.#sabotage)
-    this.#book = new PeerBook(clock, this.#holdings)
+    this.#archive = spoilt(archiveOf(registry), registry, this.#sabotage)
+    this.#book = new PeerBook(clock, this.#archive)
     this.#presence = new Presence({
       registry,
       peer: id,
@@ -243,9 +244,9 @@ export class SimulatedNode implements Host, ExchangeHost {
   }
 
   #confirmedBy(peer: Peer, outcome: SyncOutcome): void {
-    const { holdings, registry } = this
+    const { archive, registry } = this
     if (!registry.signer.isInDoubt) return
-    const keys = confirmedBy(holdings, this.publisherOf(peer), peer.memory, outcome)
+    const keys = confirmedBy(archive, this.publisherOf(peer), peer.memory, outcome)
     for (const key of keys) this.#confirmed.add(key)
     if (!this.#isAsking) this.#settle()
   }
@@ -281,7 +282,7 @@ export class SimulatedNode implements Host, ExchangeHost {
     if (!this.isUp) return
     this.disk.close()
     this.#registry = null
-    this.#holdings = null
+    this.#archive = null
     this.#book = null
     this.#presence = null
     this.#pulling.clear()
@@ -451,7 +452,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   /** Tells peers of a log that has news, where they may know. */
   #spread(publisher: Cid, key: string): void {
     for (const peer of this.book.connected()) {
-      if (this.holdings.mayRead(publisher, key, this.publisherOf(peer))) this.soon(peer)
+      if (this.archive.mayRead(publisher, key, this.publisherOf(peer))) this.soon(peer)
     }
   }
 
@@ -460,7 +461,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   }
 
   readable(peer: Peer): SyncSource {
-    return readableBy(this.holdings, this.publisherOf(peer))
+    return readableBy(this.archive, this.publisherOf(peer))
   }
 
   /** A pull that begins after the one under way. */
@@ -500,7 +501,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   hear(id: string, message: Uint8Array): void {
     if (!this.#remember(message)) return
     this.enter(() => {
-      const { holdings, book, clock } = this
+      const { archive, book, clock } = this
       const links = {
         behind: (peer: Peer, because: 'head' | 'word') => this.behind(peer, because),
         blame: (peer: Peer, code: Code) => this.blame(peer, code),
@@ -509,7 +510,7 @@ export class SimulatedNode implements Host, ExchangeHost {
         pace: () => Promise.reject(new TypeError('gossip is not paced')),
       }
       if (!hearsGossip({ book, links }, id)) return
-      const options = { holdings, links, book, clock, onHeartbeat: () => {} }
+      const options = { archive, links, book, clock, onHeartbeat: () => {} }
       if (judgeGossip(options, TOPICS.heads, id, message) !== 'accept') return
       this.#watcher.tellsAll(this, message)
       for (const peer of book.connected()) {
@@ -528,19 +529,19 @@ export class SimulatedNode implements Host, ExchangeHost {
   }
 }
 
-/** The holdings of a node whose rules are broken on purpose. */
-function spoilt(holdings: Holdings, registry: Registry, sabotage: Sabotage | null): Holdings {
+/** The archive of a node whose rules are broken on purpose. */
+function spoilt(archive: Archive, registry: Registry, sabotage: Sabotage | null): Archive {
   if (sabotage === 'no-proofs') {
     const passed = accept(null)
-    return { ...holdings, admitProof: () => passed, proof: () => null }
+    return { ...archive, admitProof: () => passed, proof: () => null }
   }
-  if (sabotage !== 'any-head') return holdings
+  if (sabotage !== 'any-head') return archive
   // Nobody is told of what is written past the registry, so that its items are read anew.
-  let anew = holdings
+  let anew = archive
   return {
-    ...holdings,
+    ...archive,
     set: (...which) => {
-      anew = holdingsOf(registry)
+      anew = archiveOf(registry)
       return anew.set(...which)
     },
     logOf: (id) => anew.logOf(id),

@@ -333,15 +333,15 @@ export class Oracle implements Watcher {
 
   /** What peers are compared with is what is kept. */
   #checkTable(node: SimulatedNode): void {
-    const { holdings } = node
-    const publishers = holdings.publishers()
+    const { archive } = node
+    const publishers = archive.publishers()
     const lines = (entries: readonly SetEntry[]): string =>
       entries
         .map(({ item }) => lineOf(item))
         .sort()
         .join('')
-    const kept = lines(publishers.flatMap((each) => entriesOf(holdings, each)))
-    const shown = lines(holdings.set(publishers).entries)
+    const kept = lines(publishers.flatMap((each) => entriesOf(archive, each)))
+    const shown = lines(archive.set(publishers).entries)
     this.#require(
       kept === shown,
       'peers are shown what is kept',
@@ -392,7 +392,7 @@ function keysIn(node: SimulatedNode, request: SyncRequest, reply: SyncReply): re
       if (request.t !== 'get-records') return []
       return reply.logs.flatMap(({ records, head }, n) => {
         const isTold = records.length > 0 || head !== null
-        const log = isTold ? node.holdings.logOf(request.logs[n]?.id ?? '') : null
+        const log = isTold ? node.archive.logOf(request.logs[n]?.id ?? '') : null
         return log?.key ?? []
       })
     }

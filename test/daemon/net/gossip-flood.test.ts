@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
+import { archiveOf } from '../../../daemon/net/archive.ts'
 import { hearsGossip, SURPLUS_PER_FAULT } from '../../../daemon/net/gossip.ts'
-import { holdingsOf } from '../../../daemon/net/holdings.ts'
 import type { Links } from '../../../daemon/net/links.ts'
 import { FAULTS_PER_MINUTE, PeerBook } from '../../../daemon/net/peers.ts'
 import { randomBytes } from '../../../protocol/crypto.ts'
@@ -59,7 +59,7 @@ describe('daemon/net/gossip of a flood', () => {
   it('hears no strangers, and a member no faster than its budget', async () => {
     const own = new TestPublisher('measured')
     const registry = await openTestRegistry(new TestPublisher('ear'), testClock)
-    const book = new PeerBook(testClock, holdingsOf(registry))
+    const book = new PeerBook(testClock, archiveOf(registry))
     const blamed: string[] = []
     const links = { blame: (_: unknown, code: string) => blamed.push(code) } as unknown as Links
     const hear = (times: number): number =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { TopicValidatorResult } from '@libp2p/gossipsub'
+import { type Archive, archiveOf } from '../../../daemon/net/archive.ts'
 import { type GossipOptions, judgeGossip } from '../../../daemon/net/gossip.ts'
-import { type Holdings, holdingsOf } from '../../../daemon/net/holdings.ts'
 import { PeerBook } from '../../../daemon/net/peers.ts'
 import { expectOk, ZoariumError } from '../../../protocol/errors.ts'
 import { TOPICS } from '../../../protocol/message.ts'
@@ -12,17 +12,17 @@ import { introduce, testRegistry } from '../../helpers/test-registry.ts'
 const PEER = '12D3KooWGGFPz2Mo3x4Kb5cYfAaGkRs8qMJoNcyAWEdkwZrBqdk3'
 
 describe('daemon/net/gossip', () => {
-  async function judge(change: Partial<Holdings> = {}) {
+  async function judge(change: Partial<Archive> = {}) {
     const { registry, clock } = await testRegistry()
     const embl = new TestPublisher('embl')
     introduce(registry, embl)
-    const holdings = { ...holdingsOf(registry), ...change }
-    const book = new PeerBook(clock, holdings)
+    const archive = { ...archiveOf(registry), ...change }
+    const book = new PeerBook(clock, archive)
     const binding = bindingOf(embl, PEER, ['sync'], clock.now())
     expectOk(book.show(book.get(PEER), embl.publisher, binding))
     const behind: string[] = []
     const options: GossipOptions = {
-      holdings,
+      archive,
       book,
       clock,
       onHeartbeat: () => {},

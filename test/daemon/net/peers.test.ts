@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { holdingsOf } from '../../../daemon/net/holdings.ts'
+import { archiveOf } from '../../../daemon/net/archive.ts'
 import { FAULTS_PER_MINUTE, isFault, MAX_PEERS, PeerBook } from '../../../daemon/net/peers.ts'
 import { expectOk } from '../../../protocol/errors.ts'
 import { readHeartbeat } from '../../../protocol/heartbeat.ts'
@@ -21,7 +21,7 @@ describe('daemon/net/peers', () => {
     now = START + DAY_MS
     const registry = await openTestRegistry(a, clock)
     expectOk(registry.admitIdentity(b.publisher, b.operations, 0))
-    return { registry, book: new PeerBook(clock, holdingsOf(registry)) }
+    return { registry, book: new PeerBook(clock, archiveOf(registry)) }
   }
 
   it('takes a binding while it holds, and members while they are listed', async () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
+import { archiveOf, readableBy } from '../../../daemon/net/archive.ts'
 import { judgeGossip } from '../../../daemon/net/gossip.ts'
-import { holdingsOf, readableBy } from '../../../daemon/net/holdings.ts'
 import type { Links } from '../../../daemon/net/links.ts'
 import { PeerBook } from '../../../daemon/net/peers.ts'
 import { FrameStream } from '../../../daemon/net/stream.ts'
@@ -91,7 +91,7 @@ describe('daemon/net: private logs', () => {
           if (frame === null) return
           heard.push(frame)
           const request = expectOk(syncRequests.decode(frame))
-          const reply = answer(holdingsOf(registry), memory, request)
+          const reply = answer(archiveOf(registry), memory, request)
           if (reply === null) return
           await frames.write(syncReplies.encode(reply), STEP_MS)
         }
@@ -226,22 +226,22 @@ describe('daemon/net: private logs', () => {
   it('are neither offered to the DHT nor passed on by gossip', async () => {
     for (const { registry } of [atP, atQ]) {
       await keepFiles(registry, model)
-      assert.deepEqual(holdingsOf(registry).provided(10), [])
+      assert.deepEqual(archiveOf(registry).provided(10), [])
     }
-    const holdings = holdingsOf(atQ.registry)
-    const book = new PeerBook(testClock, holdings)
+    const archive = archiveOf(atQ.registry)
+    const book = new PeerBook(testClock, archive)
     const peer = book.get(atP.network.peerId)
     const binding = bindingOf(p, peer.id, ['sync'])
     expectOk(book.show(peer, p.publisher, binding))
     const links = { behind: () => assert.fail('no hint') } as unknown as Links
-    const parts = { holdings, links, book, clock: testClock, onHeartbeat: () => {} }
+    const parts = { archive, links, book, clock: testClock, onHeartbeat: () => {} }
     const judge = (head: Uint8Array) => judgeGossip(parts, 'zoarium/heads/1', peer.id, head)
     const head = p.head(model.signed, testClock.now(), 1000, [seed])
     assert.equal(judge(head), TopicValidatorResult.Ignore)
   })
 
   it('are confirmed to the node that has signed them by their audience alone', () => {
-    const { publisher, mayRead } = holdingsOf(atP.registry)
+    const { publisher, mayRead } = archiveOf(atP.registry)
     const own = { publisher, mayRead, keys: new Set([p.key(), publicKeyHex()]) }
     const memory = { ...createSyncMemory(), theirs: [publisher] }
     const whole = { refused: [], failure: null, more: false } as unknown as SyncOutcome
@@ -299,7 +299,7 @@ describe('daemon/net: private logs', () => {
   })
 
   const readLogs = (registry: Registry, reader: Cid | null) =>
-    readableBy(holdingsOf(registry), reader)
+    readableBy(archiveOf(registry), reader)
       .logs(p.publisher)
       .map(({ key }) => key)
       .sort()

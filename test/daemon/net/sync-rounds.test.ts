@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Holdings } from '../../../daemon/net/holdings.ts'
+import type { Archive } from '../../../daemon/net/archive.ts'
 import { type Peer, PeerBook } from '../../../daemon/net/peers.ts'
 import type { SyncReport, SyncService } from '../../../daemon/net/sync.ts'
 import { SYNC_INTERVAL_MS, SyncRounds } from '../../../daemon/net/sync-rounds.ts'
@@ -9,7 +9,7 @@ const REPORT = { ok: true, more: false } as SyncReport
 
 /** Rounds over some peers, of which a test decides when time is over. */
 function roundsOf(names: readonly string[], draws: readonly number[] = [0.5]) {
-  const book = new PeerBook(clock, {} as Holdings)
+  const book = new PeerBook(clock, {} as Archive)
   for (const name of names) book.get(name).isConnected = true
   const stop = new AbortController()
   const slept: number[] = []

@@ -3,7 +3,7 @@
  * thrown, and what is kept afterwards stands as if it had come in order. And the other side: any
  * request has an answer that fits a frame.
  */
-import { holdingsOf } from '../../../daemon/net/holdings.ts'
+import { archiveOf } from '../../../daemon/net/archive.ts'
 import type { Cid } from '../../../protocol/cid.ts'
 import { expectOk } from '../../../protocol/errors.ts'
 import { MAX_FRAME_BYTES } from '../../../protocol/limits.ts'
@@ -188,7 +188,7 @@ const TYPES: readonly Question['t'][] = [
   'get-roster',
 ]
 
-type Source = ReturnType<typeof holdingsOf>
+type Source = ReturnType<typeof archiveOf>
 
 function perform(source: Source, liar: Liar, ahead: SyncReply[], effect: SyncEffect): SyncInput {
   switch (effect.do) {
@@ -244,7 +244,7 @@ export const exchangeTarget: Target = {
     const history = historyOf(script.subarray(0, HISTORY_BYTES))
     const random = new Random('exchange', ...script)
     const registry = await openNode(history.publisher)
-    const source = holdingsOf(registry)
+    const source = archiveOf(registry)
     const memory = createSyncMemory()
     for (let n = 0; n < PULLS; n++) {
       const liar = new Liar(history, random)

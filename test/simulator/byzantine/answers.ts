@@ -40,10 +40,10 @@ export function bendItems(
 ): Lie | undefined {
   if (reply.t === 'state') return { ...reply, parts: node.random.bytes(SPLIT * MARK_BYTES) }
   if (reply.t !== 'items' || request.t !== 'compare') return undefined
-  const { holdings } = node
+  const { archive } = node
   const asked = ({ id }: SetEntry): boolean =>
     id > (request.after ?? '') && request.ranges.some(({ range }) => id.startsWith(range))
-  const entries = holdings.set(holdings.publishers()).entries.filter(asked)
+  const entries = archive.set(archive.publishers()).entries.filter(asked)
   const items = entries.flatMap(({ item }) => bend(item) ?? []).slice(0, MAX_SYNC_ITEMS)
   return { t: 'items', items, lacks: [], more: false }
 }
@@ -269,8 +269,8 @@ export class BadSignatureFlood implements Strategy {
   }
 
   #any(node: ByzantineNode): PlainRecord | null {
-    for (const { key } of node.holdings.logs(node.publisher)) {
-      for (const record of node.holdings.recordsAfter(node.publisher, key, null, 1)) return record
+    for (const { key } of node.archive.logs(node.publisher)) {
+      for (const record of node.archive.recordsAfter(node.publisher, key, null, 1)) return record
     }
     return null
   }
@@ -287,15 +287,15 @@ export class WrongChain implements Strategy {
     reply: SyncReply,
   ): Lie | undefined {
     if (reply.t !== 'identity') return undefined
-    const { random, holdings } = node
+    const { random, archive } = node
     switch (random.int(0, 3)) {
       case 0:
         return { ...reply, operations: reply.operations.slice(0, -1), more: false }
       case 1:
         return { ...reply, operations: [...reply.operations].reverse() }
       case 2: {
-        const other = random.pick(holdings.publishers())
-        return { ...reply, operations: holdings.identityOps(other, 0, 10) }
+        const other = random.pick(archive.publishers())
+        return { ...reply, operations: archive.identityOps(other, 0, 10) }
       }
       default:
         return { ...reply, operations: reply.operations.slice(1) }

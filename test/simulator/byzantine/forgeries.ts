@@ -238,8 +238,8 @@ export class EraseSpam extends Forgery {
   readonly name = 'erase-spam'
 
   protected forge(node: ByzantineNode): Uint8Array | null {
-    const { random, holdings, registry } = node
-    const models = holdings.publishers().flatMap((each) => registry.catalogue.modelIds(each))
+    const { random, archive, registry } = node
+    const models = archive.publishers().flatMap((each) => registry.catalogue.modelIds(each))
     if (models.length === 0) return null
     const verb = random.pick(['erase', 'recall', 'yank'] as const)
     const body = { target: random.pick(models), verb, reason: 'spam', note: '' }
@@ -248,8 +248,8 @@ export class EraseSpam extends Forgery {
 
   /** Valid ones, which nobody has to count. */
   act(node: ByzantineNode): void {
-    const { random, holdings, registry } = node
-    const models = holdings.publishers().flatMap((each) => registry.catalogue.modelIds(each))
+    const { random, archive, registry } = node
+    const models = archive.publishers().flatMap((each) => registry.catalogue.modelIds(each))
     if (models.length === 0) return
     for (let n = 0; n < 3; n++) {
       const body = {

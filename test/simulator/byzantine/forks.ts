@@ -1,5 +1,5 @@
 /** Strategies by which a publisher contradicts itself. */
-import { type Holdings, holdingsOf } from '../../../daemon/net/holdings.ts'
+import { type Archive, archiveOf } from '../../../daemon/net/archive.ts'
 import type { Peer } from '../../../daemon/net/peers.ts'
 import { answer } from '../../../protocol/sync-answer.ts'
 import type { SyncRequest } from '../../../protocol/sync-message.ts'
@@ -15,7 +15,7 @@ import { aTag } from './forgeries.ts'
 /** Shows one face to half of its peers and another to the rest: two records at one position. */
 export class TwoFaced implements Strategy {
   readonly name = 'two-faced'
-  #other: { readonly registry: Registry; readonly holdings: Holdings } | null = null
+  #other: { readonly registry: Registry; readonly archive: Archive } | null = null
 
   async act(node: ByzantineNode): Promise<void> {
     const append = aTag(node)
@@ -30,14 +30,14 @@ export class TwoFaced implements Strategy {
 
   voice(node: ByzantineNode, peer: Peer, request: SyncRequest): Lie | undefined {
     if (this.#other === null || node.peers.indexOf(peer.id) % 2 === 0) return undefined
-    return answer(this.#other.holdings, { ...peer.memory }, request) ?? undefined
+    return answer(this.#other.archive, { ...peer.memory }, request) ?? undefined
   }
 }
 
 /** The same publisher with the same keys over a copy of its disk. */
 async function openFace(node: ByzantineNode): Promise<{
   readonly registry: Registry
-  readonly holdings: Holdings
+  readonly archive: Archive
 }> {
   const { publisher, seeds, clock } = node
   const disk = new Disk(node.random, node.disk.kind)
@@ -49,7 +49,7 @@ async function openFace(node: ByzantineNode): Promise<{
     signer: new Signer({ publisher, seeds, ledger: memoryLedger() }),
     clock,
   })
-  return { registry, holdings: holdingsOf(registry) }
+  return { registry, archive: archiveOf(registry) }
 }
 
 /** Puts back its whole disk, ledger and all, and goes on from there. */

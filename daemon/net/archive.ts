@@ -14,7 +14,7 @@ import type { PeerRow, ProofRow, RecordRow } from '../../registry/catalogue.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Right } from '../../registry/trust.ts'
 
-export interface Holdings extends SyncSource {
+export interface Archive extends SyncSource {
   /** This node's publisher. */
   readonly publisher: Cid
   /** Those of its keys that are on this machine. */
@@ -59,9 +59,9 @@ export interface Holdings extends SyncSource {
   onTrust(listener: () => void): () => void
 }
 
-/** What nodes of a publisher may read of holdings; null: a peer that is not bound to one. */
-export const readableBy = (holdings: Holdings, reader: Cid | null): SyncSource =>
-  restrict(holdings, (publisher, key) => holdings.mayRead(publisher, key, reader))
+/** What nodes of a publisher may read of an archive; null: a peer that is not bound to one. */
+export const readableBy = (archive: Archive, reader: Cid | null): SyncSource =>
+  restrict(archive, (publisher, key) => archive.mayRead(publisher, key, reader))
 
 /** A log of which nothing is here but that it forked. */
 function blankFork({ key, proof }: ProofRow): Omit<LogState, 'isPrivate'> {
@@ -101,8 +101,8 @@ function tableOf(registry: Registry, state: StateSource): SyncTable {
   return table
 }
 
-/** The holdings of a registry. */
-export function holdingsOf(registry: Registry): Holdings {
+/** The archive of a registry. */
+export function archiveOf(registry: Registry): Archive {
   const { catalogue } = registry
   const state = stateOf(registry)
   const table = tableOf(registry, state)
