@@ -56,8 +56,13 @@ export async function runCommand(
 }
 
 /** Makes an identity in `folder`. @throws ZoariumError STORE with the command's own words */
-export async function initNode(folder: string, name: string): Promise<void> {
-  const { code, stderr } = await runCommand(['init', '--name', name], { ZOARIUM_DIR: folder })
+export async function initNode(
+  folder: string,
+  name: string,
+  flags: readonly string[] = [],
+): Promise<void> {
+  const args = ['init', '--name', name, ...flags]
+  const { code, stderr } = await runCommand(args, { ZOARIUM_DIR: folder })
   if (code !== 0) throw new ZoariumError('STORE', `couldn't init ${name}: ${stderr.trim()}`)
 }
 
@@ -66,6 +71,8 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Words of a command that runs the command after them, e.g. `['nice', '-n', '5']`. */
   readonly within?: readonly string[]
+  /** Peers connect where its configuration says, and not on loopback. */
+  readonly asConfigured?: boolean
 }
 
 /**
@@ -76,10 +83,11 @@ export interface StartOptions {
 export async function startNode(
   folder: string,
   flags: readonly string[] = [],
-  { env = {}, within = [] }: StartOptions = {},
+  { env = {}, within = [], asConfigured = false }: StartOptions = {},
 ): Promise<NodeProcess> {
-  const args = ['daemon', '--json', '--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
-  const words = [...within, process.execPath, entry(), ...args, '--no-mdns', ...flags]
+  const args = ['daemon', '--json', '--http', '127.0.0.1:0']
+  const where = asConfigured ? [] : ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns']
+  const words = [...within, process.execPath, entry(), ...args, ...where, ...flags]
   // SAFE: the list has at least the program.
   const child = spawn(words[0] as string, words.slice(1), {
     env: { ...process.env, ZOARIUM_DIR: folder, ...env },

@@ -22,10 +22,18 @@ export interface Config {
     readonly behindProxy: boolean
     /** Host names besides the listen addresses that requests may name. */
     readonly hosts: readonly string[]
+    /** The https URL under which others reach this port, through a reverse proxy say; or null. */
+    readonly publicUrl: string | null
+    /** Reverse proxies whose `X-Forwarded-For` is believed: IP addresses or networks. */
+    readonly proxies: readonly string[]
   }
   readonly network: {
     /** libp2p multiaddrs. */
     readonly listen: readonly string[]
+    /** Multiaddrs at which others reach this node besides those and the public URL. */
+    readonly announce: readonly string[]
+    /** TCP ports that are dialled where the operator named no address; none: all. */
+    readonly dialPorts: readonly number[]
     /** Peers that are dialled and redialled for ever, multiaddrs with a PeerId. */
     readonly peers: readonly string[]
     readonly mdns: boolean
@@ -73,6 +81,7 @@ export interface DaemonOptions {
   readonly http?: readonly string[]
   readonly listen?: readonly string[]
   readonly peers?: readonly string[]
+  readonly publicUrl?: string
   readonly tls?: { readonly cert: string; readonly key: string }
   readonly behindProxy?: boolean
   readonly mdns?: boolean
@@ -127,9 +136,13 @@ function readFile(folder: string, root: unknown): Config {
       tls: readTls(http),
       behindProxy: http.flag('behindProxy', false),
       hosts: http.texts('hosts', []),
+      publicUrl: http.text('publicUrl'),
+      proxies: http.texts('proxies', []),
     },
     network: {
       listen: network.texts('listen', [DEFAULT_LISTEN]),
+      announce: network.texts('announce', []),
+      dialPorts: readPorts(network),
       peers: network.texts('peers', []),
       mdns: network.flag('mdns', true),
       dht: network.flag('dht', true),
@@ -161,10 +174,12 @@ function withFlags(config: Config, flags: DaemonOptions): Config {
     http: {
       ...http,
       listen: flags.http ?? http.listen,
+      publicUrl: flags.publicUrl ?? http.publicUrl,
       tls: flags.tls ?? http.tls,
       behindProxy: flags.behindProxy ?? http.behindProxy,
     },
     network: {
+      ...network,
       listen: flags.listen ?? network.listen,
       peers: [...network.peers, ...(flags.peers ?? [])],
       mdns: flags.mdns ?? network.mdns,
@@ -174,6 +189,14 @@ function withFlags(config: Config, flags: DaemonOptions): Config {
     logLevel: flags.logLevel ?? config.logLevel,
     isAlone: flags.isAlone ?? false,
   }
+}
+
+function readPorts(network: Section): readonly number[] {
+  const ports = network.list('dialPorts')
+  const isPort = (port: unknown): port is number =>
+    Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65_535
+  if (ports.every(isPort)) return ports
+  throw network.wrong('dialPorts', 'a list of port numbers', ports)
 }
 
 /** Labels that fit a heartbeat. */
@@ -256,6 +279,12 @@ class Section {
   text(name: string): string | null {
     const value = this.#take(name) ?? null
     if (value !== null && typeof value !== 'string') throw this.wrong(name, 'text', value)
+    return value
+  }
+
+  list(name: string): readonly unknown[] {
+    const value = this.#take(name) ?? []
+    if (!Array.isArray(value)) throw this.wrong(name, 'a list', value)
     return value
   }
 

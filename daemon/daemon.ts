@@ -29,6 +29,7 @@ import { Mirror } from './mirror.ts'
 import { Nearest } from './nearest.ts'
 import { archiveOf } from './net/archive.ts'
 import { Network } from './net/network.ts'
+import { publicAddress } from './net/web-socket-address.ts'
 import { Node } from './node.ts'
 import { Offer } from './offer.ts'
 import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
@@ -118,6 +119,8 @@ async function start(
     archive: archiveOf(registry),
     peerKeySeed: opened.peerKey,
     listen: config.network.listen,
+    announce: announced(config),
+    dialPorts: config.network.dialPorts,
     bootstrap: config.network.peers,
     mdns: config.network.mdns,
     dht: config.network.dht,
@@ -307,7 +310,12 @@ async function start(
   await network.start()
   stops.push(() => network.stop())
   federation.connectAll()
-  const http = createHttpServer({ node, config: config.http, log: log.child({ part: 'http' }) })
+  const http = createHttpServer({
+    node,
+    config: { ...config.http, hosts: servedHosts(config) },
+    log: log.child({ part: 'http' }),
+    network,
+  })
   await http.start()
   stops.push(() => http.stop())
   renewKeys()
@@ -335,6 +343,17 @@ async function start(
     peer: network.peerId,
     stop,
   }
+}
+
+/** @throws ZoariumError CONFIG */
+function announced({ http, network }: Config): readonly string[] {
+  const { publicUrl } = http
+  return [...(publicUrl === null ? [] : [publicAddress(publicUrl)]), ...network.announce]
+}
+
+/** A proxy passes the name on under which it was asked. */
+function servedHosts({ http: { hosts, publicUrl } }: Config): readonly string[] {
+  return publicUrl === null ? hosts : [...hosts, new URL(publicUrl).hostname]
 }
 
 const createMetrics = (

@@ -11,6 +11,7 @@ export interface DaemonFlags {
   readonly tlsCert?: string
   readonly tlsKey?: string
   readonly behindProxy?: boolean
+  readonly publicUrl?: string
   readonly mdns: boolean
   readonly dht: boolean
   readonly follow: boolean
@@ -38,6 +39,10 @@ export function addDaemonFlags(command: Cli['program']): Cli['program'] {
     .option('--tls-cert <file>', 'PEM certificate for HTTP')
     .option('--tls-key <file>', 'PEM key for HTTP')
     .option('--behind-proxy', 'a reverse proxy in front speaks TLS; every request needs a token')
+    .option(
+      '--public-url <url>',
+      'the https URL under which others reach the HTTP port; other nodes connect there, too',
+    )
     .option('--no-mdns', 'do not look for nodes on the local network')
     .option('--no-dht', 'do not take part in the distributed hash table')
     .option('--no-follow', 'do not fetch files that the trust rules allow to mirror')
@@ -80,6 +85,7 @@ function optionsOf(flags: DaemonFlags) {
     tlsCert,
     tlsKey,
     behindProxy,
+    publicUrl,
     mdns,
     dht,
     follow,
@@ -97,6 +103,7 @@ function optionsOf(flags: DaemonFlags) {
       ? {}
       : { tls: { cert: tlsCert, key: tlsKey } }),
     ...(behindProxy === undefined ? {} : { behindProxy }),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(mdns ? {} : { mdns }),
     ...(dht ? {} : { dht }),
     ...(follow ? {} : { follow }),

@@ -1,14 +1,16 @@
 /** `zoarium init`: keys, data folder, configuration. */
 import { hostname } from 'node:os'
+import { NETWORK_PROFILES, type NetworkProfile } from '../../daemon/network-profile.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { HANDLE_PATH, handleDocument } from '../../protocol/handle.ts'
 import { slugOf } from '../../protocol/reference.ts'
-import type { Cli, Session } from '../session.ts'
+import { type Cli, type Session, wordOf } from '../session.ts'
 
 interface Options {
   readonly name?: string
   readonly label?: string
   readonly handle?: string
+  readonly profile?: NetworkProfile
 }
 
 export function addInit({ program, session }: Cli): void {
@@ -18,6 +20,11 @@ export function addInit({ program, session }: Cli): void {
     .option('--name <name>', 'the institution or lab, as people read it (default: this host)')
     .option('--label <label>', 'its short name in references (default: from the name)')
     .option('--handle <domain>', 'a domain name of yours that is to confirm it, e.g. embl.example')
+    .option(
+      '--profile <place>',
+      'campus: outbound HTTPS only; lan: finds nodes of the local network; public: others reach it',
+      wordOf(NETWORK_PROFILES),
+    )
     .action(async (options: Options) => {
       const opened = session()
       const made = await initialise(opened, options)
@@ -34,8 +41,14 @@ export interface Initialised {
 
 export async function initialise({ folder }: Session, options: Options): Promise<Initialised> {
   const { initNode } = await import('../../daemon/init.ts')
-  const { name = hostname(), label = slugOf(name), handle } = options
-  const made = await initNode({ folder, name, label, ...(handle === undefined ? {} : { handle }) })
+  const { name = hostname(), label = slugOf(name), handle, profile } = options
+  const made = await initNode({
+    folder,
+    name,
+    label,
+    ...(handle === undefined ? {} : { handle }),
+    ...(profile === undefined ? {} : { profile }),
+  })
   return { ...made, handle: handle ?? null }
 }
 

@@ -31,16 +31,21 @@ const HEADERS = {
 export function guard(options: () => GuardOptions): Middleware {
   return async (ctx, next) => {
     ctx.set(HEADERS)
-    checkHost(ctx, options())
+    checkHost({ host: ctx.get('Host'), path: ctx.path, isTls: ctx.secure }, options())
     checkOrigin(ctx)
     await next()
   }
 }
 
-function checkHost(ctx: Context, options: GuardOptions): void {
-  const host = ctx.get('Host').toLowerCase()
-  if (host !== '' && isServed(host, ctx.secure, options)) return
-  if (ctx.path === HANDLE_PATH && host.replace(/:[0-9]{1,5}$/, '') === options.handle()) return
+/** @throws ZoariumError HOST */
+export function checkHost(
+  request: { readonly host: string; readonly path: string; readonly isTls: boolean },
+  options: GuardOptions,
+): void {
+  const host = request.host.toLowerCase()
+  if (host !== '' && isServed(host, request.isTls, options)) return
+  const isHandle = host.replace(/:[0-9]{1,5}$/, '') === options.handle()
+  if (request.path === HANDLE_PATH && isHandle) return
   throw new ZoariumError('HOST', 'this daemon does not serve that host name', {
     field: 'Host',
     got: host.slice(0, 80),

@@ -9,12 +9,13 @@ import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { ZoariumError } from '../../protocol/errors.ts'
 import { MAX_BLOB_BYTES, MAX_INFER_BYTES } from '../../protocol/limits.ts'
-import { errorBody } from './answer.ts'
 import { createApp } from './app.ts'
 import { ByteBudget } from './byte-budget.ts'
+import { proxyList } from './client-address.ts'
 import { formatHost, isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts'
 import type { HttpLog } from './log.ts'
 import type { NodeApi } from './node-api.ts'
+import { PeerDoor, type PeerNetwork, refuse, wantsWebSocket } from './peer-door.ts'
 import { EventStreams } from './routes/event-routes.ts'
 
 /** A client has so long to send its headers; Node's default of 60 s invites slow ones. */
@@ -42,12 +43,16 @@ export interface HttpConfig {
   readonly behindProxy: boolean
   /** Host names besides the listen addresses that requests may name. */
   readonly hosts: readonly string[]
+  /** Reverse proxies whose `X-Forwarded-For` is believed, IP addresses or networks. */
+  readonly proxies?: readonly string[]
 }
 
 export interface HttpServerOptions {
   readonly node: NodeApi
   readonly config: HttpConfig
   readonly log: HttpLog
+  /** Where other nodes come in by WebSocket; absent: nowhere. */
+  readonly network?: PeerNetwork
   readonly limits?: {
     readonly maxPublishBytes?: number
     readonly maxInferBytes?: number
@@ -59,6 +64,7 @@ export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #addresses: readonly ListenAddress[]
   readonly #streams = new EventStreams()
+  readonly #door: PeerDoor | null
   readonly #servers: http.Server[] = []
   readonly #urls: string[] = []
 
@@ -67,6 +73,9 @@ export class HttpServer {
     this.#options = options
     this.#addresses = options.config.listen.map(parseListenAddress)
     checkExposure(options.config, this.#addresses)
+    const { network, log } = options
+    const proxies = proxyList(options.config.proxies ?? [])
+    this.#door = network === undefined ? null : new PeerDoor({ network, proxies, log })
   }
 
   /** Base URLs, in the order of the addresses; known after {@link start}. */
@@ -90,19 +99,20 @@ export class HttpServer {
       for (const wanted of this.#addresses) {
         const isOpen = isLoopback(wanted.host) && !config.behindProxy
         let address = wanted
-        const app = createApp({
-          node,
-          log,
-          shared,
+        const guard = () => ({
+          address,
+          hosts: config.hosts,
           isOpen,
-          guard: () => ({
-            address,
-            hosts: config.hosts,
-            isOpen,
-            handle: () => node.ownHandle(),
-          }),
+          handle: () => node.ownHandle(),
         })
+        const app = createApp({ node, log, shared, isOpen, guard })
         const server = createServer(app.callback(), tls)
+        const door = this.#door
+        if (door !== null) {
+          server.on('upgrade', (request, socket, head) => {
+            door.open(request, socket, head, guard())
+          })
+        }
         this.#servers.push(server)
         address = await listen(server, wanted)
         server.on('error', (error) => log.error({ error: error.message }, 'listener failed'))
@@ -122,6 +132,7 @@ export class HttpServer {
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     )
     for (const server of servers) server.closeIdleConnections()
+    this.#door?.close()
     const cut = setTimeout(() => {
       for (const server of servers) server.closeAllConnections()
     }, STOP_GRACE_MS)
@@ -169,6 +180,8 @@ function createServer(handler: http.RequestListener, tls: Tls | null): http.Serv
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: CHECK_INTERVAL_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
+    // Some HTTP clients offer h2c with every request (Node 22.21, 24.9).
+    shouldUpgradeCallback: wantsWebSocket,
   }
   const server = tls === null ? http.createServer(options) : createTlsServer(options, tls)
   server.maxConnections = MAX_CONNECTIONS
@@ -206,11 +219,7 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? ([408, new ZoariumError('TIMEOUT', 'the request arrives too slowly')] as const)
         : ([400, new ZoariumError('PARAMETER', 'the request is not valid HTTP')] as const)
-  const body = JSON.stringify(errorBody(fault))
-  socket.end(
-    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\n` +
-      `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
+  refuse(socket, fault, status)
 }
 
 function listen(server: http.Server, { host, port }: ListenAddress): Promise<ListenAddress> {

@@ -7,7 +7,6 @@ import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import type { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
 import type { Cid } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
 import { type Code, ZoariumError } from '../../protocol/errors.ts'
@@ -38,6 +37,7 @@ import { FrameStream } from './stream.ts'
 import { type FoundRoster, type SyncReport, SyncService } from './sync.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import { TRANSFER_LIMITS, type TransferLimits, type WantedBlob } from './transfer.ts'
+import type { UpgradeRequest, WebSockets } from './web-socket.ts'
 
 /** A peer is asked who it is again after this. */
 const GREET_INTERVAL_MS = 10 * 60_000
@@ -57,6 +57,10 @@ export interface NetworkOptions {
   readonly peerKeySeed: Uint8Array
   /** Multiaddrs. */
   readonly listen: readonly string[]
+  /** Multiaddrs at which others reach this node besides, through a reverse proxy say. */
+  readonly announce?: readonly string[]
+  /** TCP ports that may be dialled where the operator named no address; none: all. */
+  readonly dialPorts?: readonly number[]
   /** Multiaddrs of peers to which a connection is kept. */
   readonly bootstrap: readonly string[]
   readonly mdns: boolean
@@ -126,13 +130,19 @@ export class Network {
   /** Addresses to which a connection is kept. */
   readonly #kept = new Set<string>()
   #node: NetNode | null = null
+  #webSockets: WebSockets | null = null
   #unlisten: (() => void) | null = null
 
   constructor(options: NetworkOptions) {
     this.#options = options
     const { archive, clock, log } = options
     this.peerId = peerIdFromPublicKey(publicKeyFromRaw(publicKeyOf(options.peerKeySeed))).toString()
-    this.#addresses = new AddressPolicy(options.listen.map((each) => multiaddr(each)))
+    const { listen, announce = [], dialPorts = [] } = options
+    this.#addresses = new AddressPolicy({
+      listen: listen.map(parseAddress),
+      ports: dialPorts,
+    })
+    for (const address of announce) this.#addresses.list(parseAddress(address))
     this.#book = new PeerBook(clock, archive)
     const links: Links = {
       publisherOf: (peer) => this.#book.publisherOf(peer),
@@ -211,9 +221,10 @@ export class Network {
   async start(): Promise<void> {
     const { listen, bootstrap, mdns, dht, clock, archive, peerKeySeed } = this.#options
     for (const address of bootstrap.map(parseAddress)) this.#addresses.list(address)
-    const node = await createNode({
+    const { node, webSockets } = await createNode({
       seed: peerKeySeed,
       listen,
+      announce: this.#options.announce ?? [],
       addresses: this.#addresses,
       clock,
       agent: this.#options.agent ?? 'zoarium',
@@ -224,6 +235,7 @@ export class Network {
       validate: (topic, from, data) => this.#judge(topic, from, data),
     })
     this.#node = node
+    this.#webSockets = webSockets
     await this.#handleAll(node)
     node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail))
@@ -249,6 +261,7 @@ export class Network {
   async stop(): Promise<void> {
     this.#stop.abort(new ZoariumError('CANCELLED', 'the network is stopping'))
     this.#unlisten?.()
+    this.#webSockets?.stop()
     await this.#node?.stop()
     await this.#providers.settled()
     await Promise.allSettled(this.#loops)
@@ -307,6 +320,12 @@ export class Network {
   }
 
   // Connections
+
+  /** Makes a connection of a WebSocket that came through an HTTP server, within all bounds. */
+  accept(upgrade: UpgradeRequest): void {
+    if (this.#webSockets === null) upgrade.socket.destroy()
+    else this.#webSockets.accept(upgrade)
+  }
 
   addresses(): readonly string[] {
     return this.#node?.getMultiaddrs().map((address) => address.toString()) ?? []

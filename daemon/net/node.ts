@@ -4,6 +4,7 @@
  * TLS stands before Noise: both ends speak both, and bulk transfer costs TLS about 40 % less CPU in
  * Node (docs/benchmarks.md); a dial takes some milliseconds longer.
  */
+import assert from 'node:assert/strict'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { type GossipSub, gossipsub, type TopicValidatorResult } from '@libp2p/gossipsub'
 import { createTopicScoreParams } from '@libp2p/gossipsub/score'
@@ -13,9 +14,8 @@ import { type KadDHT, kadDHT } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { noise } from '@libp2p/noise'
 import { type Ping, ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
+import { type TCPSocketOptions, tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
-import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { sha256 } from '../../protocol/crypto.ts'
@@ -25,6 +25,7 @@ import type { Clock } from '../../registry/clock.ts'
 import { type AddressPolicy, hostOf, isLoopback } from './address.ts'
 import { QuotaDatastore } from './datastore.ts'
 import { Budget } from './rate.ts'
+import { WebSockets } from './web-socket.ts'
 
 const MIB = 1024 * 1024
 
@@ -42,12 +43,12 @@ const LOOPBACK_INBOUND_PER_SECOND = 64
 const MAX_WATCHED_HOSTS = 10_000
 /** Streams of one connection in each direction: 16 of blobs, 8 of inference, the rest of others. */
 const MAX_STREAMS = 64
-/** Window of a stream; must stay below the read buffer, or a paused reader is reset. */
 /**
  * A peer that answers no ping for so long is gone. A ping stands behind what is being sent: by
  * default two seconds of a full line end the connection.
  */
 const PING_TIMEOUT_MS = 30_000
+/** Window of a stream; must stay below the read buffer, or a paused reader is reset. */
 const MAX_WINDOW_BYTES = 4 * MIB
 const MAX_READ_BUFFER_BYTES = 8 * MIB
 /** Frames are handed over in pieces of 256 KiB; more than this unsent is a bug. */
@@ -68,6 +69,8 @@ export interface NodeOptions {
   /** 32 bytes of the Ed25519 transport key. */
   readonly seed: Uint8Array
   readonly listen: readonly string[]
+  /** Further addresses at which others reach this node, as its operator says. */
+  readonly announce: readonly string[]
   readonly addresses: AddressPolicy
   readonly clock: Clock
   readonly agent: string
@@ -80,18 +83,33 @@ export interface NodeOptions {
   readonly validate: (topic: string, from: string, data: Uint8Array) => TopicValidatorResult
 }
 
-/** Builds a node that is not started yet. */
-export async function createNode(options: NodeOptions): Promise<NetNode> {
-  const { seed, listen, addresses } = options
+export interface CreatedNode {
+  /** Not started yet. */
+  readonly node: NetNode
+  readonly webSockets: WebSockets
+}
+
+export async function createNode(options: NodeOptions): Promise<CreatedNode> {
+  const { seed, listen, announce, addresses } = options
+  const { lookup } = addresses
+  const made: WebSockets[] = []
   const node = await createLibp2p<NodeServices>({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', seed),
     nodeInfo: { name: 'zoarium', version: '1', userAgent: options.agent },
     addresses: {
       listen: [...listen],
+      appendAnnounce: [...announce],
       announceFilter: (own) => own.filter((address) => addresses.mayTell(address)),
     },
-    transports: [tcp(), webSockets()],
+    transports: [
+      tcp({ dialOpts: { lookup } as TCPSocketOptions }),
+      (components) => {
+        const webSockets = new WebSockets({ lookup }, components)
+        made.push(webSockets)
+        return webSockets
+      },
+    ],
     connectionEncrypters: [tls(), noise()],
     streamMuxers: [
       yamux({
@@ -132,7 +150,9 @@ export async function createNode(options: NodeOptions): Promise<NetNode> {
       options.validate(topic, from.toString(), data),
     )
   }
-  return node
+  const [webSockets] = made
+  assert(webSockets)
+  return { node, webSockets }
 }
 
 /**

@@ -36,8 +36,22 @@ describe('daemon/config', () => {
   it('is all defaults where there is no file, and where it is empty', () => {
     const defaults = {
       folder,
-      http: { listen: [DEFAULT_HTTP], tls: null, behindProxy: false, hosts: [] },
-      network: { listen: [DEFAULT_LISTEN], peers: [], mdns: true, dht: true },
+      http: {
+        listen: [DEFAULT_HTTP],
+        tls: null,
+        behindProxy: false,
+        hosts: [],
+        publicUrl: null,
+        proxies: [],
+      },
+      network: {
+        listen: [DEFAULT_LISTEN],
+        announce: [],
+        dialPorts: [],
+        peers: [],
+        mdns: true,
+        dht: true,
+      },
       mirror: { follow: true, maxBytes: DEFAULT_MIRROR_BYTES },
       inference: { acceptRemote: true, residency: [] },
       handles: { allowPrivate: [] },
@@ -59,7 +73,15 @@ http:
   tls: { cert: c.pem, key: k.pem }
   behindProxy: true
   hosts: [zoo.example.org]
-network: { listen: [/ip4/0.0.0.0/tcp/1], peers: [/ip4/10.0.0.2/tcp/1], mdns: false, dht: false }
+  publicUrl: https://zoo.institute-a.example
+  proxies: [10.0.0.0/24]
+network:
+  listen: [/ip4/0.0.0.0/tcp/1]
+  announce: [/ip4/192.0.2.1/tcp/1]
+  dialPorts: [443, 65535]
+  peers: [/ip4/10.0.0.2/tcp/1]
+  mdns: false
+  dht: false
 mirror: { follow: false, maxBytes: 0 }
 inference: { acceptRemote: false, residency: ["country:DE"] }
 handles: { allowPrivate: [zoo.example.org] }
@@ -77,9 +99,13 @@ logLevel: debug
         tls: { cert: 'c.pem', key: 'k.pem' },
         behindProxy: true,
         hosts: ['zoo.example.org'],
+        publicUrl: 'https://zoo.institute-a.example',
+        proxies: ['10.0.0.0/24'],
       },
       network: {
         listen: ['/ip4/0.0.0.0/tcp/1'],
+        announce: ['/ip4/192.0.2.1/tcp/1'],
+        dialPorts: [443, 65535],
         peers: ['/ip4/10.0.0.2/tcp/1'],
         mdns: false,
         dht: false,
@@ -103,6 +129,7 @@ logLevel: debug
       peers: ['/ip4/10.0.0.3/tcp/1'],
       tls,
       behindProxy: false,
+      publicUrl: 'https://flag.example',
       mdns: true,
       dht: true,
       follow: true,
@@ -113,9 +140,13 @@ logLevel: debug
       tls,
       behindProxy: false,
       hosts: ['zoo.example.org'],
+      publicUrl: 'https://flag.example',
+      proxies: ['10.0.0.0/24'],
     })
     assert.deepEqual(network, {
       listen: [],
+      announce: ['/ip4/192.0.2.1/tcp/1'],
+      dialPorts: [443, 65535],
       peers: ['/ip4/10.0.0.2/tcp/1', '/ip4/10.0.0.3/tcp/1'],
       mdns: true,
       dht: true,
@@ -162,6 +193,14 @@ logLevel: debug
     refused('http: { tls: { cert: c.pem } }', 'http.tls.key', /both/)
     refused('http: { tls: { key: k.pem } }', 'http.tls.cert', /both/)
     assert.equal(read('http: { tls: {} }').http.tls, null)
+  })
+
+  it('takes only ports for ports', () => {
+    const text = (dialPorts: unknown) => JSON.stringify({ network: { dialPorts } })
+    assert.deepEqual(read(text([1])).network.dialPorts, [1])
+    for (const wrong of [[0], [65_536], ['443'], [1.5], 443]) {
+      refused(text(wrong), 'network.dialPorts')
+    }
   })
 
   it('takes only labels of residency that a heartbeat can carry', () => {

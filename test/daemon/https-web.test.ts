@@ -1,48 +1,21 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { HandleChecks } from '../../daemon/handle-checks.ts'
 import { HttpsWeb } from '../../daemon/https-web.ts'
 import { createLog } from '../../daemon/log.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import type { Verdict } from '../../protocol/errors.ts'
 import { handleDocument } from '../../protocol/handle.ts'
+import { makeCertificate } from '../helpers/certificate.ts'
 import { temporaryFolder } from '../helpers/folder.ts'
 import { MemoryWeb } from '../helpers/memory-web.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
 import { SUITE_HOSTS, webSuite } from '../suites/web.ts'
 
-const CONFIG = `
-[req]
-distinguished_name = name
-x509_extensions = ca
-prompt = no
-[name]
-CN = test
-[ca]
-basicConstraints = critical, CA:true
-subjectAltName = ${['embl.example', ...Object.keys(SUITE_HOSTS)].map((host) => `DNS:${host}`)}
-`
 const ADDRESS = '127.0.0.1'
 
-/** A key, and a certificate of itself for the hosts of the tests; null without openssl. */
-function makeCertificate(): { readonly key: Buffer; readonly cert: Buffer } | null {
-  const folder = temporaryFolder()
-  const [config, key, cert] = ['config', 'key.pem', 'cert.pem'].map((name) => join(folder, name))
-  if (config === undefined || key === undefined || cert === undefined) return null
-  writeFileSync(config, CONFIG)
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  const out = ['-config', config, '-keyout', key, '-out', cert, '-days', '2']
-  try {
-    execFileSync('openssl', ['req', '-x509', ...curve, ...out], { stdio: 'ignore' })
-  } catch {
-    return null
-  }
-  return { key: readFileSync(key), cert: readFileSync(cert) }
-}
+const NAMES = ['embl.example', ...Object.keys(SUITE_HOSTS)].map((host) => `DNS:${host}`)
 
 interface Served {
   readonly server: https.Server
@@ -55,9 +28,8 @@ async function serveHttps(
   test: Mocha.Context,
   answer: Parameters<typeof https.createServer>[1],
 ): Promise<Served> {
-  const made = makeCertificate()
+  const made = makeCertificate(temporaryFolder(), NAMES)
   if (made === null) {
-    console.log('skipped: openssl is not there to make a certificate')
     return test.skip()
   }
   const server = https.createServer(made, answer)

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readConfig } from '../../daemon/config.ts'
 import { initNode } from '../../daemon/init.ts'
+import type { NetworkProfile } from '../../daemon/network-profile.ts'
 import { systemClock } from '../../registry/clock.ts'
 import { dataFolder } from '../../registry/data-folder.ts'
 import { openRegistry } from '../../registry/open-registry.ts'
@@ -35,6 +37,29 @@ describe('daemon/init', () => {
     const opened = await openRegistry(dataFolder(folder), systemClock)
     assert.equal(opened.registry.profile(publisher)?.handle, 'embl.example')
     await opened.close()
+  })
+
+  it('writes the configuration of a place, which says the same as it reads', async () => {
+    const network = async (profile: NetworkProfile) => {
+      const folder = temporaryFolder()
+      await initNode({ folder, name: 'Institute A', profile })
+      return readConfig(dataFolder(folder).config, { folder }).network
+    }
+    const rest = { peers: [], announce: [] }
+    const shut = { listen: [], dialPorts: [443], mdns: false, dht: false }
+    assert.deepEqual(await network('campus'), { ...rest, ...shut })
+    const lan = { listen: ['/ip4/0.0.0.0/tcp/7071'], dialPorts: [], mdns: true, dht: false }
+    assert.deepEqual(await network('lan'), { ...rest, ...lan })
+    const open = { listen: [...lan.listen, '/ip6/::/tcp/7071'], dialPorts: [] }
+    assert.deepEqual(await network('public'), { ...rest, ...open, mdns: false, dht: true })
+  })
+
+  it('writes over no configuration, and makes nothing then', async () => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 'config.yaml'), 'logLevel: warn\n')
+    const node = { folder, name: 'Institute A' }
+    await assert.rejects(initNode({ ...node, profile: 'lan' }), { code: 'USAGE' })
+    await initNode(node)
   })
 
   it('makes no second node in a folder', async () => {

@@ -26,6 +26,7 @@ export interface Served {
 export interface ServeOptions {
   readonly config?: Partial<HttpServerOptions['config']>
   readonly limits?: HttpServerOptions['limits']
+  readonly network?: HttpServerOptions['network']
 }
 
 export async function serve(node: NodeApi, options: ServeOptions = {}): Promise<Served> {
@@ -42,6 +43,7 @@ export async function serve(node: NodeApi, options: ServeOptions = {}): Promise<
       ...options.config,
     },
     log: { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') },
+    ...(options.network === undefined ? {} : { network: options.network }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   started.push(server)

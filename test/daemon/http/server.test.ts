@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import https from 'node:https'
 import net from 'node:net'
 import { join } from 'node:path'
 import { createHttpServer } from '../../../daemon/http/server.ts'
 import { ZoariumError } from '../../../protocol/errors.ts'
+import { makeCertificate } from '../../helpers/certificate.ts'
 import { createFakeNode } from '../../helpers/fake-node.ts'
 import { temporaryFolder } from '../../helpers/folder.ts'
 import { request, serve } from '../../helpers/http.ts'
@@ -69,22 +69,8 @@ describe('daemon/http/server', () => {
 
   it('listens at several addresses and speaks TLS', async function () {
     const folder = temporaryFolder()
+    if (makeCertificate(folder, ['IP:127.0.0.1']) === null) return this.skip()
     const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-    try {
-      const how = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-      const what = [
-        '-subj',
-        '/CN=localhost',
-        '-addext',
-        'subjectAltName=IP:127.0.0.1',
-        '-days',
-        '2',
-      ]
-      execFileSync('openssl', [...how, ...what, '-keyout', key, '-out', cert], { stdio: 'ignore' })
-    } catch {
-      console.log('skipped: openssl is not here to make a certificate')
-      return this.skip()
-    }
     const { server } = await serve(createFakeNode(folder), {
       config: { listen: ['127.0.0.1:0', '127.0.0.1:0'], tls: { cert, key } },
     })

@@ -7,10 +7,7 @@ const own = new BlockList()
 own.addSubnet('10.1.2.0', 24)
 own.addSubnet('fd00:1::', 32, 'ipv6')
 const policy = (...listen: readonly string[]) =>
-  new AddressPolicy(
-    listen.map((each) => multiaddr(each)),
-    own,
-  )
+  new AddressPolicy({ listen: listen.map((each) => multiaddr(each)), own })
 const at = (host: string) =>
   multiaddr(host.includes(':') ? `/ip6/${host}/tcp/1` : `/ip4/${host}/tcp/1`)
 
@@ -19,7 +16,8 @@ describe('daemon/net/address', () => {
     const node = policy('/ip4/0.0.0.0/tcp/7071')
     for (const host of [
       '8.8.8.8',
-      '2001:db8::1',
+      '2606:4700::1111',
+      '64:ff9b::808:808',
       '10.1.2.77',
       'fd00:1::5',
       '100.63.0.1',
@@ -38,6 +36,43 @@ describe('daemon/net/address', () => {
     for (const host of [...hosts, ...others, ...mapped]) {
       assert.equal(node.mayDial(at(host)), false, host)
     }
+  })
+
+  it('sees through addresses that stand for IPv4 ones', () => {
+    const node = policy('/ip4/0.0.0.0/tcp/7071')
+    // Mapped, and by the NAT64 of the network; the local one of RFC 8215 and 6to4 lead inside.
+    const refused = ['64:ff9b::a00:1', '64:ff9b::7f00:1', '64:ff9b::1', '64:ff9b:1::808:808']
+    const more = ['0:0:0:0:0:ffff:a9fe:a9fe', '2002:a00:1::1', '::a00:1', 'fec0::1', '2001:db8::1']
+    for (const host of [...refused, ...more]) assert.equal(node.mayReach(host), false, host)
+    for (const host of ['64:ff9b::808:808', '::ffff:8.8.8.8', '::ffff:10.1.2.3']) {
+      assert.equal(node.mayReach(host), true, host)
+    }
+  })
+
+  it('dials the ports alone that it is told, but what the operator names', () => {
+    const node = new AddressPolicy({ listen: [], ports: [443], own })
+    const may = (text: string) => node.mayDial(multiaddr(text))
+    assert.equal(may('/dns/zoo.example/tcp/443/tls/ws'), true)
+    assert.equal(may('/ip4/8.8.8.8/tcp/443'), true)
+    assert.equal(may('/ip4/8.8.8.8/tcp/7071'), false)
+    assert.equal(may('/ip4/8.8.8.8/udp/443/quic-v1'), false)
+    node.list(multiaddr('/ip4/8.8.8.8/tcp/7071'))
+    assert.equal(may('/ip4/8.8.8.8/tcp/7071'), true)
+  })
+
+  it('resolves no name to what it may not dial, but names of the operator', async () => {
+    const node = policy('/ip4/0.0.0.0/tcp/7071')
+    const lookup = (options: { all?: boolean }) =>
+      new Promise((resolve, reject) =>
+        node.lookup('localhost', options, (error, found) =>
+          error === null ? resolve(found) : reject(error),
+        ),
+      )
+    for (const all of [true, false]) await assert.rejects(lookup({ all }), /may be dialled/)
+    assert.equal(node.mayDial(multiaddr('/dnsaddr/localhost/tcp/1')), false)
+    node.list(multiaddr('/dns4/LocalHost/tcp/1'))
+    assert.match(String(await lookup({})), /^(127\.0\.0\.1|::1)$/)
+    assert.ok(Array.isArray(await lookup({ all: true })))
   })
 
   it('dials what the operator names', () => {
