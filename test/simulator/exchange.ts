@@ -33,6 +33,8 @@ export interface ExchangeHost {
   readonly archive: Archive
   /** Runs a step of the node, unless it died in the meantime. */
   enter(work: () => void): void
+  /** The same after a while, in this life of the node only. */
+  later(ms: number, work: () => void): void
   /** Counts a fault of a peer. @returns false where it is shut out now */
   blame(peer: Peer, code: Code): boolean
   /** A peer holds something that is not here. */
@@ -138,9 +140,8 @@ export class Pull {
   #wait(): void {
     const asked = ++this.#asked
     this.#isWaiting = true
-    this.#host.agenda.after(REPLY_MS, () => {
-      if (this.#isOver || !this.#isWaiting || this.#asked !== asked) return
-      this.#host.enter(() => this.#fail('TIMEOUT', 'no reply'))
+    this.#host.later(REPLY_MS, () => {
+      if (this.#isWaiting && this.#asked === asked) this.#fail('TIMEOUT', 'no reply')
     })
   }
 
@@ -151,7 +152,7 @@ export class Pull {
 
   /** After a batch other things happen, a crash among them. */
   #pause(input: SyncInput): void {
-    this.#host.agenda.after(BATCH_MS, () => this.#host.enter(() => this.#advance(input)))
+    this.#host.later(BATCH_MS, () => this.#advance(input))
   }
 
   #perform(effect: Exclude<SyncEffect, { readonly do: 'ask' | 'receive' }>): SyncInput {
@@ -218,7 +219,7 @@ export function serveSync(host: ExchangeHost, peer: Peer, stream: SimulatedStrea
   let turn = 0
   const wait = (): void => {
     const mine = ++turn
-    host.agenda.after(REPLY_MS, () => {
+    host.later(REPLY_MS, () => {
       if (turn === mine) stream.abort()
     })
   }
@@ -229,7 +230,7 @@ export function serveSync(host: ExchangeHost, peer: Peer, stream: SimulatedStrea
   const say = (bytes: Uint8Array): void => {
     const ms = host.pace(peer, bytes.length)
     if (ms === 0) stream.send(bytes)
-    else host.agenda.after(ms, () => stream.send(bytes))
+    else host.later(ms, () => stream.send(bytes))
   }
   stream.onFrame = (frame) =>
     host.enter(() => {

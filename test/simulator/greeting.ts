@@ -52,7 +52,7 @@ export class Greeting {
         limits: { streams: 1, bytesPerSecond: 0, inferBytes: 0 },
       }),
     )
-    host.agenda.after(HELLO_MS, () => {
+    host.later(HELLO_MS, () => {
       if (!this.#isOver) stream.abort()
       this.#isOver = true
     })
