@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 import { ZoariumError } from '../protocol/errors.ts'
 import { HEARTBEAT_LABEL, MAX_RESIDENCY } from '../protocol/heartbeat.ts'
-import { HANDLE_PATTERN } from '../protocol/reference.ts'
 import { DEFAULT_QUOTAS, type QuotaLimits } from '../registry/quotas.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 import { SCRUB_BYTES_PER_SECOND } from './scrub.ts'
@@ -55,8 +54,11 @@ export interface Config {
     /** Bytes that are read and hashed a second when all files are gone through; 0: never. */
     readonly bytesPerSecond: number
   }
-  readonly handles: {
-    /** Handles whose hosts may have private addresses: those of this institute's own network. */
+  readonly web: {
+    /**
+     * Hosts of handles and profiles that may have private addresses: those of this institute's own
+     * network.
+     */
     readonly allowPrivate: readonly string[]
   }
   readonly keys: {
@@ -69,6 +71,10 @@ export interface Config {
   /** Nobody holds more of the own logs than this node: a word of one start, never of a file. */
   readonly isAlone: boolean
 }
+
+/** Also a name without a dot, of an institute's own network; no IP address. RFC 1123. */
+const HOST_NAME =
+  /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 export const DEFAULT_HTTP = '127.0.0.1:7070'
 export const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/7071'
@@ -125,7 +131,7 @@ function readFile(folder: string, root: unknown): Config {
   const network = file.section('network')
   const mirror = file.section('mirror')
   const inference = file.section('inference')
-  const handles = file.section('handles')
+  const web = file.section('web')
   const keys = file.section('keys')
   const quotas = file.section('quotas')
   const scrub = file.section('scrub')
@@ -155,14 +161,14 @@ function readFile(folder: string, root: unknown): Config {
       acceptRemote: inference.flag('acceptRemote', true),
       residency: readResidency(inference),
     },
-    handles: { allowPrivate: readHandles(handles) },
+    web: { allowPrivate: readHosts(web) },
     keys: { renew: keys.flag('renew', true) },
     quotas: readQuotas(quotas),
     scrub: { bytesPerSecond: scrub.integer('bytesPerSecond', SCRUB_BYTES_PER_SECOND) },
     logLevel: file.oneOf('logLevel', LOG_LEVELS, 'info'),
     isAlone: false,
   }
-  for (const section of [http, network, mirror, inference, handles, keys, quotas, scrub, file])
+  for (const section of [http, network, mirror, inference, web, keys, quotas, scrub, file])
     section.finish()
   return config
 }
@@ -209,10 +215,10 @@ function readResidency(inference: Section): readonly string[] {
   throw inference.wrong('residency', rule, labels)
 }
 
-function readHandles(section: Section): readonly string[] {
-  const handles = section.texts('allowPrivate', [])
-  if (handles.every((handle) => HANDLE_PATTERN.test(handle))) return handles
-  throw section.wrong('allowPrivate', 'a list of domain names in lower case', handles)
+function readHosts(section: Section): readonly string[] {
+  const hosts = section.texts('allowPrivate', [])
+  if (hosts.every((host) => HOST_NAME.test(host))) return hosts
+  throw section.wrong('allowPrivate', 'a list of host names in lower case', hosts)
 }
 
 function readQuotas(section: Section): QuotaLimits {

@@ -33,6 +33,7 @@ import { publicAddress } from './net/web-socket-address.ts'
 import { Node } from './node.ts'
 import { Offer } from './offer.ts'
 import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
+import { PublicWeb } from './public-web.ts'
 import { Publishing } from './publishing.ts'
 import { quotaViews } from './quota-views.ts'
 import { whyForbidden } from './runnable.ts'
@@ -115,6 +116,8 @@ async function start(
   stops.push(() => inference.close())
   const views = new Views(registry)
 
+  const web = new PublicWeb(new HttpsWeb(), config.web.allowPrivate)
+  const isHttps = config.http.tls !== null || config.http.behindProxy
   const network = new Network({
     archive: archiveOf(registry),
     peerKeySeed: opened.peerKey,
@@ -131,6 +134,8 @@ async function start(
     binding: () => presence.binding(),
     heartbeat: () => presence.heartbeat(),
     infer: config.inference.acceptRemote ? (request) => inferring.serve(request) : null,
+    web,
+    isOnWeb: () => isHttps && registry.profile(registry.publisher)?.url != null,
   })
   const { acceptRemote, residency } = config.inference
   const offer = new Offer({ registry, engine, inference, residency, acceptsInput: acceptRemote })
@@ -175,8 +180,7 @@ async function start(
   })
   const handles = new HandleChecks({
     handles: registry.handles,
-    web: new HttpsWeb(),
-    allowPrivate: config.handles.allowPrivate,
+    web,
     log: log.child({ part: 'handles' }),
   })
   stops.push(() => handles.stop())

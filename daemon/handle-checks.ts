@@ -4,24 +4,20 @@
  * over HTTPS, without following a redirect.
  */
 import type { Cid } from '../protocol/cid.ts'
-import { type Failure, refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
+import { refuse, type Verdict, ZoariumError } from '../protocol/errors.ts'
 import { HANDLE_PATH, readHandleDocument } from '../protocol/handle.ts'
 import { MAX_HANDLE_BYTES } from '../protocol/limits.ts'
 import type { Handles } from '../registry/handles.ts'
 import type { Log } from './log.ts'
-import { isPublicAddress } from './public-address.ts'
-import type { Web, WebAnswer } from './web.ts'
+import { type PublicWeb, unreachable } from './public-web.ts'
+import type { WebAnswer } from './web.ts'
 
 /** One address has so long to answer in full. */
 const ANSWER_MS = 5_000
-/** Addresses of one host that are tried. */
-const MAX_ADDRESSES = 3
 
 export interface HandleCheckParts {
   readonly handles: Pick<Handles, 'due' | 'note'>
-  readonly web: Web
-  /** Handles whose hosts may have private addresses. */
-  readonly allowPrivate: readonly string[]
+  readonly web: PublicWeb
   readonly log: Pick<Log, 'info' | 'error'>
 }
 
@@ -72,25 +68,16 @@ export class HandleChecks {
     }
   }
 
-  /** The publisher that the host names. Fails with UNREACHABLE, LIMIT, UNKNOWN_VERSION, HANDLE. */
+  /**
+   * The publisher that the host names. Fails with UNREACHABLE, ADDRESS, LIMIT, UNKNOWN_VERSION,
+   * HANDLE.
+   */
   async #ask(handle: string): Promise<Verdict<Cid>> {
-    const { web, allowPrivate } = this.#parts
-    let addresses: readonly string[]
-    try {
-      addresses = await web.addresses(handle)
-    } catch (error) {
-      return unreachable('the host of the handle has no address', error)
-    }
-    const internal = addresses.find((address) => !isPublicAddress(address))
-    // One is enough to refuse: a mixed answer is the mark of an attack.
-    if (internal !== undefined && !allowPrivate.includes(handle)) {
-      return refuse('HANDLE', 'the host of the handle has an address that is not public', {
-        got: internal,
-        hint: 'list the handle under handles.allowPrivate in config.yaml where that is meant',
-      })
-    }
+    const { web } = this.#parts
+    const addresses = await web.addresses(handle)
+    if (!addresses.ok) return addresses
     let last: unknown = null
-    for (const address of addresses.slice(0, MAX_ADDRESSES)) {
+    for (const address of addresses.value) {
       const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ANSWER_MS)])
       const request = { host: handle, address, path: HANDLE_PATH, maxBytes: MAX_HANDLE_BYTES }
       try {
@@ -116,8 +103,3 @@ function judge({ status, body }: WebAnswer): Verdict<Cid> {
   }
   return readHandleDocument(body)
 }
-
-const unreachable = (message: string, error: unknown): Failure =>
-  refuse('UNREACHABLE', message, {
-    got: error instanceof Error ? error.message.slice(0, 200) : 'no address',
-  })

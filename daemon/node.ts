@@ -56,6 +56,8 @@ import type {
   InferInput,
   InferOptions,
   JoinOptions,
+  LeafAnswer,
+  LeafQuery,
   NodeApi,
   PublishOptions,
   RosterEdit,
@@ -82,7 +84,7 @@ export interface NodeParts {
   readonly registry: Registry
   readonly network: Pick<
     Network,
-    'peerId' | 'isStarted' | 'addresses' | 'peers' | 'connect' | 'syncNow'
+    'peerId' | 'isStarted' | 'addresses' | 'peers' | 'connect' | 'syncNow' | 'isTicket' | 'leafFor'
   >
   readonly inference: Pick<Inference, 'status'>
   readonly engine: Pick<Engine, 'name' | 'version' | 'executionProviders' | 'isolation'>
@@ -272,6 +274,24 @@ export class Node implements NodeApi {
       cid: file.cid,
       open: (range) => registry.blobs.open(file.cid, range),
     }
+  }
+
+  blob(cid: Cid): FileAnswer {
+    const { blobs } = this.#parts.registry
+    const info = blobs.stat(cid)
+    if (info === null) {
+      throw new ZoariumError('BLOB_MISSING', 'the file is not on this node', { got: cid })
+    }
+    const mediaType = 'application/octet-stream'
+    return { cid, size: info.size, mediaType, open: (range) => blobs.open(cid, range) }
+  }
+
+  isTicket(text: string): boolean {
+    return this.#parts.network.isTicket(text)
+  }
+
+  async leaf(ticket: string, asked: LeafQuery): Promise<LeafAnswer> {
+    return expectOk(await this.#parts.network.leafFor(ticket, asked))
   }
 
   publish(zip: string, options: PublishOptions, signal: AbortSignal): Promise<PublishView> {

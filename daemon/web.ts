@@ -5,7 +5,7 @@
  * Contract of every implementation (test/suites/web.ts runs on all of them):
  * - `get` connects to the given address and no other, and asks no name service.
  * - It speaks HTTPS and verifies the certificate against the host name.
- * - It follows no redirect, and reads at most `maxBytes` of a body.
+ * - It follows no redirect, and reads at most `maxBytes` of a body, that of an accepted status only.
  * - Whatever keeps an answer from coming is a rejection.
  */
 export interface Web {
@@ -18,13 +18,18 @@ export interface WebRequest {
   readonly host: string
   /** The IP address to connect to. */
   readonly address: string
+  /** Default 443. */
+  readonly port?: number
   readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** Statuses whose body is read; default 200. */
+  readonly accepts?: readonly number[]
   readonly maxBytes: number
   readonly signal: AbortSignal
 }
 
 export interface WebAnswer {
   readonly status: number
-  /** Empty unless the status is 200; null: longer than was allowed. */
+  /** Empty unless the status is accepted; null: longer than was allowed. */
   readonly body: Uint8Array | null
 }

@@ -163,7 +163,9 @@ export const CODES = {
   NO_ROUTE: busy(503, 'no node that may and can run it is reachable'),
   PEER: busy(502, 'the other node failed or broke the protocol'),
   UNREACHABLE: busy(503, 'no connection'),
+  GIVEN: busy(409, 'the leaf was given to others, who may pass it on'),
   BUSY: busy(429, 'the queue is full; try again later'),
+  ADDRESS: refused(502, 'a host whose addresses this node may not ask'),
   // HTTP
   HOST: refused(421, 'a Host that this daemon does not serve'),
   ORIGIN: refused(403, 'a web page of another origin'),

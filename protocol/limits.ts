@@ -120,6 +120,8 @@ export const MAX_TREE_NODE_BYTES = 128 * KIB
 export const MAX_TREE_NODES = 32
 /** A set of leaves of the largest file, one bit each. */
 export const MAX_LEAF_SET_BYTES = MAX_BLOB_BYTES / LEAF_BYTES / 8
+/** By which leaves are asked for over HTTPS: as hard to guess as a key. */
+export const TICKET_BYTES = 32
 /** Largest folder node; above it the profile shards, which no package needs. */
 export const MAX_FOLDER_NODE_BYTES = 256 * KIB
 

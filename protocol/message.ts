@@ -20,6 +20,7 @@ import {
   MAX_STATEMENT_BYTES,
   MAX_TREE_NODE_BYTES,
   MAX_TREE_NODES,
+  TICKET_BYTES,
 } from './limits.ts'
 import {
   type AnyShape,
@@ -96,6 +97,8 @@ const BLOB_REQUESTS = {
   'get-have': map({ t: word('get-have'), cid: link, known: count }),
   /** `insist`: also where it was given to others lately. */
   'get-leaf': map({ t: word('get-leaf'), cid: link, index: count, insist: bool }),
+  /** For leaves over HTTPS, at the address that the profile names. */
+  'get-ticket': map({ t: word('get-ticket') }),
 } as const
 
 const BLOB_REPLIES = {
@@ -112,6 +115,8 @@ const BLOB_REPLIES = {
   leaf: map({ t: word('leaf'), index: count }),
   /** The leaf was given to others, who may pass it on; so were these. */
   given: map({ t: word('given'), index: count, given: leafSet }),
+  /** Stands for the asker in requests over HTTPS. */
+  ticket: map({ t: word('ticket'), ticket: bytes(TICKET_BYTES, TICKET_BYTES) }),
   error: FAILURE,
 } as const
 

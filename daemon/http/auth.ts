@@ -12,19 +12,21 @@ const OPEN_SCOPES: readonly Scope[] = ['read', 'infer']
 /** `Bearer`, one space, the token of at most 256 characters. RFC 6750, section 2.1. */
 const BEARER = /^bearer ([A-Za-z0-9._~+/=-]{1,256})$/i
 
-/** Notes the caller's scopes. A token that is wrong is refused even where none is needed. */
+/** Notes the caller's scopes, or the ticket of another node. A token that is wrong is refused even where none is needed. */
 export function authenticate(node: NodeApi, isOpen: boolean): Middleware {
   return async (ctx, next) => {
     const given = ctx.get('Authorization')
-    const granted = given === '' ? [] : scopesOf(node, given)
+    const token = BEARER.exec(given)?.[1]
+    const isTicket = token !== undefined && node.isTicket(token)
+    ctx.state.ticket = isTicket ? token : null
     ctx.state.hasToken = given !== ''
+    const granted = given === '' || isTicket ? [] : scopesOf(node, token)
     ctx.state.scopes = new Set([...(isOpen ? OPEN_SCOPES : []), ...granted])
     await next()
   }
 }
 
-function scopesOf(node: NodeApi, header: string): readonly Scope[] {
-  const token = BEARER.exec(header)?.[1]
+function scopesOf(node: NodeApi, token: string | undefined): readonly Scope[] {
   const scopes = token === undefined ? null : node.scopesOf(token)
   if (scopes === null) {
     throw new ZoariumError('TOKEN', 'the token is not valid here', {
@@ -42,7 +44,7 @@ export const needs =
     await next()
   }
 
-function requireScope(ctx: Context, scope: Scope): void {
+export function requireScope(ctx: Context, scope: Scope): void {
   const { scopes, hasToken } = ctx.state
   if (scopes.has(scope)) return
   if (hasToken) {

@@ -8,6 +8,8 @@ export interface RequestState {
   /** What the caller may do: open scopes of the listener and those of the token. */
   scopes: ReadonlySet<Scope>
   hasToken: boolean
+  /** By which another node asks for leaves of files; null: none. */
+  ticket: string | null
 }
 
 export type Context = RouterContext<RequestState>

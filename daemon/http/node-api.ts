@@ -99,6 +99,24 @@ export interface FileAnswer {
   open(range: BlobRange): Promise<AsyncIterable<Uint8Array>>
 }
 
+export interface LeafQuery {
+  readonly cid: Cid
+  readonly index: number
+  /** Also where it was given to others lately. */
+  readonly insist: boolean
+}
+
+export interface LeafAnswer {
+  /** Bytes of the whole file. */
+  readonly size: number
+  /** The leaf's bytes; or, one bit each, all leaves that were given to others. */
+  readonly reply:
+    | { readonly length: number; readonly parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array> }
+    | { readonly given: Uint8Array }
+  /** To be called once it is sent, or cannot be. */
+  readonly sent: () => void
+}
+
 export interface NodeApi {
   node(): NodeView
   /** What confirms this node's handle. */
@@ -119,6 +137,12 @@ export interface NodeApi {
   identity(publisher: string): IdentityView
   /** @throws NOT_FOUND, BLOB_MISSING */
   file(ref: string, path: string): FileAnswer
+  /** A file by its content id. @throws BLOB_MISSING */
+  blob(cid: Cid): FileAnswer
+  /** Whether a text is the ticket of a connected node. */
+  isTicket(text: string): boolean
+  /** A leaf of a file for another node. @throws TOKEN, BUSY, BLOB_MISSING, PARAMETER */
+  leaf(ticket: string, asked: LeafQuery): Promise<LeafAnswer>
 
   /** Folder for uploads that are too large for memory; emptied at start. */
   readonly spool: string

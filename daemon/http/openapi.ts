@@ -75,13 +75,12 @@ const BYTES: Json = {
     schema: { type: 'string', contentMediaType: 'application/octet-stream' },
   },
 }
-const sendFile = (parameters: readonly Json[]): Json =>
+const sendFile = (parameters: readonly Json[], more: Json = {}): Json =>
   operation({
     summary: 'A file of a model, whole or a byte range; the content id is its ETag',
     scope: 'read',
     parameters: [
       ...parameters,
-      FILE,
       {
         name: 'Range',
         in: 'header',
@@ -95,6 +94,7 @@ const sendFile = (parameters: readonly Json[]): Json =>
       206: { description: 'The range.', content: BYTES },
       304: { description: 'The file that the client has.' },
       416: { description: 'The range lies outside the file.', content: json('Error') },
+      ...more,
     },
   })
 
@@ -255,7 +255,7 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('The model.', json('Model')),
     }),
   },
-  '/v1/models/{publisher}/{name}/files/{path}': { get: sendFile(MODEL) },
+  '/v1/models/{publisher}/{name}/files/{path}': { get: sendFile([...MODEL, FILE]) },
   '/v1/models/{publisher}/{name}/infer': { post: infer(MODEL) },
   '/v1/records/{cid}': {
     get: operation({
@@ -275,7 +275,22 @@ const paths: Readonly<Record<string, Json>> = {
       }),
     }),
   },
-  '/v1/records/{cid}/files/{path}': { get: sendFile(RECORD) },
+  '/v1/records/{cid}/files/{path}': { get: sendFile([...RECORD, FILE]) },
+  '/v1/blobs/{cid}': {
+    get: sendFile(
+      [
+        inPath('cid', 'Content id of the file.'),
+        query('insist', truth, 'Of a node with a ticket: false to be told who else has the leaf.'),
+      ],
+      {
+        409: {
+          description:
+            'The leaf was given to other nodes lately: `got` has a bit for each such leaf.',
+          content: json('Error'),
+        },
+      },
+    ),
+  },
   '/v1/records/{cid}/infer': { post: infer(RECORD) },
   '/v1/identities/{publisher}': {
     get: operation({

@@ -37,6 +37,8 @@ export interface Archive extends SyncSource {
   }>
   admitProof(first: Uint8Array, second: Uint8Array): Verdict<unknown>
 
+  /** The HTTPS address in the profile of a publisher whose files are mirrored; null: there is none. */
+  webAddress(publisher: Cid): string | null
   /** Whether nodes of a publisher (null: not bound to one) may read a log; this source shows all. */
   mayRead(publisher: Cid, key: string, reader: Cid | null): boolean
   /** The same for the log of a record; one that is not here may be asked for. */
@@ -147,6 +149,8 @@ export function archiveOf(registry: Registry): Archive {
     identity: (publisher) => registry.identity(publisher),
     may: (publisher, right) => registry.trust.may(publisher, right),
     maySend: (publisher) => registry.trust.maySend(publisher),
+    webAddress: (publisher) =>
+      registry.trust.may(publisher, 'mirror') ? (registry.profile(publisher)?.url ?? null) : null,
     admitIdentity: (publisher, operations, from) =>
       registry.admitIdentity(publisher, operations, from),
     admitProfile: (envelope) => registry.admitProfile(envelope),

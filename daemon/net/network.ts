@@ -15,6 +15,7 @@ import { PROTOCOLS, TOPICS } from '../../protocol/message.ts'
 import { createSyncMemory } from '../../protocol/sync-publishers.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
+import type { PublicWeb } from '../public-web.ts'
 import { AddressPolicy, bareAddress } from './address.ts'
 import type { Archive } from './archive.ts'
 import { BlobServer } from './blob.ts'
@@ -27,6 +28,7 @@ import {
   type RemoteInferHandler,
   type RemoteRequest,
 } from './infer.ts'
+import { TRANSFER_LIMITS, type TransferLimits, type WantedBlob } from './leaf-lane.ts'
 import type { Links } from './links.ts'
 import { createNode, type NetNode } from './node.ts'
 import { PartialBlobs } from './partial-blobs.ts'
@@ -36,7 +38,6 @@ import { type Sleep, systemSleep } from './sleep.ts'
 import { FrameStream } from './stream.ts'
 import { type FoundRoster, type SyncReport, SyncService } from './sync.ts'
 import { SyncRounds } from './sync-rounds.ts'
-import { TRANSFER_LIMITS, type TransferLimits, type WantedBlob } from './transfer.ts'
 import type { UpgradeRequest, WebSockets } from './web-socket.ts'
 
 /** A peer is asked who it is again after this. */
@@ -78,6 +79,10 @@ export interface NetworkOptions {
   /** From 0 to below 1. */
   readonly random?: () => number
   readonly transferLimits?: TransferLimits
+  /** The web, where files of peers may be asked for at the address of their profile; default: not. */
+  readonly web?: PublicWeb
+  /** Whether peers may ask for files at the address of this node's profile; default: not. */
+  readonly isOnWeb?: () => boolean
 }
 
 /** A peer as others see it. */
@@ -167,7 +172,12 @@ export class Network {
       heartbeat: options.heartbeat,
     })
     const partials = new PartialBlobs()
-    this.#blobs = new BlobServer(archive, links, partials)
+    this.#blobs = new BlobServer({
+      archive,
+      links,
+      partials,
+      isOnWeb: options.isOnWeb ?? (() => false),
+    })
     this.#infer = new InferService({
       archive,
       links,
@@ -195,6 +205,7 @@ export class Network {
       links,
       book: this.#book,
       partials,
+      web: options.web ?? null,
       random,
       limits: transferLimits ?? TRANSFER_LIMITS,
       log,
@@ -209,6 +220,16 @@ export class Network {
   /** Bytes of files that were sent to peers since the start. */
   get blobBytesSent(): number {
     return this.#blobs.sent
+  }
+
+  /** Whether a text is the ticket under which a connected peer asks for leaves over HTTPS. */
+  isTicket(text: string): boolean {
+    return this.#blobs.isTicket(text)
+  }
+
+  /** Like {@link BlobServer.leafFor}. */
+  leafFor(...asked: Parameters<BlobServer['leafFor']>): ReturnType<BlobServer['leafFor']> {
+    return this.#blobs.leafFor(...asked)
   }
 
   get isStarted(): boolean {
@@ -400,6 +421,9 @@ export class Network {
     peer.seen = this.#options.clock.now()
     // The other side forgets, too.
     peer.memory = createSyncMemory()
+    peer.door = null
+    peer.road = null
+    this.#blobs.gone(peer)
     this.#emit('peer', { peer: peer.id, connected: false })
   }
 

@@ -13,6 +13,8 @@ import { createSyncMemory, type SyncMemory } from '../../protocol/sync-publisher
 import type { Clock } from '../../registry/clock.ts'
 import type { Archive } from './archive.ts'
 import { Budget } from './rate.ts'
+import type { KnownRoad } from './road-choice.ts'
+import type { WebDoor } from './web-door.ts'
 
 /** Peers remembered; those not connected and seen longest ago go first. */
 export const MAX_PEERS = 1000
@@ -108,6 +110,12 @@ export class Peer {
   bans = 0
   /** Streams of blobs that it holds open here. */
   blobStreams = 0
+  /** Where it gives leaves over HTTPS, of the present connection; null: nowhere, or not known yet. */
+  door: WebDoor | null = null
+  /** The quicker road to it, of the present connection. */
+  road: KnownRoad | null = null
+  /** Leaves that are being sent to it over HTTPS. */
+  webLeaves = 0
 
   constructor(id: string, clock: Clock) {
     this.id = id

@@ -5,12 +5,14 @@
 import { type Cid, linkOf } from '../../protocol/cid.ts'
 import { ZoariumError } from '../../protocol/errors.ts'
 import type { Log } from '../log.ts'
+import type { PublicWeb } from '../public-web.ts'
 import type { Archive } from './archive.ts'
+import type { TransferLimits, WantedBlob } from './leaf-lane.ts'
 import type { Links } from './links.ts'
 import type { NetNode } from './node.ts'
 import type { PartialBlobs } from './partial-blobs.ts'
 import type { Peer, PeerBook } from './peers.ts'
-import { Transfer, type TransferLimits, type WantedBlob } from './transfer.ts'
+import { Transfer } from './transfer.ts'
 
 /** Answers of the DHT are hints; nothing waits longer for them. */
 const DHT_MS = 8_000
@@ -33,6 +35,7 @@ export interface ProvidersOptions {
   readonly links: Links
   readonly book: PeerBook
   readonly partials: PartialBlobs
+  readonly web: PublicWeb | null
   readonly random: () => number
   readonly limits: TransferLimits
   readonly log: Log
@@ -63,7 +66,7 @@ export class Providers {
   }
 
   async #fetch(blob: WantedBlob, options: FetchOptions): Promise<void> {
-    const { archive, links, partials, random, limits, signal } = this.#options
+    const { archive, links, partials, web, random, limits, log, signal } = this.#options
     if (archive.blobs.stat(blob.cid) !== null) return
     const { record, peers, onProgress = () => {} } = options
     const any = AbortSignal.any([options.signal, signal])
@@ -71,10 +74,13 @@ export class Providers {
       archive,
       links,
       partials,
+      web,
       random,
       limits,
       signal: any,
       onProgress,
+      onDetour: (peer, error) =>
+        log.info({ peer: peer.id, err: error }, 'no files over HTTPS, streams are used'),
     })
     try {
       const first = this.#candidates(record, peers)

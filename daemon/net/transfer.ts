@@ -5,33 +5,36 @@
  * then on. A source that sends wrong bytes or falls below the least rate is left, and what it was
  * asked for is asked of others.
  */
-import { leafCount, leafSize, readTree } from '../../protocol/content-tree.ts'
+import { leafCount, readTree } from '../../protocol/content-tree.ts'
 import { type Code, expectOk, type Issue, refuse, ZoariumError } from '../../protocol/errors.ts'
 import { LeafSet } from '../../protocol/leaf-set.ts'
-import { LEAF_BYTES, MAX_FRAME_BYTES } from '../../protocol/limits.ts'
-import {
-  type BlobReply,
-  type BlobRequest,
-  blobReplies,
-  blobRequests,
-  expectReply,
-  PROTOCOLS,
-  readFailure,
-} from '../../protocol/message.ts'
-import type { BlobInfo, Download } from '../../registry/blob-store.ts'
+import { LEAF_BYTES } from '../../protocol/limits.ts'
+import { PROTOCOLS } from '../../protocol/message.ts'
+import type { Download } from '../../registry/blob-store.ts'
+import type { PublicWeb } from '../public-web.ts'
 import type { Archive } from './archive.ts'
-import { HAVE_WAIT_MS } from './blob.ts'
+import {
+  type LeafLane,
+  PROVIDER_CODES,
+  StreamLane,
+  type TransferLimits,
+  type WantedBlob,
+} from './leaf-lane.ts'
 import { LeafPlan, type LeafSource } from './leaf-plan.ts'
 import type { Links } from './links.ts'
 import { PartialBlob, type PartialBlobs } from './partial-blobs.ts'
 import type { Peer } from './peers.ts'
-import type { FrameStream } from './stream.ts'
-
-/** What is fetched; size and SHA-256 stand in the record that names it. */
-export type WantedBlob = Omit<BlobInfo, 'nodes'>
+import { type Road, RoadChoice } from './road-choice.ts'
+import { ticketText } from './tickets.ts'
+import type { WebDoor } from './web-door.ts'
+import { WebLane } from './web-lane.ts'
 
 /** Worker streams to a node that has all: enough to fill a path of 50 ms, few enough for one core. */
 export const STREAMS_PER_PROVIDER = 4
+/** The same over HTTPS; each asks over two connections at a time. */
+const LANES_PER_ADDRESS = 4
+/** A file of fewer leaves is there before a second road could show what it is worth. */
+const WEB_LEAVES = 8
 /** Worker streams to a node that is fetching too: there are many of them, with less to give. */
 const STREAMS_PER_FETCHER = 1
 /** Leaves asked for at a time on one stream, so that the source never waits for the next. */
@@ -52,24 +55,19 @@ const KEEP_MS = 20_000
 /** Without any new leaf for so long, nodes that are fetching too are given up. */
 const STUCK_MS = 30_000
 
-export interface TransferLimits {
-  /** Time for a tree, and for the first bytes of anything. */
-  readonly replyMs: number
-  /** Time for one leaf: 1 MiB in 16 s is 64 KiB/s. */
-  readonly leafMs: number
-}
-
-export const TRANSFER_LIMITS: TransferLimits = { replyMs: 10_000, leafMs: 16_000 }
-
 export interface TransferOptions {
   readonly archive: Archive
   readonly links: Links
   readonly partials: PartialBlobs
+  /** The web, where leaves may be asked for there. */
+  readonly web: PublicWeb | null
   readonly random: () => number
   readonly limits: TransferLimits
   readonly signal: AbortSignal
   /** Bytes that are here so far, of the blob's size. */
   readonly onProgress: (done: number) => void
+  /** A road to a source has failed, and another is taken. */
+  readonly onDetour: (peer: Peer, error: ZoariumError) => void
 }
 
 /** The tree of this blob was served; the provider is of use. */
@@ -81,8 +79,9 @@ interface Begun {
 
 interface Source extends LeafSource {
   readonly peer: Peer
-  /** Worker streams to it. */
-  streams: number
+  readonly roads: RoadChoice
+  /** Worker lanes to it, by road. */
+  readonly lanes: Record<Road, number>
 }
 
 interface Candidate {
@@ -96,9 +95,9 @@ interface Candidate {
 export class Transfer {
   readonly #blob: WantedBlob
   readonly #options: TransferOptions
-  readonly #frames = new Set<FrameStream>()
+  readonly #lanes = new Set<LeafLane>()
   /** Those on which a source owes an answer. */
-  readonly #owing = new Set<FrameStream>()
+  readonly #owing = new Set<LeafLane>()
   readonly #waiting = new Set<() => void>()
   #begun: Promise<Begun> | null = null
   /** Null before the tree is known. */
@@ -194,14 +193,14 @@ export class Transfer {
 
   #fail(error: ZoariumError): void {
     this.#failure ??= error
-    for (const frames of this.#frames) frames.abort(error)
+    for (const lane of this.#lanes) lane.abort(error)
     this.#wake()
   }
 
   /** Ends the waiting for sources that are no longer needed: some never answer. */
   #endIfComplete(): void {
     if (!this.isComplete) return
-    for (const frames of this.#owing) frames.abort(isHere())
+    for (const lane of this.#owing) lane.abort(isHere())
     this.#wake()
   }
 
@@ -245,32 +244,33 @@ export class Transfer {
     return null
   }
 
-  /** Takes from a source over all its streams. @throws ZoariumError what ended its use */
-  async #drain(first: FrameStream, begun: Begun, source: Source): Promise<void> {
-    const { peer } = source
+  /** Takes from a source over all its lanes. @throws ZoariumError what ended its use */
+  async #drain(first: StreamLane, begun: Begun, source: Source): Promise<void> {
+    const { peer, roads } = source
     const stop = new AbortController()
     const isWhole = source.have === null
     const wanted = isWhole ? STREAMS_PER_PROVIDER : STREAMS_PER_FETCHER
-    const extra = Math.max(0, Math.min(wanted - 1, MAX_STREAMS - this.#streams - 1))
+    const extra = this.#room(wanted - 1, 1)
     const works = [
-      this.#work(first, begun, source, stop.signal),
+      this.#work(first, 'stream', begun, source, stop.signal),
       ...Array.from({ length: extra }, () =>
-        this.#withStream(peer, (frames) => this.#work(frames, begun, source, stop.signal)),
+        this.#withStream(peer, (lane) => this.#work(lane, 'stream', begun, source, stop.signal)),
       ),
     ]
-    source.streams = works.length
+    source.lanes.stream = works.length
     this.#streams += works.length
     const all = works.map((each) =>
       each.finally(() => {
         this.#streams--
-        source.streams--
+        source.lanes.stream--
         // Whoever follows what is there has nothing to do any more.
-        if (source.streams === 0) stop.abort()
+        if (source.lanes.stream === 0) stop.abort()
       }),
     )
     if (!isWhole) {
-      all.push(this.#withStream(peer, (frames) => this.#follow(frames, source, stop.signal)))
+      all.push(this.#withStream(peer, (lane) => this.#follow(lane, source, stop.signal)))
     }
+    if (roads.uses('web')) all.push(this.#overWeb(begun, source, stop.signal))
     const results = await Promise.allSettled(
       all.map((each) =>
         each.catch((error: unknown) => {
@@ -280,48 +280,125 @@ export class Transfer {
         }),
       ),
     )
+    peer.road = roads.found ?? peer.road
     const errors = results.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
     const error = errors.find((each) => !ENDS.has(codeOf(each))) ?? errors[0]
     if (error !== undefined && !this.#isOver()) throw error
   }
 
-  async #withStream(peer: Peer, use: (frames: FrameStream) => Promise<void>): Promise<void> {
-    if (this.#isOver()) return
-    const frames = await this.#options.links.open(peer, PROTOCOLS.blob)
-    this.#frames.add(frames)
+  /** How many of some more lanes there may be, with `others` already decided on. */
+  #room(wanted: number, others: number): number {
+    return Math.max(0, Math.min(wanted, MAX_STREAMS - this.#streams - others))
+  }
+
+  /**
+   * Takes from a source over HTTPS, until that fails. Nobody has signed for what comes, so that
+   * wrong bytes speak against this road alone.
+   * @throws ZoariumError DISK_FULL, STORE
+   */
+  async #overWeb(begun: Begun, source: Source, stop: AbortSignal): Promise<void> {
+    const lanes = this.#room(LANES_PER_ADDRESS, 0)
+    this.#streams += lanes
+    source.lanes.web = lanes
     try {
-      await use(frames)
-      await frames.close(this.#options.limits.replyMs)
+      const door = await this.#door(source.peer)
+      const open = Array.from(
+        { length: lanes },
+        () => new WebLane(door, this.#blob, this.#options.limits),
+      )
+      for (const lane of open) this.#lanes.add(lane)
+      try {
+        await Promise.all(open.map((lane) => this.#work(lane, 'web', begun, source, stop)))
+      } finally {
+        for (const lane of open) {
+          this.#lanes.delete(lane)
+          this.#owing.delete(lane)
+          lane.abort(isHere())
+        }
+      }
     } catch (error) {
-      if (error instanceof ZoariumError) frames.abort(error)
+      if (!(error instanceof ZoariumError) || LOCAL_FAILURES.has(error.code)) throw error
+      if (this.#isOver() || stop.aborted) return
+      source.peer.door = null
+      source.roads.fail('web', performance.now())
+      this.#options.onDetour(source.peer, error)
+      this.#wake()
+    } finally {
+      this.#streams -= lanes
+      source.lanes.web = 0
+    }
+  }
+
+  /** Where a source gives leaves over HTTPS. @throws ZoariumError what is in the way */
+  async #door(peer: Peer): Promise<WebDoor> {
+    if (peer.door !== null) return peer.door
+    const { archive, links, web } = this.#options
+    const publisher = links.publisherOf(peer)
+    const address = publisher && archive.webAddress(publisher)
+    const url = address && URL.parse(address)
+    if (!url || web === null) throw new ZoariumError('NOT_FOUND', 'the profile has no address')
+    let ticket: Uint8Array | null = null
+    await this.#withStream(peer, async (lane) => {
+      ticket = await lane.ticket()
+    })
+    if (ticket === null) throw isHere()
+    const [first] = expectOk(await web.addresses(url.hostname))
+    peer.door = { web, url, address: first, ticket: ticketText(ticket) }
+    return peer.door
+  }
+
+  async #withStream(peer: Peer, use: (lane: StreamLane) => Promise<void>): Promise<void> {
+    if (this.#isOver()) return
+    const { links, limits } = this.#options
+    const lane = new StreamLane(await links.open(peer, PROTOCOLS.blob), this.#blob, limits)
+    this.#lanes.add(lane)
+    try {
+      await use(lane)
+      await lane.close()
+    } catch (error) {
+      if (error instanceof ZoariumError) lane.abort(error)
       throw error
     } finally {
-      this.#frames.delete(frames)
-      this.#owing.delete(frames)
+      this.#lanes.delete(lane)
+      this.#owing.delete(lane)
     }
   }
 
-  async #askTree(peer: Peer, frames: FrameStream): Promise<{ begun: Begun; source: Source }> {
+  /** An answer that is not waited for once the file is here. */
+  async #owed<T>(lane: LeafLane, answer: () => Promise<T>): Promise<T> {
+    this.#owing.add(lane)
+    const value = await answer()
+    this.#owing.delete(lane)
+    return value
+  }
+
+  async #askTree(peer: Peer, lane: StreamLane): Promise<{ begun: Begun; source: Source }> {
     const { cid, size } = this.#blob
     if (this.#isOver()) throw isHere()
-    this.#owing.add(frames)
-    await this.#ask(frames, { t: 'get-tree', cid })
-    const reply = expectBlob(await this.#reply(frames, this.#options.limits.replyMs), 'tree')
-    this.#owing.delete(frames)
-    if (reply.size !== size) {
+    const tree = await this.#owed(lane, () => lane.tree())
+    if (tree.size !== size) {
       throw ZoariumError.of(
-        refuse('CONTENT_MISMATCH', 'the file has another size', { limit: size, got: reply.size }),
+        refuse('CONTENT_MISMATCH', 'the file has another size', { limit: size, got: tree.size }),
       )
     }
-    const leaves = readTree(cid, reply.size, reply.nodes)
-    if (!leaves.ok) throw ZoariumError.of(leaves)
-    const have = this.#leaves(reply.have)
-    this.#begun ??= this.#begin(reply.nodes, leaves.value)
-    return { begun: await this.#begun, source: { peer, have, streams: 0 } }
+    const leaves = expectOk(readTree(cid, tree.size, tree.nodes))
+    const have = lane.leaves(tree.have)
+    this.#begun ??= this.#begin(tree.nodes, leaves)
+    const now = performance.now()
+    const roads = new RoadChoice(this.#roadsTo(peer, have), peer.road, now)
+    return { begun: await this.#begun, source: { peer, have, roads, lanes: { stream: 0, web: 0 } } }
   }
 
-  #leaves(bits: Uint8Array | null): LeafSet | null {
-    return bits === null ? null : expectOk(LeafSet.read(bits, leafCount(this.#blob.size)))
+  #roadsTo(peer: Peer, have: LeafSet | null): readonly Road[] {
+    const { web, archive, links } = this.#options
+    const publisher = links.publisherOf(peer)
+    const isOnWeb =
+      web !== null &&
+      have === null &&
+      leafCount(this.#blob.size) >= WEB_LEAVES &&
+      publisher !== null &&
+      archive.webAddress(publisher) !== null
+    return isOnWeb ? ['stream', 'web'] : ['stream']
   }
 
   async #begin(nodes: readonly Uint8Array[], leaves: readonly Uint8Array[]): Promise<Begun> {
@@ -344,45 +421,55 @@ export class Transfer {
     this.#options.onProgress(Math.max(0, size - (this.#plan?.left ?? 0) * LEAF_BYTES))
   }
 
-  /** Takes leaves over one stream until none is left. */
-  async #work(frames: FrameStream, begun: Begun, source: Source, stop: AbortSignal): Promise<void> {
+  /** Takes leaves over one lane until none is left. */
+  async #work(
+    lane: LeafLane,
+    road: Road,
+    begun: Begun,
+    source: Source,
+    stop: AbortSignal,
+  ): Promise<void> {
     const { plan } = begun
+    const { roads } = source
     const asked: number[] = []
-    /** Since when this stream has had nothing to do, or has done what is under way. */
+    /** Since when this lane has had nothing to do, or has done what is under way. */
     let since = performance.now()
     let quietSince = since
-    const cut = () => frames.abort(new ZoariumError('PEER', 'the source is left'))
+    const cut = () => lane.abort(new ZoariumError('PEER', 'the source is left'))
     stop.addEventListener('abort', cut)
     try {
       while (!this.#isOver() && !stop.aborted) {
-        while (asked.length < ASKED_PER_STREAM) {
+        while (asked.length < ASKED_PER_STREAM && roads.uses(road)) {
           const now = performance.now()
           const choice = plan.next(source, now)
           if (choice === null) break
           if (asked.length === 0) since = now
           plan.asked(source, choice.index, now)
           asked.push(choice.index)
-          this.#owing.add(frames)
-          await this.#ask(frames, { t: 'get-leaf', cid: this.#blob.cid, ...choice })
+          this.#owing.add(lane)
+          await lane.ask(choice)
         }
         const index = asked[0]
         if (index !== undefined) {
-          const bytes = await this.#take(frames, begun, index)
+          const bytes = await this.#take(lane, begun, index)
           asked.shift()
           plan.answered(source, index)
           quietSince = performance.now()
-          if (bytes > 0) source.peer.gave(bytes * source.streams, quietSince - since)
+          if (bytes > 0) {
+            roads.took(road, quietSince)
+            source.peer.gave(bytes * lanesOf(source), quietSince - since)
+          }
           since = quietSince
           continue
         }
-        this.#owing.delete(frames)
+        this.#owing.delete(lane)
         const now = performance.now()
         if (source.have !== null && plan.idleFor(now) > STUCK_MS) {
           throw new ZoariumError('TIMEOUT', 'nobody has the rest of the file')
         }
         if (now - quietSince > KEEP_MS) {
           quietSince = now
-          await this.#askHave(frames, source)
+          await this.#owed(lane, () => lane.keep())
         }
         await this.#changed(POLL_MS, stop)
       }
@@ -395,53 +482,40 @@ export class Transfer {
   }
 
   /** @returns bytes that came */
-  async #take(frames: FrameStream, begun: Begun, index: number): Promise<number> {
-    const { leafMs } = this.#options.limits
-    const reply = await this.#reply(frames, leafMs)
-    if (reply.t === 'given') {
-      const given = this.#leaves(reply.given)
-      // Only news keeps the same question from being asked at once again.
-      if (reply.index !== index || !given?.has(index)) throw another(index, reply.index)
-      begun.plan.given(given)
+  async #take(lane: LeafLane, { plan, download, partial }: Begun, index: number): Promise<number> {
+    const answer = await lane.answer()
+    if ('given' in answer) {
+      plan.given(answer.given)
       return 0
     }
-    const { index: got } = expectBlob(reply, 'leaf')
-    if (got !== index) throw another(index, got)
-    const bytes = await frames.expect(leafSize(this.#blob.size, index), leafMs)
+    const { bytes } = answer
     // Another source was quicker.
-    if (!begun.plan.needs(index)) return bytes.length
-    if (!(await begun.download.write(index, bytes))) {
+    if (!plan.needs(index)) return bytes.length
+    if (!(await download.write(index, bytes))) {
       throw new ZoariumError('CONTENT_MISMATCH', 'the peer sent wrong bytes', { got: index })
     }
-    if (!begun.plan.needs(index)) return bytes.length
-    begun.plan.took(index, performance.now())
-    begun.partial.kept(index)
+    if (!plan.needs(index)) return bytes.length
+    plan.took(index, performance.now())
+    partial.kept(index)
     this.#progress()
     this.#endIfComplete()
     return bytes.length
   }
 
   /** Keeps up with what a node has that is fetching too. */
-  async #follow(frames: FrameStream, source: Source, stop: AbortSignal): Promise<void> {
-    const cut = () => frames.abort(isHere())
+  async #follow(lane: StreamLane, source: Source, stop: AbortSignal): Promise<void> {
+    const cut = () => lane.abort(isHere())
     stop.addEventListener('abort', cut)
     try {
       while (source.have !== null && !this.#isOver() && !stop.aborted) {
-        await this.#askHave(frames, source)
+        const { size } = source.have
+        source.have = await this.#owed(lane, () => lane.have(size))
         this.#wake()
         await this.#until(performance.now() + FOLLOW_MS, () => stop.aborted, stop)
       }
     } finally {
       stop.removeEventListener('abort', cut)
     }
-  }
-
-  async #askHave(frames: FrameStream, source: Source): Promise<void> {
-    const withinMs = HAVE_WAIT_MS + this.#options.limits.replyMs
-    this.#owing.add(frames)
-    await this.#ask(frames, { t: 'get-have', cid: this.#blob.cid, known: source.have?.size ?? 0 })
-    source.have = this.#leaves(expectBlob(await this.#reply(frames, withinMs), 'have').have)
-    this.#owing.delete(frames)
   }
 
   /** Resolves at a time, or when the transfer or what it is for is over. */
@@ -467,33 +541,11 @@ export class Transfer {
       this.#waiting.add(wake)
     })
   }
-
-  #ask(frames: FrameStream, request: BlobRequest): Promise<void> {
-    return frames.write(blobRequests.encode(request), this.#options.limits.replyMs)
-  }
-
-  async #reply(frames: FrameStream, withinMs: number): Promise<BlobReply> {
-    const reply = blobReplies.decode(await frames.expect(MAX_FRAME_BYTES, withinMs))
-    if (!reply.ok) throw ZoariumError.of(reply)
-    if (reply.value.t !== 'error') return reply.value
-    const { code, message } = readFailure(reply.value)
-    // The source's own troubles must not read as ours, nor as wrong bytes.
-    throw new ZoariumError(PROVIDER_CODES.has(code) ? code : 'PEER', message)
-  }
 }
 
-/** @throws ZoariumError PEER */
-function expectBlob<T extends BlobReply['t']>(
-  reply: BlobReply,
-  type: T,
-): Extract<BlobReply, { readonly t: T }> {
-  const expected = expectReply<BlobReply, T>(reply, type)
-  if (!expected.ok) throw ZoariumError.of(expected)
-  return expected.value
-}
-
-const another = (limit: number, got: number): ZoariumError =>
-  new ZoariumError('PEER', 'the peer sent another leaf', { limit, got })
+/** Lanes that are in use. */
+const lanesOf = ({ roads, lanes }: Source): number =>
+  (roads.uses('stream') ? lanes.stream : 0) + (roads.uses('web') ? lanes.web : 0)
 
 const isHere = (): ZoariumError => new ZoariumError('CANCELLED', 'the file is here already')
 
@@ -502,8 +554,5 @@ const LOCAL_FAILURES: ReadonlySet<Code> = new Set(['DISK_FULL', 'STORE'])
 
 /** Codes of streams that end for the end of others. */
 const ENDS: ReadonlySet<Code | null> = new Set(['BUSY', 'CANCELLED'])
-
-/** What a source may say of itself; having nothing or no time is no failure. */
-const PROVIDER_CODES: ReadonlySet<Code> = new Set(['BLOB_MISSING', 'BUSY'])
 
 const codeOf = (error: unknown): Code | null => (error instanceof ZoariumError ? error.code : null)

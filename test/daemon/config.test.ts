@@ -54,7 +54,7 @@ describe('daemon/config', () => {
       },
       mirror: { follow: true, maxBytes: DEFAULT_MIRROR_BYTES },
       inference: { acceptRemote: true, residency: [] },
-      handles: { allowPrivate: [] },
+      web: { allowPrivate: [] },
       keys: { renew: true },
       quotas: DEFAULT_QUOTAS,
       scrub: { bytesPerSecond: SCRUB_BYTES_PER_SECOND },
@@ -84,7 +84,7 @@ network:
   dht: false
 mirror: { follow: false, maxBytes: 0 }
 inference: { acceptRemote: false, residency: ["country:DE"] }
-handles: { allowPrivate: [zoo.example.org] }
+web: { allowPrivate: [zoo.example.org] }
 keys: { renew: false }
 quotas: { recordsPerDay: 5, modelsPerPublisher: 6, bytesPerPublisher: 7, diskFreePercent: 8 }
 scrub: { bytesPerSecond: 9 }
@@ -112,7 +112,7 @@ logLevel: debug
       },
       mirror: { follow: false, maxBytes: 0 },
       inference: { acceptRemote: false, residency: ['country:DE'] },
-      handles: { allowPrivate: ['zoo.example.org'] },
+      web: { allowPrivate: ['zoo.example.org'] },
       keys: { renew: false },
       quotas: { recordsPerDay: 5, modelsPerPublisher: 6, bytesPerPublisher: 7, diskFreePercent: 8 },
       scrub: { bytesPerSecond: 9 },
@@ -173,7 +173,7 @@ logLevel: debug
       ['mirror: { maxBytes: 1.5 }', 'mirror.maxBytes', '1.5'],
       ['mirror: { maxBytes: -1 }', 'mirror.maxBytes', '-1'],
       ['mirror: { maxBytes: 100 GiB }', 'mirror.maxBytes', '"100 GiB"'],
-      ['handles: { allowPrivate: [10.0.0.1] }', 'handles.allowPrivate', '["10.0.0.1"]'],
+      ['web: { allowPrivate: [10.0.0.1] }', 'web.allowPrivate', '["10.0.0.1"]'],
       ['logLevel: loud', 'logLevel', '"loud"'],
     ]
     for (const [text, field, got] of cases) assert.equal(refused(text, field).data.got, got, text)

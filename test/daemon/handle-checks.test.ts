@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { HandleChecks } from '../../daemon/handle-checks.ts'
 import { createLog } from '../../daemon/log.ts'
+import { PublicWeb } from '../../daemon/public-web.ts'
 import { Views } from '../../daemon/views.ts'
 import { handleDocument } from '../../protocol/handle.ts'
 import { HANDLE_LIFE_MS, MAX_HANDLE_BYTES } from '../../protocol/limits.ts'
@@ -48,8 +49,7 @@ describe('daemon/handle-checks', () => {
   const round = (allowPrivate: readonly string[] = []): Promise<void> =>
     new HandleChecks({
       handles: here.registry.handles,
-      web,
-      allowPrivate,
+      web: new PublicWeb(web, allowPrivate),
       log: createLog('silent'),
     }).round()
   const isVerified = ({ publisher }: TestPublisher): boolean =>
@@ -266,8 +266,7 @@ describe('daemon/handle-checks', () => {
     web.sites.set(HANDLE, { hangs: true })
     const checks = new HandleChecks({
       handles: here.registry.handles,
-      web,
-      allowPrivate: [],
+      web: new PublicWeb(web, []),
       log: createLog('silent'),
     })
     const under = checks.round()

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { HandleChecks } from '../../daemon/handle-checks.ts'
 import { HttpsWeb } from '../../daemon/https-web.ts'
 import { createLog } from '../../daemon/log.ts'
+import { PublicWeb } from '../../daemon/public-web.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import type { Verdict } from '../../protocol/errors.ts'
 import { handleDocument } from '../../protocol/handle.ts'
@@ -105,8 +106,10 @@ describe('daemon/https-web', () => {
           due: () => (noted.length === 0 ? ['embl.example'] : []),
           note: (_, verdict) => noted.push(verdict),
         },
-        web: { addresses: (host) => names.addresses(host), get: (each) => web().get(each) },
-        allowPrivate,
+        web: new PublicWeb(
+          { addresses: (host) => names.addresses(host), get: (each) => web().get(each) },
+          allowPrivate,
+        ),
         log: createLog('silent'),
       })
       await checks.round()

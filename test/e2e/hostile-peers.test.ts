@@ -204,7 +204,7 @@ describe('e2e/hostile-peers', () => {
           if (frame === null) return frames.close(1000)
           const request = expectOk(blobRequests.decode(frame))
           if (request.t === 'get-leaf') await send(frames, request.index)
-          else {
+          else if (request.t === 'get-tree') {
             const size = trees.blobs.stat(request.cid)?.size ?? 0
             await say(frames, {
               t: 'tree',

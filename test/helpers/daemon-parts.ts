@@ -10,7 +10,7 @@ import type { FoundRoster } from '../../daemon/net/sync.ts'
 import { SelfCheck } from '../../daemon/self-check.ts'
 import { Views } from '../../daemon/views.ts'
 import type { Cid } from '../../protocol/cid.ts'
-import { ZoariumError } from '../../protocol/errors.ts'
+import { type Failure, refuse, ZoariumError } from '../../protocol/errors.ts'
 import type { Heartbeat } from '../../protocol/heartbeat.ts'
 import type { ModelRow } from '../../registry/catalogue.ts'
 import type { RegistryParts } from '../../registry/registry.ts'
@@ -39,6 +39,14 @@ export class PaperNetwork {
 
   addresses(): readonly string[] {
     return ['/ip4/127.0.0.1/tcp/1/p2p/here']
+  }
+
+  isTicket(): boolean {
+    return false
+  }
+
+  async leafFor(): Promise<Failure> {
+    return refuse('TOKEN', 'nobody has a ticket')
   }
 
   async connect(address: string): Promise<string> {

@@ -266,6 +266,26 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
         })),
       }
     },
+    blob: (cid) => {
+      const file =
+        made.signed.record.kind === 'model'
+          ? made.signed.record.body.files.find((each) => each.cid === cid)
+          : undefined
+      const bytes = file && made.files.get(file.path)
+      if (bytes === undefined)
+        throw new ZoariumError('BLOB_MISSING', 'the file is not on this node')
+      return {
+        size: bytes.length,
+        mediaType: 'application/octet-stream',
+        cid,
+        open: async ({ start = 0, end = bytes.length }) =>
+          Readable.from([bytes.subarray(start, end)]),
+      }
+    },
+    isTicket: () => false,
+    leaf: async () => {
+      throw new ZoariumError('TOKEN', 'the ticket is not valid any more')
+    },
     file: (ref, path) => {
       const file = find(ref).files.find((each) => each.path === path)
       const bytes = made.files.get(path)

@@ -26,7 +26,8 @@ export class MemoryWeb implements Web {
     return site.addresses ?? [PUBLIC_ADDRESS]
   }
 
-  async get({ host, address, path, maxBytes, signal }: WebRequest): Promise<WebAnswer> {
+  async get(request: WebRequest): Promise<WebAnswer> {
+    const { host, address, path, accepts = [200], maxBytes, signal } = request
     this.asked.push(`get ${host} ${address} ${path}`)
     signal.throwIfAborted()
     const { status = 200, body = '', hangs = false } = this.sites.get(host) ?? { hangs: true }
@@ -35,7 +36,7 @@ export class MemoryWeb implements Web {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       })
     }
-    if (status !== 200) return { status, body: new Uint8Array(0) }
+    if (!accepts.includes(status)) return { status, body: new Uint8Array(0) }
     const bytes = new TextEncoder().encode(body)
     return { status, body: bytes.length > maxBytes ? null : bytes }
   }

@@ -214,8 +214,9 @@ export class TestPublisher {
     displayName = label,
     replaces: readonly Cid[] = [],
     handle: string | null = null,
+    url: string | null = null,
   ): SignedRecord {
-    const body = { label, displayName, handle, url: null, ror: null, replaces }
+    const body = { label, displayName, handle, url, ror: null, replaces }
     return this.record({ kind: 'profile', body })
   }
 

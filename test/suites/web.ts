@@ -24,8 +24,20 @@ export function webSuite(name: string, create: (test: Mocha.Context) => Promise<
       under = await create(this)
     })
     after(() => under?.close())
-    const get = (host: keyof typeof SUITE_HOSTS, maxBytes = 1000, signal = never()) =>
-      under.web.get({ host, address: under.address, path: '/file', maxBytes, signal })
+    const get = (
+      host: keyof typeof SUITE_HOSTS,
+      maxBytes = 1000,
+      signal = never(),
+      accepts?: readonly number[],
+    ) =>
+      under.web.get({
+        host,
+        address: under.address,
+        path: '/file',
+        maxBytes,
+        signal,
+        ...(accepts === undefined ? {} : { accepts }),
+      })
 
     it('gets a body', async () => {
       const { status, body } = await get('fine.example')
@@ -46,6 +58,15 @@ export function webSuite(name: string, create: (test: Mocha.Context) => Promise<
         const answer = await get(host)
         assert.deepEqual([answer.status, answer.body?.length], [status, 0])
       }
+    })
+
+    it('gives the body of a status that is accepted', async () => {
+      const { status, body } = await get('absent.example', 1000, never(), [404])
+      assert.deepEqual([status, String(Buffer.from(body ?? []))], [404, 'nothing here'])
+      assert.deepEqual(await get('fine.example', 1000, never(), [404]), {
+        status: 200,
+        body: new Uint8Array(0),
+      })
     })
 
     it('gives up when it is told to', async () => {

@@ -91,10 +91,12 @@ const EXAMPLES: readonly [family: string, fields: Fields][] = [
   ['blob-request', { t: 'get-tree', cid: file }],
   ['blob-request', { t: 'get-have', cid: file, known: 3 }],
   ['blob-request', { t: 'get-leaf', cid: file, index: 7, insist: false }],
+  ['blob-request', { t: 'get-ticket' }],
   ['blob-reply', { t: 'tree', size: 5000000, nodes: [of(9)], have: null }],
   ['blob-reply', { t: 'have', have: of(1) }],
   ['blob-reply', { t: 'leaf', index: 7 }],
   ['blob-reply', { t: 'given', index: 7, given: of(2) }],
+  ['blob-reply', { t: 'ticket', ticket: of(32) }],
   [
     'infer-request',
     {

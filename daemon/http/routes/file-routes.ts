@@ -1,11 +1,13 @@
 /** Files of a model, whole or in ranges. Content ids make them cacheable for ever. */
 import { Readable } from 'node:stream'
 import type { Router } from '@koa/router'
-import { parseCid } from '../../../protocol/cid.ts'
-import { expectOk } from '../../../protocol/errors.ts'
-import { needs } from '../auth.ts'
+import { type Cid, parseCid } from '../../../protocol/cid.ts'
+import { expectOk, ZoariumError } from '../../../protocol/errors.ts'
+import { LEAF_BYTES, MAX_BLOB_BYTES } from '../../../protocol/limits.ts'
+import { needs, requireScope } from '../auth.ts'
 import { parseByteRange } from '../byte-range.ts'
 import type { Context, RequestState } from '../context.ts'
+import { flag, readQuery } from '../fields.ts'
 import type { FileAnswer, NodeApi } from '../node-api.ts'
 
 /** A download that does not move for so long is ended. */
@@ -33,7 +35,45 @@ export function addFileRoutes(router: Router<RequestState>, node: NodeApi): void
     const cid = expectOk(parseCid(ctx.params.cid ?? ''))
     await sendFile(ctx, node.file(cid, ctx.params.path ?? ''), IMMUTABLE)
   })
+
+  router.get('/v1/blobs/:cid', async (ctx) => {
+    const { ticket } = ctx.state
+    if (ticket === null) requireScope(ctx, 'read')
+    const cid = expectOk(parseCid(ctx.params.cid ?? ''))
+    if (ticket !== null) return sendLeaf(ctx, node, cid, ticket)
+    await sendFile(ctx, node.blob(cid), IMMUTABLE)
+  })
 }
+
+/** Another node asks for one leaf, as it does over a stream. */
+async function sendLeaf(ctx: Context, node: NodeApi, cid: Cid, ticket: string): Promise<void> {
+  const { insist } = readQuery(ctx.query, { insist: flag })
+  const range = parseByteRange(ctx.get('Range'), MAX_BLOB_BYTES)
+  const index = (range?.start ?? 0.5) / LEAF_BYTES
+  if (range === null || !Number.isInteger(index)) throw notALeaf(ctx)
+  const { size, reply, sent } = await node.leaf(ticket, { cid, index, insist: insist ?? true })
+  ctx.res.once('close', sent)
+  if ('given' in reply) {
+    throw new ZoariumError('GIVEN', 'the leaf was given to others', {
+      field: 'Range',
+      got: Buffer.from(reply.given).toString('base64url'),
+    })
+  }
+  if (range.end - range.start !== reply.length) throw notALeaf(ctx)
+  ctx.status = 206
+  ctx.set('Content-Range', `bytes ${range.start}-${range.end - 1}/${size}`)
+  ctx.type = 'application/octet-stream'
+  ctx.req.socket.setTimeout(SEND_IDLE_MS)
+  ctx.body = Readable.from(reply.parts, { objectMode: false })
+  ctx.length = reply.length
+}
+
+const notALeaf = (ctx: Context): ZoariumError =>
+  new ZoariumError('RANGE', 'with a ticket one leaf is asked for at a time', {
+    field: 'Range',
+    limit: LEAF_BYTES,
+    got: ctx.get('Range').slice(0, 80),
+  })
 
 async function sendFile(ctx: Context, file: FileAnswer, caching: string): Promise<void> {
   const etag = `"${file.cid}"`

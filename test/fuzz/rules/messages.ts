@@ -135,6 +135,7 @@ const FAMILIES = {
     'get-tree': is.fields({ t, cid: link }),
     'get-have': is.fields({ t, cid: link, known: is.time }),
     'get-leaf': is.fields({ t, cid: link, index: is.time, insist: is.bool }),
+    'get-ticket': is.fields({ t }),
   },
   'blob-reply': {
     tree: is.fields({
@@ -146,6 +147,7 @@ const FAMILIES = {
     have: is.fields({ t, have: is.nullable(is.bytes(0, 2560)) }),
     leaf: is.fields({ t, index: is.time }),
     given: is.fields({ t, index: is.time, given: is.bytes(0, 2560) }),
+    ticket: is.fields({ t, ticket: is.bytes(32, 32) }),
     error,
   },
   'infer-request': {

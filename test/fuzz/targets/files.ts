@@ -52,7 +52,7 @@ network:
   mdns: true
 mirror: {follow: true, maxBytes: 1000}
 inference: {acceptRemote: false, residency: ['country:DE']}
-handles: {allowPrivate: [zoo.example.org]}
+web: {allowPrivate: [zoo.example.org]}
 logLevel: info
 `
 
@@ -84,11 +84,11 @@ export const fileTargets: readonly Target[] = [
     fs.writeFileSync(file, bytes)
     const verdict = verdictOf(() => readConfig(file, { folder: '/data' }))
     if (verdict.ok) {
-      const { http, mirror, inference, handles } = verdict.value
+      const { http, mirror, inference, web } = verdict.value
       const isText = (list: readonly unknown[]): boolean =>
         list.every((each) => typeof each === 'string')
       const isSound =
-        [http.listen, http.hosts, inference.residency, handles.allowPrivate].every(isText) &&
+        [http.listen, http.hosts, inference.residency, web.allowPrivate].every(isText) &&
         Number.isSafeInteger(mirror.maxBytes) &&
         mirror.maxBytes >= 0 &&
         typeof http.behindProxy === 'boolean' &&

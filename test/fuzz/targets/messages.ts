@@ -100,12 +100,14 @@ const examples = {
     blobRequests.encode({ t: 'get-tree', cid: id }),
     blobRequests.encode({ t: 'get-have', cid: id, known: 3 }),
     blobRequests.encode({ t: 'get-leaf', cid: id, index: 7, insist: false }),
+    blobRequests.encode({ t: 'get-ticket' }),
   ],
   leaves: [
     blobReplies.encode({ t: 'tree', size: 5e9, nodes: [digest], have: null }),
     blobReplies.encode({ t: 'have', have: digest }),
     blobReplies.encode({ t: 'leaf', index: 7 }),
     blobReplies.encode({ t: 'given', index: 7, given: digest }),
+    blobReplies.encode({ t: 'ticket', ticket: digest }),
     blobReplies.encode(error),
   ],
   infer: inferRequests.encode({
