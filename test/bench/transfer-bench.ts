@@ -12,13 +12,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { multiaddr } from '@multiformats/multiaddr'
-import { ZoariumError } from '../../protocol/errors.ts'
+import { HttpsWeb } from '../../daemon/https-web.ts'
+import type { NetworkOptions } from '../../daemon/net/network.ts'
+import { PublicWeb } from '../../daemon/public-web.ts'
+import type { WebRequest } from '../../daemon/web.ts'
+import { expectOk, ZoariumError } from '../../protocol/errors.ts'
 import { FileBlobs } from '../../registry/file-blobs.ts'
 import { startDelayProxy } from '../helpers/delay-proxy.ts'
 import { startNode, stopAll } from '../helpers/network.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
 import { type Figure, figure, median } from './figure.ts'
-import { BULK_PROTOCOL, bareNode, foldersIn, type ProviderReady } from './transfer-provider.ts'
+import {
+  BULK_PROTOCOL,
+  bareNode,
+  foldersIn,
+  type ProviderReady,
+  WEB_HOST,
+} from './transfer-provider.ts'
 
 const MIB = 1024 * 1024
 const FILE_BYTES = 192 * MIB
@@ -44,6 +54,7 @@ async function measure(provider: ChildProcess, folder: string): Promise<Figure[]
   const mib = {
     libp2p: [] as number[],
     far: [] as number[],
+    https: [] as number[],
     http: [] as number[],
     noise: [] as number[],
     tls: [] as number[],
@@ -59,17 +70,30 @@ async function measure(provider: ChildProcess, folder: string): Promise<Figure[]
   const far = await startDelayProxy(ready.address, FAR_RTT_MS)
   // One run of each after the other, so that a busy machine is busy for all of them.
   for (let i = 0; i < REPEATS; i++) {
-    const fetchFrom = async (times: number[], name: string, address: string) => {
+    const fetchFrom = async (
+      times: number[],
+      name: string,
+      address: string,
+      https: Https | null = null,
+    ) => {
       const blobs = new FileBlobs(foldersIn(join(folder, `${name}-${i}`)))
-      const node = await startNode(b, { trusts: [a], blobs }, `${name} ${i}`)
+      const web = overHttps(https)
+      const node = await startNode(b, { trusts: [a], blobs, ...web }, `${name} ${i}`)
       await node.network.connect(address)
       await node.network.syncNow()
+      if (https !== null) {
+        const profile = Buffer.from(https.profile, 'base64')
+        expectOk(node.registry.admitProfile(new Uint8Array(profile)))
+      }
       const { signal } = new AbortController()
       await note(times, () => node.network.fetchBlob(ready.file, { signal }))
       await stopAll()
     }
     await fetchFrom(mib.libp2p, 'near', ready.address)
     await fetchFrom(mib.far, 'far', far.address)
+    if (ready.https !== null) {
+      await fetchFrom(mib.https, 'https', ready.address, ready.https)
+    }
     await note(mib.http, () => downloadHttp(ready, join(folder, `http-${i}`)))
     for (const kind of ['noise', 'tls'] as const) {
       await note(mib[kind], () => downloadBare(bare[kind], ready.bare[kind]))
@@ -93,9 +117,27 @@ async function measure(provider: ChildProcess, folder: string): Promise<Figure[]
       { name: 'the same without delay', value },
     ),
     against('HTTP download with SHA-256, on disk', 'ratio >= 0.8 over HTTP', mib.http),
+    figure(
+      'blob transfer over HTTPS ranges, verified and on disk',
+      median(mib.https),
+      'MiB/s',
+      'informative',
+      { name: 'the same over libp2p alone', value },
+    ),
     against('bare bytes over libp2p with Noise', 'ratio >= 0.8', mib.noise),
     against('bare bytes over libp2p with TLS', 'informative', mib.tls),
   ]
+}
+
+type Https = NonNullable<ProviderReady['https']>
+
+/** What lets a node ask the provider's address on loopback. */
+function overHttps(https: Https | null): Partial<NetworkOptions> {
+  if (https === null) return {}
+  const { ca, port } = https
+  const web = new HttpsWeb({ ca, port })
+  const here = { addresses: async () => ['127.0.0.1'], get: (each: WebRequest) => web.get(each) }
+  return { web: new PublicWeb(here, [WEB_HOST]) }
 }
 
 /** As a careful HTTP client does it: hash while writing, then make it durable. */

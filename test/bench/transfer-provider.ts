@@ -12,12 +12,18 @@ import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { createHttpServer } from '../../daemon/http/server.ts'
+import { expectOk } from '../../protocol/errors.ts'
 import type { ModelFile } from '../../protocol/record.ts'
 import { FileBlobs } from '../../registry/file-blobs.ts'
-import { startNode } from '../helpers/network.ts'
+import { makeCertificate } from '../helpers/certificate.ts'
+import { createFakeNode } from '../helpers/fake-node.ts'
+import { startNode, type TestNode } from '../helpers/network.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
 import { admit, keepFiles } from '../helpers/registry.ts'
 
+/** The host that the provider's profile names. */
+export const WEB_HOST = 'zoo.institute-a.example'
 export const BULK_PROTOCOL = '/zoarium/bench/bulk'
 const PART_BYTES = 256 * 1024
 
@@ -25,6 +31,8 @@ const PART_BYTES = 256 * 1024
 export interface ProviderReady {
   readonly address: string
   readonly http: string
+  /** Null without openssl. */
+  readonly https: { readonly port: number; readonly ca: string; readonly profile: string } | null
   readonly bare: Readonly<Record<'noise' | 'tls', string>>
   readonly file: ModelFile
 }
@@ -49,7 +57,7 @@ async function provide(folder: string, bytes: number): Promise<ProviderReady> {
   const a = new TestPublisher('a')
   const b = new TestPublisher('b')
   const blobs = new FileBlobs(foldersIn(join(folder, 'provider')))
-  const node = await startNode(a, { trusts: [b], blobs })
+  const node = await startNode(a, { trusts: [b], blobs, isOnWeb: () => true })
   const model = a.model({ name: 'bulk', weights: contents(bytes) })
   admit(node.registry, model)
   await keepFiles(node.registry, model)
@@ -65,8 +73,32 @@ async function provide(folder: string, bytes: number): Promise<ProviderReady> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
+  const https = await serveHttps(folder, node)
   const bare = { noise: await bareAddress('noise', bytes), tls: await bareAddress('tls', bytes) }
-  return { address: node.address, http: `http://127.0.0.1:${port}/`, bare, file }
+  return { address: node.address, http: `http://127.0.0.1:${port}/`, https, bare, file }
+}
+
+/** The routes of a daemon, over TLS, and the profile that names them. */
+async function serveHttps(folder: string, { own, network }: TestNode) {
+  const made = makeCertificate(folder, [`DNS:${WEB_HOST}`])
+  if (made === null) return null
+  const tls = { cert: made.path, key: join(folder, 'key.pem') }
+  const api = createFakeNode(folder, {
+    isTicket: (text) => network.isTicket(text),
+    leaf: async (ticket, asked) => expectOk(await network.leafFor(ticket, asked)),
+  })
+  const note = () => {}
+  const server = createHttpServer({
+    node: api,
+    config: { listen: ['127.0.0.1:0'], tls, behindProxy: false, hosts: [WEB_HOST] },
+    log: { debug: note, info: note, warn: note, error: note },
+  })
+  await server.start()
+  const port = Number(new URL(server.urls[0] ?? '').port)
+  const url = `https://${WEB_HOST}:${port}`
+  const profile = own.profile('a', 'A', [], null, url).envelope
+  const ca = made.cert.toString()
+  return { port, ca, profile: Buffer.from(profile).toString('base64') }
 }
 
 async function bareAddress(kind: 'noise' | 'tls', bytes: number): Promise<string> {
