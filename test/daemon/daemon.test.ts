@@ -46,7 +46,7 @@ describe('daemon/daemon', () => {
       code: 'CONFIG',
       data: {
         field: 'htp',
-        limit: 'http, network, mirror, inference, handles, keys, quotas, scrub, logLevel',
+        limit: 'http, network, mirror, inference, web, keys, quotas, scrub, logLevel',
       },
     })
     writeFileSync(join(folder, 'config.yaml'), '')
