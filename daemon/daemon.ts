@@ -117,7 +117,6 @@ async function start(
   const views = new Views(registry)
 
   const web = new PublicWeb(new HttpsWeb(), config.web.allowPrivate)
-  const isHttps = config.http.tls !== null || config.http.behindProxy
   const network = new Network({
     archive: archiveOf(registry),
     peerKeySeed: opened.peerKey,
@@ -135,7 +134,7 @@ async function start(
     heartbeat: () => presence.heartbeat(),
     infer: config.inference.acceptRemote ? (request) => inferring.serve(request) : null,
     web,
-    isOnWeb: () => isHttps && registry.profile(registry.publisher)?.url != null,
+    isOnWeb: () => namesPublicUrl(config, registry.profile(registry.publisher)?.url),
   })
   const { acceptRemote, residency } = config.inference
   const offer = new Offer({ registry, engine, inference, residency, acceptsInput: acceptRemote })
@@ -353,6 +352,12 @@ async function start(
 function announced({ http, network }: Config): readonly string[] {
   const { publicUrl } = http
   return [...(publicUrl === null ? [] : [publicAddress(publicUrl)]), ...network.announce]
+}
+
+/** Whether the publisher's profile names this node's own address, and not that of another. */
+function namesPublicUrl({ http }: Config, url: string | null | undefined): boolean {
+  const bare = (text: string): string => text.replace(/\/+$/, '')
+  return http.publicUrl !== null && url != null && bare(url) === bare(http.publicUrl)
 }
 
 /** A proxy passes the name on under which it was asked. */

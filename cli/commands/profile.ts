@@ -33,7 +33,10 @@ export function addProfile({ program, session }: Cli): void {
     .option('--label <label>', 'its short name in references')
     .option('--handle <domain>', 'a domain name of yours that is to confirm it')
     .option('--no-handle', 'none any more')
-    .option('--page <url>', 'its page, https')
+    .option(
+      '--page <url>',
+      'its page, https; where it is the public URL of its node, files come from there',
+    )
     .option('--no-page', 'none any more')
     .option('--ror <id>', 'its id at ror.org')
     .option('--no-ror', 'none any more')

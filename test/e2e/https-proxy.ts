@@ -10,11 +10,14 @@ export class HttpsProxy {
   readonly #sockets = new Set<Duplex>()
   /** Port of the daemon behind it; 0: there is none, and it answers 502. */
   upstream = 0
+  /** Requests that came, but WebSockets. */
+  requests = 0
   /** WebSockets that went through. */
   upgrades = 0
 
   constructor({ key, cert }: TestCertificate) {
     this.#server = https.createServer({ key, cert }, (request, answer) => {
+      this.requests++
       const { method, url, headers } = request
       const options = { port: this.upstream, host: '127.0.0.1', method, path: url, headers }
       const outgoing = http.request(options, (incoming) => {

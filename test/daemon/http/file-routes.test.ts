@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import type { LeafQuery } from '../../../daemon/http/node-api.ts'
+import { LEAF_BYTES } from '../../../protocol/limits.ts'
 import { createFakeNode, type FakeNode } from '../../helpers/fake-node.ts'
 import { temporaryFolder } from '../../helpers/folder.ts'
 import { request, serve } from '../../helpers/http.ts'
@@ -86,5 +88,65 @@ describe('daemon/http/routes/file-routes', () => {
       const answer = await request(url.replace('weights.onnx', path))
       assert.deepEqual([answer.status, answer.code], [404, 'NOT_FOUND'], path)
     }
+  })
+
+  describe('by content id', () => {
+    const fileOf = () => {
+      const file = node.view.files.find(({ path }) => path === 'weights.onnx')
+      assert.ok(file)
+      return file
+    }
+
+    it('sends a file, whole and in ranges', async () => {
+      const at = new URL(`/v1/blobs/${fileOf().cid}`, url).href
+      assert.ok((await get({}, at)).body.equals(bytes))
+      const { answer, body } = await get({ Range: 'bytes=5-9' }, at)
+      assert.deepEqual([answer.status, body], [206, bytes.subarray(5, 10)])
+      const other = await request(at.replace(/[^/]+$/, node.view.record))
+      assert.deepEqual([other.status, other.code], [404, 'BLOB_MISSING'])
+    })
+
+    it('sends another node with a ticket one leaf, or who else has it', async () => {
+      const asked: LeafQuery[] = []
+      let sent = 0
+      node = createFakeNode(temporaryFolder(), {
+        isTicket: (text) => text === 'ticket',
+        leaf: async (ticket, query) => {
+          assert.equal(ticket, 'ticket')
+          asked.push(query)
+          const start = query.index * LEAF_BYTES
+          const leaf = bytes.subarray(start, start + LEAF_BYTES)
+          const reply = query.insist
+            ? { length: leaf.length, parts: [leaf] }
+            : { given: new Uint8Array([2]) }
+          return { size: bytes.length, reply, sent: () => void sent++ }
+        },
+      })
+      const at = `${(await serve(node)).url}/v1/blobs/${fileOf().cid}`
+      const leaf = (range: string, query = '') =>
+        request(at + query, { headers: { Authorization: 'Bearer ticket', Range: range } })
+      const first = await leaf(`bytes=0-${LEAF_BYTES - 1}`)
+      assert.deepEqual([first.status, first.headers['content-length']], [206, String(LEAF_BYTES)])
+      const last = await leaf(`bytes=${LEAF_BYTES}-${bytes.length - 1}`)
+      const { 'content-range': range } = last.headers
+      assert.equal(range, `bytes ${LEAF_BYTES}-${bytes.length - 1}/${bytes.length}`)
+      const given = await leaf(`bytes=${LEAF_BYTES}-${bytes.length - 1}`, '?insist=false')
+      assert.deepEqual([given.status, given.code], [409, 'GIVEN'])
+      assert.equal(JSON.parse(given.text).error.got, 'Ag')
+      const { cid } = fileOf()
+      const queries = [0, 1, 1].map((index, n) => ({ cid, index, insist: n < 2 }))
+      assert.deepEqual(asked, queries)
+      for (const wrong of [
+        '',
+        'bytes=5-10',
+        `bytes=0-${LEAF_BYTES}`,
+        `bytes=0-${LEAF_BYTES - 2}`,
+      ]) {
+        const answer = await leaf(wrong)
+        assert.deepEqual([answer.status, answer.code], [416, 'RANGE'], wrong)
+      }
+      // What was not sent is not being sent any more either.
+      assert.equal(sent, asked.length)
+    })
   })
 })
