@@ -25,7 +25,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { randomBytes } from '../protocol/crypto.ts'
 import { ZoariumError } from '../protocol/errors.ts'
-import { readText, storeError, writeDurably } from './durable-file.ts'
+import { isUnfinished, readText, storeError, writeDurably } from './durable-file.ts'
 
 /** Absolute paths inside a data folder. */
 export interface DataFolder {
@@ -79,7 +79,8 @@ export function dataFolder(folder: string): DataFolder {
 }
 
 /**
- * Makes the folders that are missing, all 0700, and empties the spool. Run under the lock.
+ * Makes the folders that are missing, all 0700, empties the spool, and deletes what a crash left of
+ * files that were being written: among them may be keys. Run under the lock.
  * @throws ZoariumError STORE, DISK_FULL
  */
 export function createFolders(folder: DataFolder): void {
@@ -90,6 +91,9 @@ export function createFolders(folder: DataFolder): void {
       fs.mkdirSync(each, { recursive: true, mode: 0o700 })
     }
     fs.chmodSync(folder.path, 0o700)
+    for (const each of [folder.path, keys]) {
+      for (const name of fs.readdirSync(each).filter(isUnfinished)) fs.rmSync(path.join(each, name))
+    }
   } catch (error) {
     throw storeError(`create the data folder ${folder.path}`, error)
   }

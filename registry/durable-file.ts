@@ -36,6 +36,12 @@ export function syncFile(file: string): void {
   }
 }
 
+/** What the name of a file has while its bytes are not in their place. */
+const UNFINISHED = '.next'
+
+/** Whether a name is that of a file whose writing did not end. */
+export const isUnfinished = (name: string): boolean => name.endsWith(UNFINISHED)
+
 /** A file whose new bytes are on disk but not yet in their place. */
 export interface PreparedFile {
   /** Puts the bytes in place, durably; needs no further disk space. */
@@ -53,7 +59,7 @@ export function prepareFile(
   content: string | Uint8Array,
   mode = 0o600,
 ): PreparedFile {
-  const next = `${file}.next`
+  const next = `${file}${UNFINISHED}`
   const attempt = (action: string, work: () => void): void => {
     try {
       work()

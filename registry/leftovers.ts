@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { type Cid, parseCid } from '../protocol/cid.ts'
 import type { DataFolder } from './data-folder.ts'
-import { storeError } from './durable-file.ts'
+import { isUnfinished, storeError } from './durable-file.ts'
 import { isTemporary } from './file-blobs.ts'
 
 export interface Leftover {
@@ -36,9 +36,8 @@ export function findLeftovers(folder: DataFolder): readonly Leftover[] {
       })
   try {
     return [
-      // What prepareFile left behind, as it names it.
-      ...at(folder.path, 'temporary', (name) => name.endsWith('.next')),
-      ...at(folder.keys, 'temporary', (name) => name.endsWith('.next')),
+      ...at(folder.path, 'temporary', isUnfinished),
+      ...at(folder.keys, 'temporary', isUnfinished),
       ...at(folder.blobs, 'temporary', isTemporary),
       ...at(folder.spool, 'temporary', () => true),
       ...at(folder.partial, 'download', () => true),

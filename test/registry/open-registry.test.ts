@@ -97,6 +97,15 @@ describe('registry/open-registry', () => {
     await close()
   })
 
+  it('deletes what a crash left of files that were being written', async () => {
+    await initialise(folder, { displayName: 'EMBL' }, clock)
+    const files = [`${folder.trust}.next`, `${folder.keys}/root.json.next`]
+    for (const file of files) fs.writeFileSync(file, 'half a ')
+    const { close } = await openRegistry(folder, clock)
+    for (const file of files) assert.equal(fs.existsSync(file), false, file)
+    await close()
+  })
+
   it('refuses to sign with a catalogue that was restored from a backup', async () => {
     await initialise(folder, { displayName: 'EMBL' }, clock)
     const backup = fs.readFileSync(folder.catalogue)
