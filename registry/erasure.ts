@@ -100,6 +100,7 @@ export class Erasure {
       const noted = this.#catalogue.noteUnnamed(unnamed, now)
       const waiting = noted.filter(({ since }) => now - since < grace)
       for (const { cid, since } of noted) if (now - since >= grace) this.#catalogue.doom(cid)
+      failpoint('gc.after-mark')
       const first = Math.min(...waiting.map(({ since }) => since))
       return {
         ...(await this.#sweep()),

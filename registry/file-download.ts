@@ -12,6 +12,7 @@ import { ZoariumError } from '../protocol/errors.ts'
 import { LEAF_BYTES } from '../protocol/limits.ts'
 import type { Download } from './blob-store.ts'
 import { storeError } from './durable-file.ts'
+import { failpoint } from './failpoint.ts'
 
 /** Leaves kept in memory until their turn, 1 MiB each: what a few streams have on their way. */
 const MAX_EARLY_LEAVES = 16
@@ -95,6 +96,7 @@ export class FileDownload implements Download {
     if (this.#isHere[index]) return true
     await this.#attempt(() => writeAll(this.#file, bytes, index * LEAF_BYTES))
     if (this.#isHere[index]) return true
+    failpoint('download.after-leaf')
     this.#isHere[index] = true
     await this.#attempt(() => this.#hashOn(index, bytes))
     return true
@@ -123,6 +125,7 @@ export class FileDownload implements Download {
       )
     }
     await this.#end.publish(this.#file)
+    failpoint('download.after-end')
     await this.close()
   }
 

@@ -15,6 +15,7 @@ import { MAX_MODELS_CAR_STATEMENT_BYTES, MAX_MODELS_CAR_STATEMENTS } from '../pr
 import { type ModelsManifest, readManifest } from '../protocol/models-car.ts'
 import { type ModelFile, readRecord, type SignedRecord } from '../protocol/record.ts'
 import type { Download } from './blob-store.ts'
+import { failpoint } from './failpoint.ts'
 import type { Registry } from './registry.ts'
 
 /** Records that are made durable together. */
@@ -56,6 +57,7 @@ export async function importModels(
   const models = wantedModels(registry, roots.slice(0, -1), stated)
   const files = new Files(registry, models)
   await files.read(reader, statements)
+  failpoint('import.after-files')
   const records = stated.reduce((sum, each) => sum + admit(registry, each, manifest, statements), 0)
   for (const { cid, size } of files.came) registry.blobKept(cid, size)
   return {

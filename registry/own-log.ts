@@ -154,7 +154,9 @@ export class OwnLog {
     if (this.#signer.whyUnsure(this.#catalogue, key, { epoch, seq: seq + 1 }) !== null) return null
     const head = { publisher, key, epoch, seq, tip, issued: now, expires: now + HEAD_LIFE_MS }
     const envelope = signHead(head, seed)
+    failpoint('head.before-row')
     this.#catalogue.putHead(publisher, key, envelope, now)
+    failpoint('head.after-row')
     this.#onChange()
     return { key, envelope, isNew: true }
   }

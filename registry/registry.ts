@@ -38,6 +38,7 @@ import { Closure } from './closure.ts'
 import { type DiskSpace, endlessDisk } from './disk-space.ts'
 import { type Collected, type CollectedAll, Erasure } from './erasure.ts'
 import { Events, type RegistryEvents } from './events.ts'
+import { failpoint } from './failpoint.ts'
 import { isForked } from './fork.ts'
 import { Handles } from './handles.ts'
 import { type AdmittedIdentity, Identities } from './identities.ts'
@@ -407,8 +408,10 @@ export class Registry {
       const all = records.map(({ envelope, card }) => this.#admission.record(envelope, card))
       // In the same transaction: the time of an erasure counts from here.
       this.#erasure.note()
+      failpoint('admit.before-commit')
       return all
     })
+    failpoint('admit.after-commit')
     const admitted = verdicts.flatMap((verdict) =>
       verdict.ok && verdict.value.status === 'admitted' ? [verdict.value.signed] : [],
     )

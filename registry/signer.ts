@@ -29,6 +29,7 @@ import { headOf } from '../protocol/head.ts'
 import { comparePositions, type Position } from '../protocol/record.ts'
 import type { Catalogue, KeyId } from './catalogue.ts'
 import type { PreparedFile } from './durable-file.ts'
+import { failpoint } from './failpoint.ts'
 import type { Ledger, LedgerState, SignedPosition } from './ledger.ts'
 import { PURPOSES, type Purpose } from './purpose.ts'
 
@@ -134,11 +135,13 @@ export class Signer {
   share(key: KeyId): void {
     const { shared, unsettled } = this.#state
     if (shared.has(key) || !this.#keys.has(key)) return
+    failpoint('share.before-ledger')
     this.#write({
       ...this.#state,
       shared: new Set([...shared, key]),
       unsettled: new Set([...unsettled, key]),
     })
+    failpoint('share.after-ledger')
   }
 
   /** Peers that follow the logs of own keys have given all that they have of them. */
