@@ -73,19 +73,21 @@ export interface StartOptions {
   readonly within?: readonly string[]
   /** Peers connect where its configuration says, and not on loopback. */
   readonly asConfigured?: boolean
+  /** HOST:PORT; default: a free loopback port. */
+  readonly http?: string
 }
 
 /**
- * Starts a daemon on free loopback ports. Its log goes to this process's stderr.
+ * Starts a daemon, by default on free loopback ports. Its log goes to this process's stderr.
  * @param flags further flags of `zoarium daemon`
  * @throws ZoariumError UNREACHABLE where it does not get ready in {@link START_TIMEOUT_MS}
  */
 export async function startNode(
   folder: string,
   flags: readonly string[] = [],
-  { env = {}, within = [], asConfigured = false }: StartOptions = {},
+  { env = {}, within = [], asConfigured = false, http = '127.0.0.1:0' }: StartOptions = {},
 ): Promise<NodeProcess> {
-  const args = ['daemon', '--json', '--http', '127.0.0.1:0']
+  const args = ['daemon', '--json', '--http', http]
   const where = asConfigured ? [] : ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns']
   const words = [...within, process.execPath, entry(), ...args, ...where, ...flags]
   // SAFE: the list has at least the program.

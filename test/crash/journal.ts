@@ -108,8 +108,10 @@ export class Journal {
       this.#erasedHere.add(command.record)
       this.#uncertain(command.record)
     }
-    if (command.do === 'restore')
+    if (command.do === 'restore') {
       for (const cid of this.#filesOf(command.record)) this.gone.delete(cid)
+      if (this.#erasures.get(command.record) !== 'known') this.erased.delete(command.record)
+    }
     if (command.do === 'admit' && this.nextBatch?.erases) {
       this.#erasures.set(this.nextBatch.erases, 'asked')
     }
@@ -159,7 +161,6 @@ export class Journal {
         break
       case 'restore':
         this.#erasedHere.delete(command.record)
-        this.erased.delete(command.record)
         break
       case 'collect':
         for (const record of this.#due) this.#isGone(record, 'erased by its publisher')

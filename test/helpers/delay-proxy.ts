@@ -12,15 +12,15 @@ export interface DelayProxy {
 const MAX_ON_LINE_BYTES = 64 * 1024 * 1024
 
 /**
- * @param target multiaddr of a node on 127.0.0.1
+ * @param target multiaddr of a node on an IPv4 address; the proxy itself is on loopback
  * @param rttMs round trip that the proxy adds
  */
 export async function startDelayProxy(target: string, rttMs: number): Promise<DelayProxy> {
-  const tcp = /\/tcp\/(\d+)/
-  const targetPort = Number(tcp.exec(target)?.[1])
+  const tcp = /^\/ip4\/([\d.]+)\/tcp\/(\d+)/
+  const [, targetHost = '', targetPort = ''] = tcp.exec(target) ?? []
   const sockets = new Set<net.Socket>()
   const server = net.createServer({ noDelay: true }, (client) => {
-    const upstream = net.connect({ port: targetPort, host: '127.0.0.1', noDelay: true })
+    const upstream = net.connect({ port: Number(targetPort), host: targetHost, noDelay: true })
     for (const [from, to] of [
       [client, upstream],
       [upstream, client],
@@ -33,7 +33,7 @@ export async function startDelayProxy(target: string, rttMs: number): Promise<De
   await once(server, 'listening')
   const { port } = server.address() as net.AddressInfo
   return {
-    address: target.replace(tcp, `/tcp/${port}`),
+    address: target.replace(tcp, `/ip4/127.0.0.1/tcp/${port}`),
     close: () => {
       server.close()
       for (const socket of sockets) socket.destroy()
