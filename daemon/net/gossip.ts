@@ -5,8 +5,10 @@
  */
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import { type Code, ZoariumError } from '../../protocol/errors.ts'
+import { type Head, headOf } from '../../protocol/head.ts'
 import { peekHeartbeat, readHeartbeat } from '../../protocol/heartbeat.ts'
 import { TOPICS } from '../../protocol/message.ts'
+import { comparePositions } from '../../protocol/record.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Archive } from './archive.ts'
 import type { Links } from './links.ts'
@@ -68,8 +70,17 @@ export function judgeGossip(
   const { publisher, key } = verdict.value.head
   // Of a private log: others must not hear of it from here.
   if (!options.archive.mayRead(publisher, key, null)) return TopicValidatorResult.Ignore
-  if (verdict.value.ahead) options.links.behind(peer, 'head')
+  if (verdict.value.ahead) {
+    const head = headOf(data)
+    options.links.heard(peer, () => holds(options.archive, head))
+  }
   return TopicValidatorResult.Accept
+}
+
+/** Whether the records up to a head are here. */
+function holds(archive: Archive, { publisher, key, ...head }: Head): boolean {
+  const log = archive.logs(publisher).find((each) => each.key === key)
+  return log !== undefined && comparePositions(log, head) >= 0
 }
 
 /** Null where this node cannot keep it, for want of space perhaps: a later sync brings it again. */

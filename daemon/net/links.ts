@@ -16,6 +16,11 @@ export interface Links {
   blame(peer: Peer, code: Code): boolean
   /** Waits until a stranger may be sent so many bytes more; members never wait. */
   pace(peer: Peer, bytes: number): Promise<void>
-  /** A peer holds something that this node lacks, by a signed head or by its own word. */
-  behind(peer: Peer, because: 'head' | 'word'): void
+  /** A peer says that it holds something that this node lacks. */
+  behind(peer: Peer): void
+  /**
+   * A peer has passed on a signed head whose records this node lacks; it may lack them, too, for now.
+   * @param isHere whether they have come
+   */
+  heard(peer: Peer, isHere: () => boolean): void
 }

@@ -154,9 +154,11 @@ export class Network {
       open: (peer, protocol) => this.#open(peer, protocol),
       blame: (peer, code) => this.#blame(peer, code),
       pace: (peer, bytes) => this.#pace(peer, bytes),
-      behind: (peer, because) => {
-        const budget = because === 'head' ? peer.hints : peer.nudges
-        if (budget.take()) this.#rounds.soon(peer)
+      behind: (peer) => {
+        if (peer.nudges.take()) this.#rounds.soon(peer)
+      },
+      heard: (peer, isHere) => {
+        if (peer.hints.take()) this.#background(this.#rounds.until(peer, isHere))
       },
     }
     this.#sync = new SyncService(archive, links)

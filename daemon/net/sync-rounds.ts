@@ -9,6 +9,8 @@ import type { SyncReport, SyncService } from './sync.ts'
 
 /** Time between two rounds in which all connected peers are compared with. */
 export const SYNC_INTERVAL_MS = 30_000
+/** Waits for records whose head came before them; the rounds above bring what takes longer. */
+const AGAIN_MS = [250, 1000, 4000]
 /** Exchanges at a time in one round. */
 const SYNCS_AT_ONCE = 4
 
@@ -29,7 +31,7 @@ export interface SyncRoundsOptions {
 export class SyncRounds {
   readonly #options: SyncRoundsOptions
   /** Peers whose next sync waits for the one under way. */
-  readonly #due = new Set<string>()
+  readonly #due = new Map<string, Promise<void>>()
 
   constructor(options: SyncRoundsOptions) {
     this.#options = options
@@ -52,15 +54,37 @@ export class SyncRounds {
 
   /** Like {@link fresh}, in the background. */
   soon(peer: Peer): void {
+    void this.#next(peer)
+  }
+
+  /**
+   * Compares soon, and a few times more where that did not bring what the peer has spoken of: news
+   * run ahead of the records, which the peer may be fetching itself.
+   */
+  async until(peer: Peer, isHere: () => boolean): Promise<void> {
+    const { sleep, random, signal } = this.#options
+    await this.#next(peer)
+    for (const ms of AGAIN_MS) {
+      if (isHere() || !peer.isConnected || signal.aborted) return
+      await sleep(jitter(ms, random), signal)
+      if (!isHere()) await this.#next(peer)
+    }
+  }
+
+  /** The next exchange with a peer, which several may wait for. */
+  #next(peer: Peer): Promise<void> {
     const { sync, signal } = this.#options
-    if (this.#due.has(peer.id) || signal.aborted) return
-    this.#due.add(peer.id)
+    const due = this.#due.get(peer.id)
+    if (due !== undefined) return due
     const next = async (): Promise<void> => {
       await sync.idle(peer)
       this.#due.delete(peer.id)
       if (peer.isConnected && !signal.aborted) await this.now(peer)
     }
-    void next()
+    if (signal.aborted) return Promise.resolve()
+    const coming = next()
+    this.#due.set(peer.id, coming)
+    return coming
   }
 
   /** Anti-entropy, until the network stops. */

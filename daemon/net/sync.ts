@@ -254,7 +254,7 @@ export class SyncService {
       }
       const reply = answer(this.#readable(peer), peer.memory, request.value)
       if (reply === null) {
-        if (request.value.t === 'done' && request.value.behind) this.#links.behind(peer, 'word')
+        if (request.value.t === 'done' && request.value.behind) this.#links.behind(peer)
         break
       }
       const bytes = syncReplies.encode(reply)

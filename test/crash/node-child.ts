@@ -43,7 +43,7 @@ const opened = await openRegistry(dataFolder(path), clock)
 const { registry } = opened
 const keys = (): OwnKeys => new OwnKeys(opened, clock)
 
-// As daemon/net/holdings.ts: a log counts as shared before anything of it goes.
+// As daemon/net/archive.ts: a log counts as shared before anything of it goes.
 registry.on('record', ({ envelope, record }) => {
   if (record.publisher !== registry.publisher) return
   registry.signer.share(record.key)

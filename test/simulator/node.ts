@@ -503,7 +503,8 @@ export class SimulatedNode implements Host, ExchangeHost {
     this.enter(() => {
       const { archive, book, clock } = this
       const links = {
-        behind: (peer: Peer, because: 'head' | 'word') => this.behind(peer, because),
+        behind: (peer: Peer) => this.behind(peer, 'word'),
+        heard: (peer: Peer) => this.behind(peer, 'head'),
         blame: (peer: Peer, code: Code) => this.blame(peer, code),
         publisherOf: (peer: Peer) => this.publisherOf(peer),
         open: () => Promise.reject(new TypeError('gossip opens no stream')),

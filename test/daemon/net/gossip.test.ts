@@ -31,7 +31,8 @@ describe('daemon/net/gossip', () => {
         open: () => Promise.reject(new TypeError('gossip opens no stream')),
         blame: () => true,
         pace: async () => {},
-        behind: (peer) => void behind.push(peer.id),
+        behind: () => assert.fail('by a head'),
+        heard: (peer) => void behind.push(peer.id),
       },
     }
     const head = embl.head(embl.model({ name: 'a' }).signed, clock.now())

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { multiaddr } from '@multiformats/multiaddr'
 import { FAULTS_PER_MINUTE } from '../../../daemon/net/peers.ts'
 import { FrameStream } from '../../../daemon/net/stream.ts'
+import { SYNC_INTERVAL_MS } from '../../../daemon/net/sync-rounds.ts'
 import { expectOk } from '../../../protocol/errors.ts'
 import { PROTOCOLS } from '../../../protocol/message.ts'
 import { readRosterCar } from '../../../protocol/roster-car.ts'
@@ -116,6 +117,37 @@ describe('daemon/net/network', () => {
     one.network.announceHead(own.head(signed))
     await hinted
     assert.equal(two.registry.logs(own.publisher)[0]?.seq, 1)
+  })
+
+  it('asks again where a peer passes a head on before it has the records', async () => {
+    const own = new TestPublisher('early a')
+    const waits: (() => void)[] = []
+    const asleep = Promise.withResolvers<void>()
+    const one = await startNode(b, { trusts: [own, c] })
+    const two = await startNode(c, {
+      trusts: [own, b],
+      sleep: (ms, signal) =>
+        new Promise((resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason))
+          if (ms >= SYNC_INTERVAL_MS / 2) return
+          waits.push(resolve)
+          asleep.resolve()
+        }),
+    })
+    for (const { registry } of [one, two]) {
+      expectOk(registry.admitIdentity(own.publisher, own.operations, 0))
+    }
+    const listens = one.next('gossip')
+    await two.network.connect(one.address)
+    await listens
+    const signed = own.tag('nuclei', 'x', own.publisher)
+    one.network.announceHead(own.head(signed))
+    await asleep.promise
+    assert.equal(two.registry.logs(own.publisher).length, 0)
+    admit(one.registry, signed)
+    const got = two.next('sync', ({ records }) => records === 1)
+    for (const wake of waits) wake()
+    await got
   })
 
   it('refuses gossip of strangers and keeps heartbeats of members', async () => {
