@@ -8,7 +8,10 @@ import type { Log } from './log.ts'
 import type { Network } from './net/network.ts'
 import { type Sleep, systemSleep } from './net/sleep.ts'
 
-/** How long peers are waited for; one that answers is given the rest of it for others to follow. */
+/**
+ * How long peers are waited for. The first that answers may know less than another: where it answers
+ * later, it is waited for others as long again.
+ */
 export const ASK_MS = 10_000
 
 export interface SelfCheckOptions {
@@ -44,8 +47,9 @@ export class SelfCheck {
     if (!registry.signer.isInDoubt) return
     log.info('not stopped in order: asking peers for what this node has signed')
     this.#unlisten = network.on('sync', ({ confirms }) => {
-      for (const key of confirms) this.#confirmed.add(key)
-      if (this.#waiting === null) this.#settle()
+      const news = confirms.filter((key) => registry.signer.doubts(key))
+      for (const key of news) this.#confirmed.add(key)
+      if (news.length > 0) this.#waiting ??= this.#wait()
     })
     this.#waiting = this.#wait()
   }

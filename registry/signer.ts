@@ -103,6 +103,11 @@ export class Signer {
     return this.#doubted.size > 0
   }
 
+  /** The same of one log. */
+  doubts(key: KeyId): boolean {
+    return this.#doubted.has(key)
+  }
+
   /** Begins to sign for a catalogue; until {@link end} the node counts as not stopped. */
   begin(catalogue: Catalogue): void {
     this.catchUp(catalogue)

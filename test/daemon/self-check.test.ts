@@ -101,6 +101,11 @@ describe('daemon/self-check', () => {
     assert.throws(publish, { code: 'SELF_UNSURE' })
     assert.equal(registry.whyUnsure()?.code, 'SELF_UNSURE')
     hear({ ...report, confirms: keys })
+    // The first to come back may know less than the next.
+    assert.throws(publish, { code: 'SELF_UNSURE' })
+    assert.equal(check.isAsking, true)
+    timeIsOver()
+    await check.settled()
     publish()
     assert.equal(registry.whyUnsure(), null)
   })
@@ -114,7 +119,11 @@ describe('daemon/self-check', () => {
     assert.throws(publish, { code: 'SELF_UNSURE' })
     assert.equal(registry.whyUnsure(['serve']), null)
     assert.equal(registry.whyUnsure(['publish'])?.code, 'SELF_UNSURE')
+    hear({ ...report, confirms: [serving] })
+    assert.equal(check.isAsking, false, 'that is no news')
     hear({ ...report, confirms: [publishing] })
+    timeIsOver()
+    await check.settled()
     publish()
   })
 

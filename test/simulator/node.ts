@@ -237,6 +237,11 @@ export class SimulatedNode implements Host, ExchangeHost {
     this.#isAsking = this.registry.signer.isInDoubt
     if (!this.#isAsking) return
     this.tally.add('in doubt of itself')
+    this.#wait()
+  }
+
+  #wait(): void {
+    this.#isAsking = true
     this.later(ASK_MS, () => {
       this.#isAsking = false
       this.#settle()
@@ -247,8 +252,9 @@ export class SimulatedNode implements Host, ExchangeHost {
     const { archive, registry } = this
     if (!registry.signer.isInDoubt) return
     const keys = confirmedBy(archive, this.publisherOf(peer), peer.memory, outcome)
-    for (const key of keys) this.#confirmed.add(key)
-    if (!this.#isAsking) this.#settle()
+    const news = keys.filter((key) => registry.signer.doubts(key))
+    for (const key of news) this.#confirmed.add(key)
+    if (news.length > 0 && !this.#isAsking) this.#wait()
   }
 
   #settle(): void {

@@ -523,24 +523,28 @@ class Simulation {
   /** The federation works: what is signed now is soon everywhere where it may be. */
   async #goOn(): Promise<void> {
     const random = new Random(`after/${this.#plan.seed}`)
+    // A thief may show only now what he has signed in secret: people are told, and settle it.
     await this.#allSpeak(random)
-    // A thief may show only now what he has signed at that place: people are told, and settle it.
     for (const { node, operator } of this.#honest) {
       await node.act(() => operator.settle())
       await node.act(() => operator.moveOn())
     }
-    await this.#allSpeak(random)
+    for (const node of await this.#allSpeak(random)) {
+      throw new Violation('honest nodes can go on', node.name, 'cannot sign')
+    }
   }
 
-  async #allSpeak(random: Random): Promise<void> {
+  /** @returns those that cannot, and whose identity is not frozen */
+  async #allSpeak(random: Random): Promise<readonly SimulatedNode[]> {
+    const mute: SimulatedNode[] = []
     for (const { node, operator } of this.#honest) {
       const before = node.registry.counts().records
       await operator.say('profile', random)
       const isHeard = node.registry.counts().records > before
-      if (!isHeard && !node.registry.isFrozen(node.publisher))
-        throw new Violation('honest nodes can go on', node.name, 'cannot sign')
+      if (!isHeard && !node.registry.isFrozen(node.publisher)) mute.push(node)
     }
     await this.#agree()
+    return mute
   }
 
   #digest(): string {
