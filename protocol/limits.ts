@@ -144,6 +144,12 @@ export const MAX_SYNC_LOGS = 256
 export const MAX_IDENTITY_PAGE = 128
 /** Longest name of the program that a peer gives. */
 export const MAX_AGENT_CHARS = 64
+/** Most peers that one answer names: more than a node dials in a minute. */
+export const MAX_EXCHANGED_PEERS = 32
+/** Most addresses of one peer that an answer names. */
+export const MAX_PEER_ADDRESSES = 8
+/** Most addresses at which one request asks to be dialled. */
+export const MAX_DIALLED_BACK = 4
 /** Most inputs, and most outputs, of one remote inference. */
 export const MAX_INFER_TENSORS = 32
 /** Largest piece of a body that travels in one frame. */

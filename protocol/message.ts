@@ -45,6 +45,7 @@ export const PROTOCOLS = {
   sync: '/zoarium/sync/1',
   blob: '/zoarium/blob/1',
   infer: '/zoarium/infer/1',
+  peers: '/zoarium/peers/1',
   kad: '/zoarium/kad/1.0.0',
 } as const
 

@@ -424,6 +424,7 @@ export interface Catalogue {
   // The node's own
   peers(): readonly PeerRow[]
   putPeer(peer: PeerRow): void
+  removePeer(peer: string): void
   tokens(): readonly TokenRow[]
   putToken(token: TokenRow): void
   /** @returns whether there was one */

@@ -830,6 +830,10 @@ export class MemoryCatalogue implements Catalogue {
     this.#tables.peers.set(peer.peer, peer)
   }
 
+  removePeer(peer: string): void {
+    this.#tables.peers.delete(peer)
+  }
+
   tokens(): readonly TokenRow[] {
     return [...this.#tables.tokens.values()].sort(
       (a, b) => a.created - b.created || compare(a.id, b.id),

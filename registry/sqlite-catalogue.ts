@@ -571,6 +571,10 @@ export class SqliteCatalogue implements Catalogue {
     )
   }
 
+  removePeer(peer: string): void {
+    this.#db.run('DELETE FROM peers WHERE peer = ?', peer)
+  }
+
   tokens(): readonly TokenRow[] {
     return (
       this.#db

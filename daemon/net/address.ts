@@ -7,7 +7,7 @@
 import dns from 'node:dns'
 import { BlockList, isIPv4, type LookupFunction } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import type { Multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { isPublicAddress } from '../public-address.ts'
 
 /** Addresses that are remembered as named by the operator, and as reached. */
@@ -59,6 +59,18 @@ export const isLoopback = (address: Multiaddr): boolean => {
   const host = hostOf(address)
   return host !== null && includes(loopback, host)
 }
+
+/** An address that somebody told; null: it is none. */
+export function parseTold(text: string): Multiaddr | null {
+  try {
+    return multiaddr(text)
+  } catch {
+    return null
+  }
+}
+
+/** Names that mean something else on every network. */
+const LOCAL_NAME = /(^|\.)(localhost|local|internal|lan|home\.arpa)\.?$/
 
 /** The address without the PeerId at its end, as text. */
 export const bareAddress = (address: Multiaddr): string =>
@@ -152,6 +164,21 @@ export class AddressPolicy {
       } else if (options.all === true) callback(null, kept)
       else callback(null, first.address, first.family)
     })
+  }
+
+  /**
+   * Whether another node's address is told to a peer that comes from the IP address `from`: one of
+   * a private network only to those who are on a network of this machine, too.
+   */
+  mayPassOn(address: Multiaddr | null, from: string | null): boolean {
+    if (address === null) return false
+    const host = hostOf(address)
+    if (host === null) {
+      const name = nameOf(address)
+      return name?.includes('.') === true && !LOCAL_NAME.test(name)
+    }
+    if (isPublicAddress(host)) return true
+    return this.mayReach(host) && from !== null && !isPublicAddress(from) && this.mayReach(from)
   }
 
   /** Whether one of this node's own addresses is told to peers. */

@@ -57,6 +57,9 @@ export interface Archive extends SyncSource {
   /** Peers that were met before, for the next start. */
   knownPeers(): readonly PeerRow[]
   keepPeer(peer: PeerRow): void
+  forgetPeer(peer: string): void
+  /** HTTPS URL in a publisher's profile, or null. */
+  profileUrl(publisher: Cid): string | null
   /** @returns a function that ends the listening */
   onTrust(listener: () => void): () => void
 }
@@ -173,6 +176,8 @@ export function archiveOf(registry: Registry): Archive {
 
     knownPeers: () => catalogue.peers(),
     keepPeer: (peer) => catalogue.putPeer(peer),
+    forgetPeer: (peer) => catalogue.removePeer(peer),
+    profileUrl: (publisher) => registry.profile(publisher)?.url ?? null,
     onTrust: (listener) => registry.on('trust', listener),
   }
 }

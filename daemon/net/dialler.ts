@@ -1,13 +1,12 @@
 /**
- * Whom this node dials: addresses that the operator names, for ever and ever more slowly; peers
- * that it knew before; peers that turn up on the local network or in the DHT.
+ * Dials: addresses that the operator names, for ever and ever more slowly; peers that turn up on
+ * the local network or in the DHT. Members that were met before are redialler.ts's.
  */
 import type { Connection, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { ZoariumError } from '../../protocol/errors.ts'
-import type { PeerRow } from '../../registry/catalogue.ts'
 import type { Log } from '../log.ts'
-import type { AddressPolicy } from './address.ts'
+import { type AddressPolicy, bareAddress } from './address.ts'
 import { MAX_CONNECTIONS, type NetNode } from './node.ts'
 import { jitter, type Sleep } from './sleep.ts'
 
@@ -15,8 +14,8 @@ const DIAL_MS = 10_000
 /** Wait before a kept peer is dialled again; doubles up to the last. */
 const FIRST_WAIT_MS = 1_000
 const LAST_WAIT_MS = 5 * 60_000
-/** Peers of earlier days that are dialled at start. */
-const MAX_REDIALLED = 20
+/** Time for a dial that only shows whether somebody is there. */
+const PROBE_MS = 4_000
 
 export interface DiallerOptions {
   /** The running node. @throws ZoariumError UNREACHABLE */
@@ -40,14 +39,15 @@ export class Dialler {
     const target = parseAddress(address)
     this.#options.addresses.list(target)
     try {
-      return await this.#dial(target)
+      return await this.dial(target)
     } catch (error) {
       const message = "couldn't connect to the address"
       throw new ZoariumError('UNREACHABLE', message, { field: address }, error)
     }
   }
 
-  #dial(target: Multiaddr | readonly Multiaddr[] | PeerId): Promise<Connection> {
+  /** @param target with its PeerId where it was told by others */
+  dial(target: Multiaddr | readonly Multiaddr[] | PeerId): Promise<Connection> {
     const { node, signal } = this.#options
     const within = AbortSignal.any([AbortSignal.timeout(DIAL_MS), signal])
     // SAFE: the list is not changed; libp2p only does not say so.
@@ -60,7 +60,7 @@ export class Dialler {
     let failures = 0
     while (!signal.aborted) {
       try {
-        const connection = await this.#dial(address)
+        const connection = await this.dial(address)
         failures = 0
         await closed(connection, signal)
       } catch (error) {
@@ -72,24 +72,23 @@ export class Dialler {
     }
   }
 
-  /** Dials peers that were met before, the last seen first. */
-  async redial(known: readonly PeerRow[]): Promise<void> {
-    const { addresses } = this.#options
-    const last = [...known].sort((a, b) => b.seen - a.seen).slice(0, MAX_REDIALLED)
-    const dials = last.map(async (peer) => {
-      const targets = peer.addresses
-        .map((each) => multiaddr(each))
-        .filter((each) => addresses.mayDial(each))
-      if (targets.length > 0) await this.#dial(targets)
-    })
-    await Promise.allSettled(dials)
+  /** Makes one more connection to an address that ends in a PeerId, and closes it again. */
+  async probe(address: Multiaddr): Promise<void> {
+    const { node, signal } = this.#options
+    const within = AbortSignal.any([AbortSignal.timeout(PROBE_MS), signal])
+    const connection = await node().dial(address, { signal: within, force: true })
+    // A dial to the same peer that was under way took this one with it.
+    if (bareAddress(connection.remoteAddr) !== bareAddress(address)) {
+      throw new ZoariumError('UNREACHABLE', 'the peer was reached at another address')
+    }
+    await connection.close({ signal: within })
   }
 
   /** Dials a peer that turned up, while there is room. */
   async found(id: PeerId): Promise<void> {
     const node = this.#options.node()
     if (node.getConnections(id).length > 0) return
-    if (node.getConnections().length < MAX_CONNECTIONS / 2) await this.#dial(id)
+    if (node.getConnections().length < MAX_CONNECTIONS / 2) await this.dial(id)
   }
 }
 

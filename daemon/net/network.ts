@@ -7,18 +7,22 @@ import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import type { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Cid } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/crypto.ts'
 import { type Code, ZoariumError } from '../../protocol/errors.ts'
 import type { Heartbeat } from '../../protocol/heartbeat.ts'
+import { MAX_PEER_ADDRESSES } from '../../protocol/limits.ts'
 import { PROTOCOLS, TOPICS } from '../../protocol/message.ts'
+import type { Dialled } from '../../protocol/peers-message.ts'
 import { createSyncMemory } from '../../protocol/sync-publishers.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
 import type { PublicWeb } from '../public-web.ts'
-import { AddressPolicy, bareAddress } from './address.ts'
+import { AddressPolicy, AddressPolicy, bareAddress, bareAddress, hostOf } from './address.ts'
 import type { Archive } from './archive.ts'
 import { BlobServer } from './blob.ts'
+import { DialBack } from './dial-back.ts'
 import { Dialler, parseAddress } from './dialler.ts'
 import { hearsGossip, judgeGossip } from './gossip.ts'
 import { Greeter } from './hello.ts'
@@ -30,10 +34,12 @@ import {
 } from './infer.ts'
 import { TRANSFER_LIMITS, type TransferLimits, type WantedBlob } from './leaf-lane.ts'
 import type { Links } from './links.ts'
-import { createNode, type NetNode } from './node.ts'
+import { createNode, MAX_CONNECTIONS, type NetNode } from './node.ts'
 import { PartialBlobs } from './partial-blobs.ts'
 import { isFault, type Peer, PeerBook } from './peers.ts'
+import { PeersService } from './peers-service.ts'
 import { type FetchOptions, Providers } from './providers.ts'
+import { Redialler } from './redialler.ts'
 import { type Sleep, systemSleep } from './sleep.ts'
 import { FrameStream } from './stream.ts'
 import { type FoundRoster, type SyncReport, SyncService } from './sync.ts'
@@ -44,13 +50,17 @@ import type { UpgradeRequest, WebSockets } from './web-socket.ts'
 const GREET_INTERVAL_MS = 10 * 60_000
 const OPEN_STREAM_MS = 10_000
 const PING_MS = 5_000
+/** A member is asked again where others are after this. */
+const EXCHANGE_INTERVAL_MS = 10 * 60_000
+/** Connections from which on no more are looked for. */
+const ENOUGH_CONNECTIONS = MAX_CONNECTIONS / 2
 /** Peers that are asked for a roster; each may answer with 1 MiB. */
 const MAX_ASKED = 20
 /** Weight of members when connections must be dropped. */
 const MEMBER_TAG = { name: 'zoarium-member', value: 50 }
 
 /** Streams that one connection may hold open here, by protocol. */
-const INBOUND_STREAMS = { hello: 4, sync: 4, blob: 16, infer: 8 } as const
+const INBOUND_STREAMS = { hello: 4, sync: 4, blob: 16, infer: 8, peers: 2 } as const
 
 export interface NetworkOptions {
   readonly archive: Archive
@@ -128,6 +138,8 @@ export class Network {
   readonly #infer: InferService
   readonly #rounds: SyncRounds
   readonly #dialler: Dialler
+  readonly #redialler: Redialler
+  readonly #whereabouts: PeersService
   readonly #providers: Providers
   readonly #stop = new AbortController()
   readonly #listeners = new Map<keyof NetworkEvents, Set<Listener<never>>>()
@@ -190,7 +202,32 @@ export class Network {
     const { sleep = systemSleep, random = Math.random, transferLimits } = options
     const { signal } = this.#stop
     const node = () => this.#started()
-    this.#dialler = new Dialler({ node, addresses: this.#addresses, sleep, random, log, signal })
+    const addresses = this.#addresses
+    this.#dialler = new Dialler({ node, addresses, sleep, random, log, signal })
+    this.#redialler = new Redialler({
+      archive,
+      addresses,
+      self: this.peerId,
+      isConnected: (peer) => this.#book.find(peer)?.isConnected ?? false,
+      hasRoom: () => this.#book.connected().length < ENOUGH_CONNECTIONS,
+      dial: (targets) => this.#dialler.dial(targets),
+      clock,
+      sleep,
+      random,
+      signal,
+    })
+    this.#whereabouts = new PeersService({
+      links,
+      book: this.#book,
+      addresses,
+      clock,
+      dialBack: new DialBack({
+        addresses,
+        clock,
+        profileUrl: (publisher) => archive.profileUrl(publisher),
+        probe: (address) => this.#dialler.probe(address),
+      }),
+    })
     this.#rounds = new SyncRounds({
       sync: this.#sync,
       book: this.#book,
@@ -262,6 +299,9 @@ export class Network {
     await this.#handleAll(node)
     node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail))
+    node.addEventListener('peer:identify', ({ detail }) =>
+      this.#onIdentified(detail.peerId, detail.listenAddrs),
+    )
     node.addEventListener('peer:discovery', ({ detail }) =>
       this.#background(this.#dialler.found(detail.id)),
     )
@@ -278,7 +318,7 @@ export class Network {
     this.#unlisten = archive.onTrust(() => this.#greetAll())
     this.#loops.push(this.#rounds.repeat())
     for (const address of bootstrap) this.keep(address)
-    this.#background(this.#dialler.redial(archive.knownPeers()))
+    this.#loops.push(this.#redialler.repeat())
   }
 
   async stop(): Promise<void> {
@@ -313,12 +353,14 @@ export class Network {
       blob: (peer: Peer, frames: FrameStream) =>
         this.#blobs.serve(peer, frames, this.#book.isMember(peer)),
       infer: (peer: Peer, frames: FrameStream) => this.#infer.serve(peer, frames),
+      peers: (peer: Peer, frames: FrameStream, { remoteAddr }: Connection) =>
+        this.#whereabouts.serve(peer, frames, hostOf(remoteAddr)),
     }
     for (const name of Object.keys(handlers) as (keyof typeof handlers)[]) {
       const serve = (stream: Stream, connection: Connection) => {
         const frames = new FrameStream(stream)
         const peer = this.#book.get(connection.remotePeer.toString())
-        return this.#guard(peer, frames, handlers[name](peer, frames))
+        return this.#guard(peer, frames, handlers[name](peer, frames, connection))
       }
       const maxInboundStreams = INBOUND_STREAMS[name]
       await node.handle(PROTOCOLS[name], serve, { maxInboundStreams, maxOutboundStreams: 64 })
@@ -417,6 +459,27 @@ export class Network {
     this.#emit('peer', { peer: peer.id, connected: true })
   }
 
+  /** It said where it is; a member is remembered with that. */
+  #onIdentified(id: PeerId, addresses: readonly Multiaddr[]): void {
+    const peer = this.#book.get(id.toString())
+    const told = addresses.filter((each) => this.#addresses.mayDial(each)).map(bareAddress)
+    peer.announced = told.slice(0, MAX_PEER_ADDRESSES)
+    this.#remember(peer)
+  }
+
+  #remember(peer: Peer): void {
+    const { archive, clock } = this.#options
+    if (!this.#book.isMember(peer)) return
+    const addresses = [...new Set([...peer.addresses, ...peer.announced])]
+    archive.keepPeer({
+      peer: peer.id,
+      addresses: addresses.map((each) => `${each}/p2p/${peer.id}`),
+      publisher: this.#book.publisherOf(peer),
+      binding: peer.shown?.envelope ?? null,
+      seen: clock.now(),
+    })
+  }
+
   #onGone(id: PeerId): void {
     const peer = this.#book.get(id.toString())
     peer.isConnected = false
@@ -447,26 +510,19 @@ export class Network {
   }
 
   async #greeted(peer: Peer): Promise<void> {
-    const { clock, archive } = this.#options
     const node = this.#started()
-    const now = clock.now()
+    const now = this.#options.clock.now()
     const isFirst = peer.greetedAt === 0
     peer.greetedAt = now
     if (this.#book.isMember(peer)) {
       const id = peerIdFromString(peer.id)
       const tags = { [MEMBER_TAG.name]: { value: MEMBER_TAG.value } }
       await node.peerStore.merge(id, { tags })
-      const { addresses } = await node.peerStore.get(id)
-      archive.keepPeer({
-        peer: peer.id,
-        addresses: addresses.map((each) => `${bareAddress(each.multiaddr)}/p2p/${peer.id}`),
-        publisher: this.#book.publisherOf(peer),
-        binding: peer.shown?.envelope ?? null,
-        seen: now,
-      })
+      this.#remember(peer)
     }
     this.#emit('peer', { peer: peer.id, connected: peer.isConnected })
     if (isFirst) this.#background(this.#ping(peer))
+    this.#background(this.#exchange(peer))
     this.#rounds.soon(peer)
   }
 
@@ -561,6 +617,31 @@ export class Network {
     const age = this.#options.clock.now() - peer.greetedAt
     // Greeted later than now: the clock was set back since.
     if (age < 0 || age > GREET_INTERVAL_MS) await this.#greet(peer)
+    this.#background(this.#exchange(peer))
+  }
+
+  /** Asks a member where others are, now and then, while more connections are wanted. */
+  async #exchange(peer: Peer): Promise<void> {
+    const now = this.#options.clock.now()
+    if (!this.#book.isMember(peer)) return
+    if (this.#book.connected().length >= ENOUGH_CONNECTIONS) return
+    if (peer.exchangedAt !== 0 && Math.abs(now - peer.exchangedAt) < EXCHANGE_INTERVAL_MS) return
+    peer.exchangedAt = now
+    try {
+      this.#redialler.hint(await this.#whereabouts.peersOf(peer))
+    } catch (error) {
+      // It may list this node's publisher soon.
+      if (error instanceof ZoariumError && error.code === 'TRUST') peer.exchangedAt = 0
+      throw error
+    }
+  }
+
+  /**
+   * Asks a connected peer whether it reaches this node at these addresses, without PeerIds.
+   * @throws ZoariumError UNREACHABLE, TRUST, BUSY, PEER, TIMEOUT
+   */
+  dialBack(peer: string, addresses: readonly string[]): Promise<Dialled> {
+    return this.#whereabouts.dialBack(this.#book.get(peer), addresses)
   }
 
   // Gossip

@@ -27,6 +27,9 @@ const GOSSIP_PER_SECOND = 20
 /** Syncs that a peer may cause at once; then one a second by new heads, one in ten by its word. */
 const HINTS_BURST = 20
 const NUDGES_BURST = 5
+/** Times that a member may ask the same of where nodes are, at once and per minute. */
+export const ASKS_BURST = 2
+const ASKS_PER_MINUTE = 1
 /** Streams of blobs that a stranger may hold open. */
 export const STRANGER_STREAMS = 1
 /** Faults (bad signatures, wrong bytes, broken frames) that a peer may make in a minute. */
@@ -88,8 +91,13 @@ export class Peer {
   /** Syncs that its gossip may cause, and those that its word "you lack something" may cause. */
   readonly hints: Budget
   readonly nudges: Budget
+  /** Times that it may ask to be dialled back, and where other members are. */
+  readonly dialBacks: Budget
+  readonly exchanges: Budget
   readonly #faults: Budget
+  /** Where this node reached it, and where it says that it is. */
   addresses: readonly string[] = []
+  announced: readonly string[] = []
   agent = ''
   isConnected = false
   /** The binding that it showed last, verified. */
@@ -102,6 +110,8 @@ export class Peer {
   lastSync: number | null = null
   /** Last time a connection stood, milliseconds. */
   seen = 0
+  /** When it was last asked where other members are; 0: not yet. */
+  exchangedAt = 0
   /** When it last said who it is; 0: not yet. */
   greetedAt = 0
   /** When it was last shut out, and until when; milliseconds. */
@@ -123,6 +133,8 @@ export class Peer {
     this.gossip = new Budget(clock, GOSSIP_BURST, GOSSIP_PER_SECOND)
     this.hints = new Budget(clock, HINTS_BURST, 1)
     this.nudges = new Budget(clock, NUDGES_BURST, 0.1)
+    this.dialBacks = new Budget(clock, ASKS_BURST, ASKS_PER_MINUTE / 60)
+    this.exchanges = new Budget(clock, ASKS_BURST, ASKS_PER_MINUTE / 60)
     this.#faults = new Budget(clock, FAULTS_PER_MINUTE, FAULTS_PER_MINUTE / 60)
   }
 

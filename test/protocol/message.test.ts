@@ -6,10 +6,14 @@ import { CODES, expectOk } from '../../protocol/errors.ts'
 import {
   MAX_AGENT_CHARS,
   MAX_CARD_BYTES,
+  MAX_DIALLED_BACK,
+  MAX_EXCHANGED_PEERS,
   MAX_FRAME_BYTES,
   MAX_IDENTITY_OP_BYTES,
   MAX_IDENTITY_PAGE,
   MAX_INFER_TENSORS,
+  MAX_MULTIADDR_CHARS,
+  MAX_PEER_ADDRESSES,
   MAX_RANGE_MARKS,
   MAX_RECORD_BYTES,
   MAX_ROSTER_CAR_BYTES,
@@ -35,6 +39,7 @@ import {
   type Messages,
   readFailure,
 } from '../../protocol/message.ts'
+import { peersReplies, peersRequests } from '../../protocol/peers-message.ts'
 import {
   type SyncItem,
   type SyncReply,
@@ -52,6 +57,25 @@ const of = (length: number) => new Uint8Array(length)
 const names = (count: number) =>
   Array.from({ length: count }, (_, n) => n.toString(16).padStart(3, '0'))
 const times = <T>(length: number, value: T): T[] => Array.from({ length }, () => value)
+
+const exchanged = {
+  t: 'peers',
+  peers: [
+    {
+      peer: '12D3KooWGGFPz2Mo3x4Kb5cYfAaGkRs8qMJoNcyAWEdkwZrBqdk3',
+      addresses: ['/ip4/192.0.2.1/tcp/7071'],
+    },
+  ],
+}
+const dialled = {
+  t: 'dialled',
+  now: 1_790_000_000_000,
+  observed: '192.0.2.1',
+  results: [
+    { address: '/ip4/192.0.2.1/tcp/1', code: null, message: null, ms: 12 },
+    { address: '/ip4/192.0.2.1/tcp/2', code: 'UNREACHABLE', message: 'no', ms: 0 },
+  ],
+}
 
 const item: SyncItem = {
   publisher: cid,
@@ -172,6 +196,15 @@ const EXAMPLES: readonly [string, Messages<never>, readonly unknown[]][] = [
       { t: 'given', index: 7, given: of(1) },
     ],
   ],
+  [
+    'peers requests',
+    peersRequests as Messages<never>,
+    [
+      { t: 'get-peers', limit: 32 },
+      { t: 'dial-back', addresses: ['/ip4/192.0.2.1/tcp/7071', '/dns/a.example/tcp/443/tls/ws'] },
+    ],
+  ],
+  ['peers replies', peersReplies as Messages<never>, [exchanged, dialled]],
   ['infer requests', inferRequests as Messages<never>, [infer]],
   ['infer replies', inferReplies as Messages<never>, [result]],
 ]
@@ -354,6 +387,33 @@ describe('protocol/message', () => {
       blobReplies as Messages<never>,
       (n) => ({ ...tree, nodes: times(n, of(10)) }),
       MAX_TREE_NODES,
+    ],
+    [
+      'peers',
+      peersReplies as Messages<never>,
+      (n) => ({ ...exchanged, peers: times(n, exchanged.peers[0]) }),
+      MAX_EXCHANGED_PEERS,
+    ],
+    [
+      'addresses of a peer',
+      peersReplies as Messages<never>,
+      (n) => {
+        const [peer] = exchanged.peers
+        return { ...exchanged, peers: [{ ...peer, addresses: times(n, '/ip4/192.0.2.1') }] }
+      },
+      MAX_PEER_ADDRESSES,
+    ],
+    [
+      'addresses to dial',
+      peersRequests as Messages<never>,
+      (n) => ({ t: 'dial-back', addresses: times(n, '/ip4/192.0.2.1/tcp/1') }),
+      MAX_DIALLED_BACK,
+    ],
+    [
+      'characters of an address',
+      peersRequests as Messages<never>,
+      (n) => ({ t: 'dial-back', addresses: [`/dns/${'a'.repeat(n - 5)}`] }),
+      MAX_MULTIADDR_CHARS,
     ],
     [
       'inputs',

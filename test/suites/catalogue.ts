@@ -1033,6 +1033,9 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
       }
       catalogue.putPeer(again)
       assert.deepEqual(catalogue.peers(), [again, { ...peer, peer: 'b', seen: 2 }])
+      catalogue.removePeer('a')
+      catalogue.removePeer('c')
+      assert.deepEqual(catalogue.peers(), [{ ...peer, peer: 'b', seen: 2 }])
     })
 
     it('keeps tokens and settings', () => {

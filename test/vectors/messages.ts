@@ -1,5 +1,6 @@
 /** Vectors of messages between nodes: `{family, frame}`, and the message with its bytes in hex. */
 import { blobReplies, blobRequests, helloMessages, inferReplies, inferRequests, type Messages } from '../../protocol/message.ts'
+import { peersReplies, peersRequests } from '../../protocol/peers-message.ts'
 import { syncReplies, syncRequests } from '../../protocol/sync-message.ts'
 import * as dagCbor from '@ipld/dag-cbor'
 import { toHex } from '../../protocol/bytes.ts'
@@ -14,6 +15,8 @@ const FAMILIES = {
   'sync-reply': syncReplies,
   'blob-request': blobRequests,
   'blob-reply': blobReplies,
+  'peers-request': peersRequests,
+  'peers-reply': peersReplies,
   'infer-request': inferRequests,
   'infer-reply': inferReplies,
 } as unknown as Readonly<Record<string, Messages<unknown>>>
@@ -120,6 +123,29 @@ const EXAMPLES: readonly [family: string, fields: Fields][] = [
       receipt: null,
     },
   ],
+  ['peers-request', { t: 'get-peers', limit: 32 }],
+  ['peers-request', { t: 'dial-back', addresses: ['/dns/zoo.example/tcp/443/tls/ws'] }],
+  [
+    'peers-reply',
+    {
+      t: 'peers',
+      peers: [
+        {
+          peer: '12D3KooWGGFPz2Mo3x4Kb5cYfAaGkRs8qMJoNcyAWEdkwZrBqdk3',
+          addresses: ['/ip4/192.0.2.1/tcp/7071'],
+        },
+      ],
+    },
+  ],
+  [
+    'peers-reply',
+    {
+      t: 'dialled',
+      now: 1790000000000,
+      observed: '192.0.2.1',
+      results: [{ address: '/ip4/192.0.2.1/tcp/1', code: 'UNREACHABLE', message: null, ms: 12 }],
+    },
+  ],
 ]
 
 const example = (type: string): { family: string; fields: Fields } => {
@@ -185,6 +211,9 @@ export function messageVectors(): Vector[] {
     refused('RECORD_INVALID', 'a salt of 31 bytes', 'infer', { salt: of(31) }),
     refused('RECORD_INVALID', 'the name of a step with a digit', 'result', { timings: { step1: 1 } }),
     refused('CBOR_FLOAT', 'a time with a point', 'result', { timings: { compute: 1.5 } }),
+    refused('RECORD_INVALID', '33 peers asked for', 'get-peers', { limit: 33 }),
+    refused('RECORD_INVALID', 'an address with a space', 'dial-back', { addresses: ['/dns/a b/tcp/1'] }),
+    refused('LIMIT', 'five addresses to dial', 'dial-back', { addresses: ['/a', '/a', '/a', '/a', '/a'] }),
     { description: 'a list, not a map', input: { family: 'sync-request', frame: '80' }, code: 'PEER' },
     { description: 'nothing', input: { family: 'sync-request', frame: '' }, code: 'TRUNCATED' },
     { description: 'bytes behind the message', input: { family: 'sync-request', frame: `${toHex(dagCbor.encode(example('done').fields))}00` }, code: 'TRAILING' },

@@ -72,6 +72,7 @@ const error = is.fields({
   retryAfter: is.nullable(is.time),
 })
 
+const address = is.text(256, /^(?:\/[!-.0-~]+)+$/)
 const FAMILIES = {
   hello: {
     hello: is.fields({
@@ -148,6 +149,37 @@ const FAMILIES = {
     leaf: is.fields({ t, index: is.time }),
     given: is.fields({ t, index: is.time, given: is.bytes(0, 2560) }),
     ticket: is.fields({ t, ticket: is.bytes(32, 32) }),
+    error,
+  },
+  'peers-request': {
+    'get-peers': is.fields({ t, limit: is.int(1, 32) }),
+    'dial-back': is.fields({ t, addresses: is.list(address, 4) }),
+  },
+  'peers-reply': {
+    peers: is.fields({
+      t,
+      peers: is.list(
+        is.fields({
+          peer: is.text(64, /^[1-9A-HJ-NP-Za-km-z]{46,}$/),
+          addresses: is.list(address, 8),
+        }),
+        32,
+      ),
+    }),
+    dialled: is.fields({
+      t,
+      now: is.time,
+      observed: is.nullable(is.text(64)),
+      results: is.list(
+        is.fields({
+          address,
+          code: is.nullable(is.text(40, /^[A-Z][A-Z0-9_]*$/)),
+          message: is.nullable(is.text(200)),
+          ms: is.time,
+        }),
+        4,
+      ),
+    }),
     error,
   },
   'infer-request': {

@@ -8,6 +8,7 @@ import {
   inferRequests,
   type Messages,
 } from '../../../protocol/message.ts'
+import { peersReplies, peersRequests } from '../../../protocol/peers-message.ts'
 import { syncReplies, syncRequests } from '../../../protocol/sync-message.ts'
 import { Breach, settle, type Target } from '../fuzzer.ts'
 import type { Value } from '../loose-cbor.ts'
@@ -110,6 +111,28 @@ const examples = {
     blobReplies.encode({ t: 'ticket', ticket: digest }),
     blobReplies.encode(error),
   ],
+  where: [
+    peersRequests.encode({ t: 'get-peers', limit: 3 }),
+    peersRequests.encode({ t: 'dial-back', addresses: ['/dns/zoo.example/tcp/443/tls/ws'] }),
+  ],
+  there: [
+    peersReplies.encode({
+      t: 'peers',
+      peers: [
+        {
+          peer: '12D3KooWGGFPz2Mo3x4Kb5cYfAaGkRs8qMJoNcyAWEdkwZrBqdk3',
+          addresses: ['/ip4/192.0.2.1/tcp/7071'],
+        },
+      ],
+    }),
+    peersReplies.encode({
+      t: 'dialled',
+      now: 1_790_000_000_000,
+      observed: '192.0.2.1',
+      results: [{ address: '/ip4/192.0.2.1/tcp/1', code: 'BUSY', message: 'later', ms: 12 }],
+    }),
+    peersReplies.encode(error),
+  ],
   infer: inferRequests.encode({
     t: 'infer',
     record: id,
@@ -161,6 +184,8 @@ export const messageTargets: readonly Target[] = [
   messageTarget('sync-reply', syncReplies, examples.replies, 40),
   messageTarget('blob-request', blobRequests, examples.blobs, 20),
   messageTarget('blob-reply', blobReplies, examples.leaves, 20),
+  messageTarget('peers-request', peersRequests, examples.where, 20),
+  messageTarget('peers-reply', peersReplies, examples.there, 20),
   messageTarget('infer-request', inferRequests, [examples.infer], 20),
   messageTarget('infer-reply', inferReplies, examples.results, 20),
 ]
