@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type {
   CollectedView,
+  DoctorView,
   ErasureView,
   EventView,
   GarbageView,
@@ -106,6 +107,7 @@ export class Client {
   eraseHere = (ref: string) => this.#post<CollectedView>('/v1/erasures', { ref })
   restoreHere = (ref: string) =>
     this.#delete<{ items: readonly ErasureView[] }>(`/v1/erasures/${encodeURIComponent(ref)}`)
+  doctor = () => this.#post<DoctorView>('/v1/doctor', {})
   collectGarbage = (now: boolean) => this.#post<GarbageView>('/v1/gc', now ? { now } : {})
   tag = (ref: string, tag: string) => this.#post<StatementView>('/v1/tags', { ref, tag })
   profile = () => this.#get<ProfileView>('/v1/profile')

@@ -6,6 +6,7 @@ import { addAttest } from './commands/attest.ts'
 import { addBackup } from './commands/backup.ts'
 import { addDaemon } from './commands/daemon.ts'
 import { addDemo } from './commands/demo.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addExport } from './commands/export.ts'
 import { addFsck } from './commands/fsck.ts'
 import { addGc } from './commands/gc.ts'
@@ -55,6 +56,7 @@ const COMMANDS = [
   addPeers,
   addSync,
   addStatus,
+  addDoctor,
   addProfile,
   addTrust,
   addTokens,

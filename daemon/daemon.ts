@@ -14,6 +14,7 @@ import { OwnKeys } from '../registry/own-keys.ts'
 import type { Registry } from '../registry/registry.ts'
 import { Attesting } from './attesting.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
+import { Doctor } from './doctor.ts'
 import { Erasing } from './erasing.ts'
 import { Federation } from './federation.ts'
 import { HandleChecks } from './handle-checks.ts'
@@ -199,7 +200,26 @@ async function start(
     views,
     log: log.child({ part: 'federation' }),
   })
-  const node = new Node({
+  const doctor = new Doctor({
+    config,
+    node: () => node.node(),
+    clock,
+    connected: () =>
+      network
+        .peers()
+        .filter(({ connected }) => connected)
+        .map(({ peer, publisher }) => ({
+          peer,
+          publisher,
+          isMember: publisher !== null && registry.trust.may(publisher, 'list'),
+        })),
+    dialBack: (peer, addresses) => network.dialBack(peer, addresses),
+    dhtPeers: () => network.dhtPeers,
+    listed: () => registry.trust.with('list').filter((id) => id !== registry.publisher).length,
+    room: () => registry.quotas.room(),
+  })
+  const node: Node = new Node({
+    doctor,
     registry,
     network,
     inference,

@@ -4,6 +4,7 @@
  */
 import type {
   CollectedView,
+  DoctorView,
   ErasureView,
   EventView,
   GarbageView,
@@ -46,6 +47,7 @@ import type { OwnKeys } from '../registry/own-keys.ts'
 import { isSameProfile } from '../registry/profile.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Attesting } from './attesting.ts'
+import type { Doctor } from './doctor.ts'
 import type { Erasing } from './erasing.ts'
 import { Explanation } from './explanation.ts'
 import type { Federation } from './federation.ts'
@@ -96,6 +98,7 @@ export interface NodeParts {
   readonly federation: Federation
   readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
   readonly mirror: Mirror
+  readonly doctor: Pick<Doctor, 'examine'>
   readonly keys: Pick<OwnKeys, 'overview'>
   readonly renewals: Pick<KeyRenewals, 'views'>
   readonly presence: Pick<Presence, 'silence'>
@@ -316,6 +319,10 @@ export class Node implements NodeApi {
 
   restoreHere(ref: string): readonly ErasureView[] {
     return this.#parts.erasing.restoreHere(ref)
+  }
+
+  doctor(): Promise<DoctorView> {
+    return this.#parts.doctor.examine()
   }
 
   collectGarbage(isNow: boolean): Promise<GarbageView> {

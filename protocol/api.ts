@@ -82,6 +82,23 @@ export interface NodeView {
   readonly rosters: readonly RosterStatus[]
 }
 
+/** POST /v1/doctor */
+export interface DoctorView {
+  readonly findings: readonly FindingView[]
+  /** Nothing fails. */
+  readonly isWell: boolean
+}
+
+export interface FindingView {
+  /** What was looked at: `reach`, `clock`, `disk`. */
+  readonly check: string
+  /** `skip`: it could not be told. */
+  readonly state: 'ok' | 'warn' | 'fail' | 'skip'
+  readonly message: string
+  /** What to change. */
+  readonly hint?: string
+}
+
 export interface ScrubView {
   readonly started: string
   /** Null: under way. */

@@ -4,6 +4,7 @@
  */
 import type {
   CollectedView,
+  DoctorView,
   ErasureView,
   EventView,
   GarbageView,
@@ -156,6 +157,8 @@ export interface NodeApi {
   eraseHere(ref: string): Promise<CollectedView>
   /** Takes that back. @throws NOT_FOUND where the operator did not erase it */
   restoreHere(ref: string): readonly ErasureView[]
+  /** What works and what does not, as members confirm it; takes seconds. */
+  doctor(): Promise<DoctorView>
   /** Deletes files that no model names. */
   collectGarbage(isNow: boolean): Promise<GarbageView>
   /** @throws TEST_FAILED, AUDIENCE, and where the model cannot be tested here */

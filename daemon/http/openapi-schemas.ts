@@ -322,6 +322,15 @@ export const schemas: Readonly<Record<string, Schema>> = {
     files: count,
     bytes: count,
   }),
+  Doctor: object({
+    findings: list(
+      object(
+        { check: text, state: choice('ok', 'warn', 'fail', 'skip'), message: text, hint: text },
+        ['hint'],
+      ),
+    ),
+    isWell: truth,
+  }),
   GarbageRequest: object({ now: truth }, ['now']),
   Garbage: object({
     count,

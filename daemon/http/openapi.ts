@@ -363,6 +363,14 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('What is here now.', json('Import')),
     }),
   },
+  '/v1/doctor': {
+    post: operation({
+      summary: 'Find out what works, as members see it too: they are asked to connect back',
+      scope: 'admin',
+      requestBody: body(json('Nothing')),
+      responses: ok('What was found, and what to change.', json('Doctor')),
+    }),
+  },
   '/v1/gc': {
     post: operation({
       summary: 'Delete files that no model has named for a day, or at once',

@@ -19,7 +19,7 @@ import { createSyncMemory } from '../../protocol/sync-publishers.ts'
 import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
 import type { PublicWeb } from '../public-web.ts'
-import { AddressPolicy, AddressPolicy, bareAddress, bareAddress, hostOf } from './address.ts'
+import { AddressPolicy, bareAddress, hostOf } from './address.ts'
 import type { Archive } from './archive.ts'
 import { BlobServer } from './blob.ts'
 import { DialBack } from './dial-back.ts'
@@ -269,6 +269,11 @@ export class Network {
   /** Like {@link BlobServer.leafFor}. */
   leafFor(...asked: Parameters<BlobServer['leafFor']>): ReturnType<BlobServer['leafFor']> {
     return this.#blobs.leafFor(...asked)
+  }
+
+  /** Peers in the table of the DHT; null: this node takes no part in it. */
+  get dhtPeers(): number | null {
+    return this.#node?.services.dht?.routingTable.size ?? null
   }
 
   get isStarted(): boolean {

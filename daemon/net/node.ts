@@ -10,7 +10,7 @@ import { type GossipSub, gossipsub, type TopicValidatorResult } from '@libp2p/go
 import { createTopicScoreParams } from '@libp2p/gossipsub/score'
 import { identify } from '@libp2p/identify'
 import type { ConnectionGater, Libp2p, MultiaddrConnection, PeerId } from '@libp2p/interface'
-import { type KadDHT, kadDHT } from '@libp2p/kad-dht'
+import { type KadDHTComponents, kadDHT, type SingleKadDHT } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { noise } from '@libp2p/noise'
 import { type Ping, ping } from '@libp2p/ping'
@@ -60,7 +60,7 @@ const DIAL_TIMEOUT_MS = 10_000
 export interface NodeServices extends Record<string, unknown> {
   readonly ping: Ping
   readonly gossip: GossipSub
-  readonly dht?: KadDHT
+  readonly dht?: SingleKadDHT
 }
 
 export type NetNode = Libp2p<NodeServices>
@@ -204,6 +204,7 @@ const topicScore = () =>
   })
 
 const createDht = (addresses: AddressPolicy) =>
+  // SAFE: it has a table; only the type that all kinds of DHT share says nothing of it.
   kadDHT({
     protocol: PROTOCOLS.kad,
     clientMode: false,
@@ -212,7 +213,7 @@ const createDht = (addresses: AddressPolicy) =>
       id,
       multiaddrs: multiaddrs.filter((address) => addresses.mayDial(address)),
     }),
-  })
+  }) as (components: KadDHTComponents) => SingleKadDHT
 
 function createGater(options: NodeOptions): ConnectionGater {
   const { addresses, clock, isBanned } = options

@@ -65,6 +65,7 @@ describe('daemon/node', () => {
       federation: new Federation({ ...parts, log: { warn: () => {} } }),
       attesting: new Attesting(parts),
       mirror,
+      doctor: { examine: () => assert.fail('not asked here') },
       keys: { overview: () => assert.fail('not asked here') },
       renewals: { views: () => [] },
       handles: {

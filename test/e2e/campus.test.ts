@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { initNode, type NodeProcess, projectPath } from '../../cli/colony.ts'
-import type { NodeView, PeerView, PublishView } from '../../protocol/api.ts'
+import type { DoctorView, NodeView, PeerView, PublishView } from '../../protocol/api.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { Colony, meets, until, zoarium, zoariumJson } from './colony.ts'
 import { HttpsProxy } from './https-proxy.ts'
@@ -67,6 +67,24 @@ describe('e2e/campus', () => {
     const { ref } = await zoariumJson<PublishView>(campus, ...own)
     await zoarium(hub, 'trust', 'add', campus.publisher, 'mirror')
     await until(async () => (await zoarium(hub, 'verify', ref)).code === 0)
+  })
+
+  it('learns from its doctor what others reach, and what they do not', async () => {
+    const states = ({ findings }: DoctorView, check: string) =>
+      findings.filter((each) => each.check === check).map(({ state }) => state)
+    const behind = await zoarium(campus, '--json', 'doctor')
+    const { findings, isWell } = JSON.parse(behind.stdout) as DoctorView
+    assert.deepEqual(states({ findings, isWell }, 'reach'), ['ok'], behind.stdout)
+    assert.deepEqual(states({ findings, isWell }, 'clock'), ['ok'])
+    assert.equal(behind.code, isWell ? 0 : 1)
+    // Its own name is no public address, and no member dials it on its word alone.
+    const unasked = await zoarium(hub, 'doctor')
+    assert.match(unasked.stdout, /- {5}reach .*no member dials it/)
+    assert.match(unasked.stdout, /profile set --url/)
+    assert.match(unasked.stdout, /WARN {2}dns .*localhost is/)
+    const gone = await zoarium({ ...campus, url: 'http://127.0.0.1:9' }, 'doctor')
+    assert.equal(gone.code, 6)
+    assert.match(gone.stdout, /FAIL {2}daemon/)
   })
 
   it('comes back by itself once the proxy does', async () => {

@@ -309,6 +309,10 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     erasures: () => [],
     eraseHere: async () => ({ count: 1, bytes: 2 }),
     restoreHere: () => [],
+    doctor: async () => ({
+      findings: [{ check: 'reach', state: 'warn', message: 'not reached', hint: 'open the port' }],
+      isWell: true,
+    }),
     collectGarbage: async (isNow) => ({
       count: isNow ? 2 : 1,
       bytes: 2,

@@ -48,6 +48,11 @@ export function addNodeRoutes(router: Router<RequestState>, node: NodeApi): void
     ctx.body = await node.connect(required(body.address, 'address'))
   })
 
+  router.post('/v1/doctor', needs('admin'), async (ctx) => {
+    readFields(await readJson(ctx), {})
+    ctx.body = await node.doctor()
+  })
+
   router.post('/v1/sync', needs('admin'), async (ctx) => {
     const { peer } = readFields(await readJson(ctx), { peer: text(MAX_ADDRESS_CHARS) })
     ctx.body = { items: await node.sync(peer) }

@@ -59,6 +59,8 @@ describe('daemon/http/routes/operator-routes', () => {
       'PARAMETER',
     )
     assert.equal((await ask('DELETE', '/v1/erasures/a%2Fb%401.0.0')).status, 200)
+    assert.equal((await ask('POST', '/v1/doctor', {})).status, 200)
+    assert.equal((await ask('POST', '/v1/doctor', { all: true })).code, 'PARAMETER')
     assert.equal((await ask('POST', '/v1/gc', {})).status, 200)
     assert.equal((await ask('POST', '/v1/gc', { all: true })).code, 'PARAMETER')
     const open = await request(`${url}/v1/gc`, { method: 'POST', body: '{}' })
