@@ -22,6 +22,7 @@ import {
 } from '../protocol/record.ts'
 import type { Audiences } from './audiences.ts'
 import { indexCard, withoutCard } from './card-index.ts'
+import type { CardReading } from './card-reader.ts'
 import type { Catalogue, ProfileRow, RecordIndex } from './catalogue.ts'
 import type { Clock } from './clock.ts'
 import { contested, isForked } from './fork.ts'
@@ -59,6 +60,7 @@ export class Admission {
   readonly #clock: Clock
   readonly #audiences: Pick<Audiences, 'whyClosed'>
   readonly #quotas: Pick<Quotas, 'record' | 'profile' | 'count' | 'countProfile'>
+  readonly #readCard: (card: Uint8Array) => CardReading
 
   constructor(parts: {
     readonly catalogue: Catalogue
@@ -67,6 +69,7 @@ export class Admission {
     readonly clock: Clock
     readonly audiences: Pick<Audiences, 'whyClosed'>
     readonly quotas: Pick<Quotas, 'record' | 'profile' | 'count' | 'countProfile'>
+    readonly readCard: (card: Uint8Array) => CardReading
   }) {
     this.#quotas = parts.quotas
     this.#catalogue = parts.catalogue
@@ -74,6 +77,7 @@ export class Admission {
     this.#policy = parts.policy
     this.#clock = parts.clock
     this.#audiences = parts.audiences
+    this.#readCard = parts.readCard
   }
 
   /**
@@ -239,7 +243,7 @@ export class Admission {
     const isErased = this.#catalogue.withdrawal(record.publisher, id) === 'erase'
     return bytes === null && isErased
       ? accept(withoutCard(record.body))
-      : indexCard(record.body, bytes)
+      : indexCard(record.body, bytes, this.#readCard)
   }
 
   /** A record that was here without its card, which is what came now. */

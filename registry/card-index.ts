@@ -1,10 +1,10 @@
 /** What the catalogue keeps beside a model record: its card, read into the normal form. */
-import { readCard } from '../protocol/card.ts'
 import { isContentOf } from '../protocol/cid.ts'
 import { accept, refuse, type Verdict } from '../protocol/errors.ts'
 import { MAX_CARD_BYTES } from '../protocol/limits.ts'
 import type { ModelDescription } from '../protocol/model-description.ts'
 import type { ModelBody } from '../protocol/record.ts'
+import type { CardReading } from './card-reader.ts'
 import type { RecordIndex } from './catalogue.ts'
 
 /**
@@ -19,6 +19,7 @@ import type { RecordIndex } from './catalogue.ts'
 export function indexCard(
   body: Pick<ModelBody, 'card' | 'name' | 'version'>,
   card: Uint8Array | null,
+  read: (card: Uint8Array) => CardReading,
 ): Verdict<RecordIndex> {
   if (card === null) {
     return refuse('BLOB_MISSING', 'a model record comes with its card', {
@@ -39,10 +40,10 @@ export function indexCard(
       limit: body.card,
     })
   }
-  const read = readCard(card)
-  if (read.ok) return accept({ card, description: read.value.description })
-  const { code, message } = read
-  return accept({ card, description: nameOnly(body), unreadable: { code, message } })
+  const reading = read(card)
+  return 'description' in reading
+    ? accept({ card, description: reading.description })
+    : accept({ card, description: nameOnly(body), unreadable: reading })
 }
 
 /** What is kept of a model whose card is not here: it was erased, once at least. */

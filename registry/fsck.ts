@@ -10,6 +10,7 @@ import { createTreeHasher } from '../protocol/content-tree.ts'
 import { type Issue, issueOf, ZoariumError } from '../protocol/errors.ts'
 import { comparePositions } from '../protocol/record.ts'
 import { indexCard } from './card-index.ts'
+import { readOne } from './card-reader.ts'
 import type { Catalogue, ModelFileRow } from './catalogue.ts'
 import { type CatalogueCheck, checkCatalogue, whyTreeless } from './catalogue-check.ts'
 import { type DataFolder, requireInitialised } from './data-folder.ts'
@@ -244,7 +245,7 @@ class Fsck {
       if (this.#blobs.stat(model.card) === null) continue
       const parts: Uint8Array[] = []
       for await (const part of await this.#blobs.open(model.card)) parts.push(part)
-      const index = indexCard(model, Buffer.concat(parts))
+      const index = indexCard(model, Buffer.concat(parts), readOne)
       if (!index.ok) continue
       this.#catalogue.reindex(model.record, index.value)
       const at = this.#faults.findIndex(

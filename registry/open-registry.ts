@@ -1,9 +1,11 @@
 /** A registry in a data folder: made by `init`, opened by the daemon, always under the lock. */
+
 import fs from 'node:fs'
 import type { Cid } from '../protocol/cid.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import type { ProfileBody } from '../protocol/record.ts'
 import { slugOf } from '../protocol/reference.ts'
+import { CardReader } from './card-reader.ts'
 import type { Clock } from './clock.ts'
 import {
   createFolders,
@@ -161,7 +163,8 @@ async function openParts(
   try {
     const disk = diskOf(folder.path)
     const reserve = fileReserve(folder.reserve, disk)
-    const parts = { catalogue, blobs, trust, signer, clock, maxSeen, disk, reserve, quotas }
+    const cards = new CardReader()
+    const parts = { catalogue, blobs, trust, signer, clock, maxSeen, disk, reserve, quotas, cards }
     const registry = await Registry.open(parts)
     // A catalogue that was lost begins anew with what the folder knows, and one that was left
     // behind by a kill while the keys changed catches up. The folder may also be behind, as of

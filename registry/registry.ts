@@ -23,6 +23,7 @@ import {
 import { Admission, type Admitted, type AdmittedHead, type AdmittedProof } from './admission.ts'
 import { Audiences } from './audiences.ts'
 import type { BlobStore } from './blob-store.ts'
+import { CardReader } from './card-reader.ts'
 import type {
   Catalogue,
   ErasureRow,
@@ -75,6 +76,8 @@ export interface RegistryParts {
   /** Default: none. */
   readonly reserve?: Reserve
   readonly quotas?: Partial<QuotaLimits>
+  /** Default: cards are read when they are admitted. */
+  readonly cards?: CardReader
 }
 
 export class Registry {
@@ -91,6 +94,7 @@ export class Registry {
   readonly #events = new Events()
   readonly #identities: Identities
   readonly #admission: Admission
+  readonly #cards: CardReader
   readonly #lookup: Lookup
   readonly #own: OwnLog
   readonly #closure: Closure
@@ -131,7 +135,16 @@ export class Registry {
     this.reserve = parts.reserve ?? noReserve
     this.quotas = new Quotas({ own: publisher, catalogue, blobs, clock, disk, limits })
     const { quotas } = this
-    this.#admission = new Admission({ catalogue, identities, policy, clock, audiences, quotas })
+    this.#cards = parts.cards ?? new CardReader(0)
+    this.#admission = new Admission({
+      catalogue,
+      identities,
+      policy,
+      clock,
+      audiences,
+      quotas,
+      readCard: (card) => this.#cards.read(card),
+    })
     this.#closure = new Closure({ catalogue, identities, policy, clock })
     this.handles = new Handles({ catalogue, policy, clock })
     this.#lookup = new Lookup(catalogue, this.handles, policy)
@@ -193,6 +206,7 @@ export class Registry {
 
   async close(): Promise<void> {
     await this.#publication.exclusively(() => Promise.resolve())
+    await this.#cards.close()
     this.signer.end()
     await this.blobs.close()
     this.catalogue.close()
@@ -389,6 +403,11 @@ export class Registry {
   /** Like {@link Admission.profile}. */
   admitProfile(envelope: Uint8Array): Verdict<ProfileRow> {
     return this.#admission.profile(envelope)
+  }
+
+  /** Like {@link CardReader.readAhead}: admission then only keeps what the cards say. */
+  readAhead(cards: readonly Uint8Array[]): Promise<void> {
+    return this.#cards.readAhead(cards)
   }
 
   /** Like {@link Admission.record}. */

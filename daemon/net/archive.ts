@@ -30,6 +30,8 @@ export interface Archive extends SyncSource {
   /** A profile without its log, as of a stranger. */
   admitProfile(envelope: Uint8Array): Verdict<unknown>
   /** In order, one verdict each; durable together. @throws ZoariumError DISK_FULL, STORE */
+  /** Reads cards before their records are admitted, beside the event loop. */
+  readAhead(cards: readonly Uint8Array[]): Promise<void>
   admitRecords(records: readonly PlainRecord[]): readonly Verdict<unknown>[]
   admitHead(envelope: Uint8Array): Verdict<{
     readonly head: { readonly publisher: Cid; readonly key: string }
@@ -157,6 +159,7 @@ export function archiveOf(registry: Registry): Archive {
     admitIdentity: (publisher, operations, from) =>
       registry.admitIdentity(publisher, operations, from),
     admitProfile: (envelope) => registry.admitProfile(envelope),
+    readAhead: (cards) => registry.readAhead(cards),
     admitRecords: (records) => registry.admitRecords(records),
     admitHead: (envelope) => registry.admitHead(envelope),
     admitProof: (first, second) => registry.admitProof(first, second),

@@ -38,6 +38,10 @@ const MAX_REQUESTS = 20_000
 const MAX_REFUSED = 20
 
 /** What came of one exchange. */
+/** Records, and cards among them, that are admitted in one go: some tens of milliseconds. */
+const BATCH_RECORDS = 250
+const BATCH_CARDS = 32
+
 export interface SyncReport extends SyncView {
   /** The other side lacks something. */
   readonly behind: boolean
@@ -221,14 +225,21 @@ export class SyncService {
     return reply.value
   }
 
-  /** Between two batches the event loop is free. */
+  /** Between two batches the event loop is free; while one is admitted, the cards of the next are read. */
   async #admitRecords(
     peer: Peer,
     records: readonly PlainRecord[],
   ): Promise<readonly Verdict<unknown>[]> {
-    await setImmediate()
-    const verdicts = this.#archive.admitRecords(records)
-    for (const verdict of verdicts) this.#judged(peer, verdict)
+    const archive = this.#archive
+    const batches = batchesOf(records).map((batch) => ({
+      batch,
+      ahead: archive.readAhead(batch.flatMap(({ card }) => card ?? [])),
+    }))
+    const verdicts: Verdict<unknown>[] = []
+    for (const { batch, ahead } of batches) {
+      await Promise.all([ahead, setImmediate()])
+      for (const verdict of archive.admitRecords(batch)) verdicts.push(this.#judged(peer, verdict))
+    }
     return verdicts
   }
 
@@ -263,4 +274,19 @@ export class SyncService {
     }
     await frames.close(REPLY_MS)
   }
+}
+
+/** In order, each of so many records and cards at most. */
+function batchesOf(records: readonly PlainRecord[]): readonly (readonly PlainRecord[])[] {
+  const batches: PlainRecord[][] = []
+  let cards = 0
+  for (const record of records) {
+    const last = batches.at(-1)
+    if (last === undefined || last.length >= BATCH_RECORDS || cards >= BATCH_CARDS) {
+      batches.push([record])
+      cards = 0
+    } else last.push(record)
+    if (record.card !== null) cards++
+  }
+  return batches
 }
