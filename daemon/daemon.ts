@@ -12,6 +12,7 @@ import { dataFolder } from '../registry/data-folder.ts'
 import { type AskSecret, openRegistry } from '../registry/open-registry.ts'
 import { OwnKeys } from '../registry/own-keys.ts'
 import type { Registry } from '../registry/registry.ts'
+import { SqliteHints } from '../registry/sqlite-hints.ts'
 import { Attesting } from './attesting.ts'
 import { type Config, type DaemonOptions, readConfig } from './config.ts'
 import { Doctor } from './doctor.ts'
@@ -118,7 +119,10 @@ async function start(
   const views = new Views(registry)
 
   const web = new PublicWeb(new HttpsWeb(), config.web.allowPrivate)
+  const hints = new SqliteHints(paths.hints, clock)
+  stops.push(() => hints.close())
   const network = new Network({
+    hints,
     archive: archiveOf(registry),
     peerKeySeed: opened.peerKey,
     listen: config.network.listen,

@@ -11,6 +11,7 @@
  *     ├── last-signed.json     newest position signed in each own log (signer.ts)
  *     ├── max-seen             newest position that was stated of each log (max-seen.ts)
  *     ├── catalogue.sqlite     records, identities, cards, index (+ -wal, -shm)
+ *     ├── hints.sqlite         what peers told of peers; may be deleted (sqlite-hints.ts)
  *     ├── blobs/xy/<cid>       files' bytes; xy: the cid's third and second last characters
  *     ├── partial/<cid>        downloads under way
  *     ├── quarantine/          blobs whose bytes changed on disk; for inspection
@@ -39,6 +40,7 @@ export interface DataFolder {
   readonly lastSigned: string
   readonly maxSeen: string
   readonly catalogue: string
+  readonly hints: string
   readonly blobs: string
   readonly partial: string
   readonly quarantine: string
@@ -68,6 +70,7 @@ export function dataFolder(folder: string): DataFolder {
     lastSigned: at('last-signed.json'),
     maxSeen: at('max-seen'),
     catalogue: at('catalogue.sqlite'),
+    hints: at('hints.sqlite'),
     blobs: at('blobs'),
     partial: at('partial'),
     quarantine: at('quarantine'),

@@ -17,11 +17,13 @@ import { PROTOCOLS, TOPICS } from '../../protocol/message.ts'
 import type { Dialled } from '../../protocol/peers-message.ts'
 import { createSyncMemory } from '../../protocol/sync-publishers.ts'
 import type { Clock } from '../../registry/clock.ts'
+import { SqliteHints } from '../../registry/sqlite-hints.ts'
 import type { Log } from '../log.ts'
 import type { PublicWeb } from '../public-web.ts'
 import { AddressPolicy, bareAddress, hostOf } from './address.ts'
 import type { Archive } from './archive.ts'
 import { BlobServer } from './blob.ts'
+import { HintDatastore } from './datastore.ts'
 import { DialBack } from './dial-back.ts'
 import { Dialler, parseAddress } from './dialler.ts'
 import { hearsGossip, judgeGossip } from './gossip.ts'
@@ -76,6 +78,8 @@ export interface NetworkOptions {
   readonly bootstrap: readonly string[]
   readonly mdns: boolean
   readonly dht: boolean
+  /** What peers told of peers; default: in memory. The caller closes it. */
+  readonly hints?: SqliteHints
   readonly log: Log
   readonly clock: Clock
   /** Program and version, as peers see it. */
@@ -247,6 +251,8 @@ export class Network {
       web: options.web ?? null,
       random,
       limits: transferLimits ?? TRANSFER_LIMITS,
+      clock,
+      dhtPeers: () => this.dhtPeers,
       log,
       signal,
       node,
@@ -295,6 +301,12 @@ export class Network {
       agent: this.#options.agent ?? 'zoarium',
       mdns,
       dht,
+      datastore: new HintDatastore({
+        hints: this.#options.hints ?? new SqliteHints(':memory:', clock),
+        clock,
+        self: this.peerId,
+        accepts: (peer) => this.#book.isMember(this.#book.get(peer)),
+      }),
       isBanned: (peer) => this.#book.isBanned(peer),
       hears: (peer) => hearsGossip({ book: this.#book, links: this.#links }, peer),
       validate: (topic, from, data) => this.#judge(topic, from, data),

@@ -23,7 +23,7 @@ import { MAX_GOSSIP_BYTES } from '../../protocol/limits.ts'
 import { PROTOCOLS, TOPICS } from '../../protocol/message.ts'
 import type { Clock } from '../../registry/clock.ts'
 import { type AddressPolicy, hostOf, isLoopback } from './address.ts'
-import { QuotaDatastore } from './datastore.ts'
+import type { HintDatastore } from './datastore.ts'
 import { Budget } from './rate.ts'
 import { WebSockets } from './web-socket.ts'
 
@@ -76,6 +76,7 @@ export interface NodeOptions {
   readonly agent: string
   readonly mdns: boolean
   readonly dht: boolean
+  readonly datastore: HintDatastore
   /** Whether a peer is shut out for a while. */
   readonly isBanned: (peer: string) => boolean
   /** Whether a gossip message of a peer is looked at; asked once for each. */
@@ -133,7 +134,7 @@ export async function createNode(options: NodeOptions): Promise<CreatedNode> {
     connectionGater: createGater(options),
     peerStore: { addressFilter: (_peer, address) => addresses.mayDial(address) },
     peerDiscovery: options.mdns ? [mdns({ serviceTag: '_zoarium._udp.local' })] : [],
-    datastore: new QuotaDatastore(),
+    datastore: options.datastore,
     services: {
       identify: identify(),
       ping: ping(),

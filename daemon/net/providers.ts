@@ -4,6 +4,7 @@
  */
 import { type Cid, linkOf } from '../../protocol/cid.ts'
 import { ZoariumError } from '../../protocol/errors.ts'
+import type { Clock } from '../../registry/clock.ts'
 import type { Log } from '../log.ts'
 import type { PublicWeb } from '../public-web.ts'
 import type { Archive } from './archive.ts'
@@ -16,9 +17,11 @@ import { Transfer } from './transfer.ts'
 
 /** Answers of the DHT are hints; nothing waits longer for them. */
 const DHT_MS = 8_000
-/** Models that a node provides in the DHT, and how many of them in one round. */
-const MAX_PROVIDED = 500
-const PROVIDED_PER_ROUND = 10
+/** Models that a node provides in the DHT, and how many of them in one round: each takes 0.25 s. */
+export const MAX_PROVIDED = 500
+export const PROVIDED_PER_ROUND = 10
+/** Told again after this: nodes that came since, or did not list this publisher then, hear of it. */
+export const PROVIDE_AGAIN_MS = 6 * 3600_000
 
 export interface FetchOptions {
   /** A model record that names the blob: where the DHT is asked for it. */
@@ -38,6 +41,9 @@ export interface ProvidersOptions {
   readonly web: PublicWeb | null
   readonly random: () => number
   readonly limits: TransferLimits
+  readonly clock: Clock
+  /** Peers in the table of the DHT; null: this node takes no part in it. */
+  readonly dhtPeers: () => number | null
   readonly log: Log
   readonly signal: AbortSignal
   /** The running node. @throws ZoariumError UNREACHABLE */
@@ -47,7 +53,8 @@ export interface ProvidersOptions {
 export class Providers {
   readonly #options: ProvidersOptions
   readonly #fetching = new Set<Promise<void>>()
-  readonly #provided = new Set<Cid>()
+  /** What the DHT was told of, and when. */
+  readonly #provided = new Map<Cid, number>()
 
   constructor(options: ProvidersOptions) {
     this.#options = options
@@ -94,6 +101,7 @@ export class Providers {
         throw new ZoariumError('NO_PROVIDER', 'no reachable node gave the file', {
           field: blob.cid,
           issues: transfer.issues,
+          hint: this.#asked(first.length, isPublic && peers === undefined),
         })
       }
       await transfer.finish()
@@ -101,6 +109,16 @@ export class Providers {
       await transfer.close()
       throw error
     }
+  }
+
+  /** Who was asked for a file that nobody gave. */
+  #asked(count: number, isSought: boolean): string {
+    const connected = `connected nodes asked: ${count}`
+    if (!isSought) return connected
+    const table = this.#options.dhtPeers()
+    if (table === null) return `${connected}; this node takes no part in the DHT`
+    if (table === 0) return `${connected}; nobody else that it knows takes part in the DHT`
+    return `${connected}; the DHT (${table} nodes) named no other that answers`
   }
 
   /** Connected peers that may have and know of a blob: members first, the quickest first. */
@@ -117,7 +135,8 @@ export class Providers {
   /** Peers that the DHT names as providers of a record's files, connected now. */
   async #find(record: Cid): Promise<readonly Peer[]> {
     const node = this.#options.node()
-    if (node.services.dht === undefined) return []
+    // An empty table cannot answer, and would be waited for.
+    if (!this.#options.dhtPeers()) return []
     const found: Peer[] = []
     const signal = this.#within()
     try {
@@ -142,18 +161,26 @@ export class Providers {
     }
   }
 
-  /** Tells the DHT of some models that it was not told of yet. */
+  /** Tells the DHT of some models that it was not told of lately, and no more of those that went. */
   async provide(): Promise<void> {
-    const { archive, book } = this.#options
+    const { archive, clock, dhtPeers } = this.#options
     const node = this.#options.node()
-    if (node.services.dht === undefined || book.connected().length === 0) return
-    const records = archive
-      .provided(MAX_PROVIDED)
-      .filter((record) => !this.#provided.has(record))
-      .slice(0, PROVIDED_PER_ROUND)
-    for (const record of records) {
+    if (node.services.dht === undefined || dhtPeers() === 0) return
+    const provided = archive.provided(MAX_PROVIDED)
+    const now = clock.now()
+    const isDue = (record: Cid): boolean => {
+      const at = this.#provided.get(record)
+      return at === undefined || Math.abs(now - at) >= PROVIDE_AGAIN_MS
+    }
+    for (const record of provided.filter(isDue).slice(0, PROVIDED_PER_ROUND)) {
       await node.contentRouting.provide(linkOf(record), { signal: this.#within() })
-      this.#provided.add(record)
+      this.#provided.set(record, now)
+    }
+    const kept = new Set(provided)
+    for (const record of this.#provided.keys()) {
+      if (kept.has(record)) continue
+      await node.contentRouting.cancelReprovide(linkOf(record), { signal: this.#within() })
+      this.#provided.delete(record)
     }
   }
 

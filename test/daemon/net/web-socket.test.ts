@@ -4,10 +4,12 @@ import { TopicValidatorResult } from '@libp2p/gossipsub'
 import { multiaddr } from '@multiformats/multiaddr'
 import { WebSocket } from 'ws'
 import { AddressPolicy } from '../../../daemon/net/address.ts'
+import { HintDatastore } from '../../../daemon/net/datastore.ts'
 import type { Network } from '../../../daemon/net/network.ts'
 import { createNode } from '../../../daemon/net/node.ts'
 import { publicAddress, webSocketTarget } from '../../../daemon/net/web-socket-address.ts'
 import { MAX_WEB_SOCKET_MESSAGE_BYTES } from '../../../daemon/net/web-socket-connection.ts'
+import { SqliteHints } from '../../../registry/sqlite-hints.ts'
 import { createFakeNode } from '../../helpers/fake-node.ts'
 import { serve } from '../../helpers/http.ts'
 import { startNode, stopNodes, testClock } from '../../helpers/network.ts'
@@ -101,6 +103,12 @@ describe('daemon/net/web-socket', () => {
       agent: 'test',
       mdns: false,
       dht: false,
+      datastore: new HintDatastore({
+        hints: new SqliteHints(':memory:', testClock),
+        clock: testClock,
+        self: '',
+        accepts: () => false,
+      }),
       isBanned: () => false,
       hears: () => false,
       validate: () => TopicValidatorResult.Ignore,
