@@ -46,6 +46,16 @@ export const MAX_HEARTBEAT_SERVES = 1000
 export const MAX_HEARTBEAT_WARM = 64
 /** Largest payload of a heartbeat: the models above and all its other fields. */
 export const MAX_HEARTBEAT_BYTES = 60 * KIB
+/** Longest life of a statement of holdings, so that a node that died is not counted for ever. */
+export const MAX_HOLDINGS_MS = 7 * 24 * 3600 * 1000
+/** Most models that a node says it holds: 32 bytes each, so that the statement fits a frame. */
+export const MAX_HOLDINGS_MODELS = 10_000
+/** Most models that a change adds, and that it takes away: 16 KiB; more are said anew. */
+export const MAX_HOLDINGS_CHANGES = 256
+/** Largest payload of a statement of holdings: the models above and all its other fields. */
+export const MAX_HOLDINGS_BYTES = 320 * KIB
+/** Most nodes of one publisher whose holdings are kept: one for each machine that it has. */
+export const MAX_HOLDINGS_NODES = 8
 
 // Models
 /** Most files of one model version. */
@@ -140,6 +150,8 @@ export const MAX_SYNC_RANGES = 256
 export const MAX_RANGE_MARKS = 16
 /** Most logs that one sync request asks for. */
 export const MAX_SYNC_LOGS = 256
+/** Most nodes whose holdings one sync request asks for. */
+export const MAX_SYNC_HOLDINGS = 256
 /** Most identity operations in one sync answer, so that a page fits a frame. */
 export const MAX_IDENTITY_PAGE = 128
 /** Longest name of the program that a peer gives. */

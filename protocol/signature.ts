@@ -11,7 +11,14 @@ import { signBare, verifyBare } from './crypto.ts'
 import { accept, refuse, type Verdict } from './errors.ts'
 
 /** What a device or root key may sign; a closed list. */
-export type SignedType = 'record' | 'head' | 'identity' | 'binding' | 'heartbeat' | 'receipt'
+export type SignedType =
+  | 'record'
+  | 'head'
+  | 'identity'
+  | 'binding'
+  | 'heartbeat'
+  | 'holdings'
+  | 'receipt'
 
 export const SIGNATURE_BYTES = 64
 export const KEY_BYTES = 32

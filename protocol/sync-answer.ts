@@ -1,10 +1,12 @@
 /** The answering side of sync, sans I/O: one request in, one reply out. docs/protocol.md, "Sync". */
 import { toHex } from './bytes.ts'
+import { holdingsId } from './holdings.ts'
 import { MAX_FRAME_BYTES, MAX_IDENTITY_PAGE, MAX_SYNC_ITEMS, MAX_SYNC_ROSTERS } from './limits.ts'
 import { failureMessage } from './message.ts'
 import {
   type LogPage,
   MARK_BYTES,
+  type StatedReply,
   type SyncOpen,
   type SyncReply,
   type SyncRequest,
@@ -58,6 +60,10 @@ export function answer(
       // All that may be asked for is in this set.
       setFor(source, memory)
       return answerRecords(source, request)
+    case 'get-holdings':
+      // Likewise.
+      setFor(source, memory)
+      return answerHoldings(source, request)
     case 'get-roster': {
       const { records, car } = source.rosters(request.of)
       return { t: 'roster', records: records.slice(0, MAX_SYNC_ROSTERS), car }
@@ -117,6 +123,23 @@ function split(marks: Uint8Array): readonly string[] {
     each.push(toHex(marks.subarray(at, at + MARK_BYTES)))
   }
   return each
+}
+
+/** Of the first nodes, until there is no more room. */
+function answerHoldings(source: SyncSource, { nodes }: Request<'get-holdings'>): SyncReply {
+  const found: StatedReply[] = []
+  let room = PAGE_BYTES
+  for (const { id, base: known } of nodes) {
+    const stated = source.stated(id)
+    const current = stated?.current ?? null
+    const isKnown = stated?.base == null || holdingsId(stated.base) === known
+    const base = isKnown ? null : stated.base
+    room -= (current?.length ?? 0) + (base?.length ?? 0)
+    // The first one always fits.
+    if (room < 0) break
+    found.push({ current, base })
+  }
+  return { t: 'holdings', nodes: found }
 }
 
 /** What a page may still hold. */

@@ -4,8 +4,8 @@
  */
 import { compareText, concat, toHex } from './bytes.ts'
 import { MAX_RANGE_MARKS, MAX_SYNC_RANGES } from './limits.ts'
-import { idOf, type SetEntry } from './sync-item.ts'
-import { MARK_BYTES, type SyncItem, type SyncReply } from './sync-message.ts'
+import { idOfItem, type SetEntry } from './sync-item.ts'
+import { type AnyItem, MARK_BYTES, type SyncReply } from './sync-message.ts'
 import { marksOf, partsOf, type SyncSet } from './sync-set.ts'
 import { ask, broken, mayAsk, type Step, type SyncOutcome } from './sync-step.ts'
 
@@ -14,7 +14,7 @@ export const MAX_ITEM_PAGES = 20
 
 export interface Differences {
   /** What the other side holds and this one does not, or otherwise. */
-  readonly theirs: readonly SyncItem[]
+  readonly theirs: readonly AnyItem[]
   /** What is here and the other side has nothing of. */
   readonly surplus: readonly SetEntry[]
 }
@@ -74,7 +74,7 @@ function* compareItems(
     range,
     marks: concat(marksOf(salt, set.within(range))),
   }))
-  const theirs = new Map<string, SyncItem>()
+  const theirs = new Map<string, AnyItem>()
   let after: string | null = null
   while (mayAsk(outcome)) {
     if (budget.pages-- <= 0) {
@@ -83,7 +83,7 @@ function* compareItems(
     }
     const page: ItemsReply = yield* ask(outcome, { t: 'compare', salt, ranges, after }, 'items')
     for (const item of page.items) {
-      const id = idOf(item)
+      const id = idOfItem(item)
       if (after !== null && id <= after) throw broken('items that are not in order')
       if (!names.some((range) => id.startsWith(range))) throw broken('an item of another range')
       theirs.set(id, item)

@@ -1,12 +1,13 @@
 /**
- * Items of the set that two nodes reconcile: one for each identity chain and each log.
+ * Items of the set that two nodes reconcile: one for each identity chain, each log, and the holdings
+ * of each node.
  * docs/protocol.md, "Sync".
  */
 import { toHex } from './bytes.ts'
 import type { Cid } from './cid.ts'
 import { sha256 } from './crypto.ts'
 import type { Position } from './record.ts'
-import type { SyncItem } from './sync-message.ts'
+import { type AnyItem, type HoldingsItem, isHoldings, type SyncItem } from './sync-message.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 const ID_BYTES = 16
@@ -31,9 +32,21 @@ export interface ChainState {
   readonly isContested: boolean
 }
 
+/** What a node says it holds, as sync sees it. */
+export interface HoldingsState {
+  readonly key: string
+  /** The newest statement. */
+  readonly id: Cid
+  /** The statement that names all: this one, or the one that it changes. */
+  readonly full: Cid
+  /** Milliseconds. */
+  readonly issued: number
+  readonly expires: number
+}
+
 /** An item with what it is compared by. */
 export interface SetEntry {
-  readonly item: SyncItem
+  readonly item: AnyItem
   readonly isPrivate: boolean
   /** 32 hex digits; orders the set. */
   readonly id: string
@@ -45,20 +58,37 @@ export interface SetEntry {
 export const placeOf = ({ publisher, key }: Pick<SyncItem, 'publisher' | 'key'>): string =>
   key === null ? publisher : `${publisher}/${key}`
 
+/** The same of holdings: by publisher and key of the node. */
+const placeOfHoldings = ({ publisher, key }: Pick<HoldingsItem, 'publisher' | 'key'>): string =>
+  `${publisher}/${key}/holdings`
+
 /** The line of an item, which its hash is of. */
-export const lineOf = (item: SyncItem): string =>
-  `${placeOf(item)} ${item.epoch} ${item.seq} ${item.tip ?? '-'} ${item.day} ${item.forked ? 1 : 0}\n`
+export function lineOf(item: AnyItem): string {
+  if (isHoldings(item)) {
+    return `${placeOfHoldings(item)} ${item.issued} ${item.expires} ${item.tip}\n`
+  }
+  return `${placeOf(item)} ${item.epoch} ${item.seq} ${item.tip ?? '-'} ${item.day} ${item.forked ? 1 : 0}\n`
+}
 
 const utf8 = new TextEncoder()
 
 /** The id of an item: publishers cannot choose it, so that the parts of a set are of one size. */
-export const idOf = (item: Pick<SyncItem, 'publisher' | 'key'>): string =>
-  toHex(sha256(utf8.encode(placeOf(item))).subarray(0, ID_BYTES))
+export const idOf = (item: Pick<SyncItem, 'publisher' | 'key'>): string => idAt(placeOf(item))
 
-const entryOf = (item: SyncItem, isPrivate: boolean): SetEntry => ({
+/** The same of holdings. */
+export const idOfHoldings = (item: Pick<HoldingsItem, 'publisher' | 'key'>): string =>
+  idAt(placeOfHoldings(item))
+
+/** The id of any item. */
+export const idOfItem = (item: AnyItem): string =>
+  isHoldings(item) ? idOfHoldings(item) : idOf(item)
+
+const idAt = (place: string): string => toHex(sha256(utf8.encode(place)).subarray(0, ID_BYTES))
+
+const entryOf = (item: AnyItem, isPrivate: boolean): SetEntry => ({
   item,
   isPrivate,
-  id: idOf(item),
+  id: idOfItem(item),
   hash: sha256(utf8.encode(lineOf(item))),
 })
 
@@ -67,6 +97,8 @@ export interface StateSource {
   /** The identity chain, or null where nothing is known of it. */
   chain(publisher: Cid): ChainState | null
   logs(publisher: Cid): readonly LogState[]
+  /** What nodes of the publisher say they hold. */
+  holdings(publisher: Cid): readonly HoldingsState[]
   /** Heads that were issued later than this do not count, milliseconds. */
   horizon(): number
 }
@@ -81,6 +113,11 @@ export function entriesOf(source: StateSource, publisher: Cid): readonly SetEntr
     ...source
       .logs(publisher)
       .map((log) => entryOf(logItem(publisher, log, horizon), log.isPrivate)),
+    ...source
+      .holdings(publisher)
+      .map(({ key, id: tip, issued, expires }) =>
+        entryOf({ publisher, key, issued, expires, tip }, false),
+      ),
   ]
 }
 

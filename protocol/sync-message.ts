@@ -7,11 +7,13 @@
 import { accept, refuse } from './errors.ts'
 import {
   MAX_CARD_BYTES,
+  MAX_HOLDINGS_BYTES,
   MAX_IDENTITY_OP_BYTES,
   MAX_IDENTITY_OPS,
   MAX_IDENTITY_PAGE,
   MAX_RANGE_MARKS,
   MAX_ROSTER_CAR_BYTES,
+  MAX_SYNC_HOLDINGS,
   MAX_SYNC_ITEMS,
   MAX_SYNC_LOGS,
   MAX_SYNC_PUBLISHERS,
@@ -38,6 +40,7 @@ import {
   word,
 } from './shape.ts'
 
+const SIGNATURE_BYTES = 64
 /** Bytes of a mark, by which a range or an item is compared with that of the other side. */
 export const MARK_BYTES = 6
 /** Parts into which a range is split: one for each hex digit that may follow. */
@@ -58,6 +61,30 @@ const ITEM = row({
   forked: bool,
 })
 export type SyncItem = ShapeOf<typeof ITEM>
+
+/** The holdings of a node, in a set; told from the others by its length. */
+const HOLDINGS_ITEM = row({
+  publisher: statementId,
+  key,
+  issued: count,
+  expires: count,
+  /** The statement. */
+  tip: statementId,
+})
+export type HoldingsItem = ShapeOf<typeof HOLDINGS_ITEM>
+export type AnyItem = SyncItem | HoldingsItem
+
+export const isHoldings = (item: AnyItem): item is HoldingsItem => 'issued' in item
+
+const HOLDINGS_FIELDS = 5
+
+const ANY_ITEM: Shape<AnyItem> = {
+  read: (value, field) =>
+    Array.isArray(value) && value.length === HOLDINGS_FIELDS
+      ? HOLDINGS_ITEM.read(value, field)
+      : ITEM.read(value, field),
+  write: (item) => (isHoldings(item) ? HOLDINGS_ITEM.write(item) : ITEM.write(item)),
+}
 
 /** Items whose ids begin with these hex digits; '' are all. */
 const range = text(32, /^[0-9a-f]*$/)
@@ -107,6 +134,11 @@ const PAGE = row({
 })
 export type LogPage = ShapeOf<typeof PAGE>
 
+const holdings = bytes(SIGNATURE_BYTES, MAX_HOLDINGS_BYTES + SIGNATURE_BYTES)
+/** The newest statement of a node, with the one that it changes where the asker lacks that. */
+const STATED = row({ current: nullable(holdings), base: nullable(holdings) })
+export type StatedReply = ShapeOf<typeof STATED>
+
 const SYNC_REQUESTS = {
   open: map({
     t: word('open'),
@@ -142,6 +174,11 @@ const SYNC_REQUESTS = {
     /** Of all logs together. */
     limit: int(1, MAX_SYNC_RECORDS),
   }),
+  'get-holdings': map({
+    t: word('get-holdings'),
+    /** Nodes by their items, each with the statement that names all which the asker has of it. */
+    nodes: list(row({ id: itemId, base: nullable(statementId) }), MAX_SYNC_HOLDINGS),
+  }),
   /** Asks for a roster: `of` is its record, or its issuer. */
   'get-roster': map({ t: word('get-roster'), of: link }),
   done: map({
@@ -167,7 +204,7 @@ const SYNC_REPLIES = {
   items: map({
     t: word('items'),
     /** Those whose marks the asker did not name, by id. */
-    items: list(ITEM, MAX_SYNC_ITEMS),
+    items: list(ANY_ITEM, MAX_SYNC_ITEMS),
     /** Which of the asker's marks are not here, counted over all ranges; with the last page only. */
     lacks: list(int(0, MAX_SYNC_RANGES * MAX_RANGE_MARKS - 1), MAX_SYNC_RANGES * MAX_RANGE_MARKS),
     more: bool,
@@ -191,6 +228,8 @@ const SYNC_REPLIES = {
   }),
   /** Pages of the first of the logs that were asked for; those that are left out come next time. */
   records: map({ t: word('records'), logs: list(PAGE, MAX_SYNC_LOGS) }),
+  /** Of the first of the nodes that were asked for; those that are left out come next time. */
+  holdings: map({ t: word('holdings'), nodes: list(STATED, MAX_SYNC_HOLDINGS) }),
   roster: map({
     t: word('roster'),
     /** Standing rosters that fit the question. */

@@ -50,6 +50,8 @@ export interface SyncSource extends StateSource {
   /** Model records that are here without their cards, though they are not erased. */
   cardless(): readonly RecordHeader[]
   head(publisher: Cid, key: string): Uint8Array | null
+  /** The newest statement of holdings of the node whose item has that id, with the one it changes. */
+  stated(id: string): { readonly current: Uint8Array; readonly base: Uint8Array | null } | null
   proof(publisher: Cid, key: string): readonly [Uint8Array, Uint8Array] | null
 }
 
@@ -69,6 +71,9 @@ export function restrict(source: SyncSource, mayRead: MayRead): SyncSource {
     profile: (publisher) => source.profile(publisher),
     // Only those that are for everybody.
     rosters: (of) => source.rosters(of),
+    // They name models that are for everybody, and no others.
+    holdings: (publisher) => source.holdings(publisher),
+    stated: (id) => source.stated(id),
     logs: (publisher) => source.logs(publisher).filter(({ key }) => mayRead(publisher, key)),
     recordsAfter: (publisher, key, after, limit) =>
       mayRead(publisher, key) ? source.recordsAfter(publisher, key, after, limit) : [],

@@ -35,6 +35,12 @@ export type SyncEffect =
   | { readonly do: 'admit-head'; readonly envelope: Uint8Array }
   | { readonly do: 'admit-proof'; readonly first: Uint8Array; readonly second: Uint8Array }
   | { readonly do: 'admit-profile'; readonly envelope: Uint8Array }
+  /** `base` is null where the one that is changed is here, or none is. */
+  | {
+      readonly do: 'admit-holdings'
+      readonly current: Uint8Array
+      readonly base: Uint8Array | null
+    }
 
 /** A reply to `ask` and `receive`, verdicts of `admit-records` one by one, a verdict of anything else. */
 export type SyncInput = SyncReply | Verdict<unknown> | readonly Verdict<unknown>[] | undefined
@@ -140,7 +146,14 @@ export function* admit(
   publisher: Cid,
   effect: Extract<
     SyncEffect,
-    { readonly do: 'admit-identity' | 'admit-head' | 'admit-proof' | 'admit-profile' }
+    {
+      readonly do:
+        | 'admit-identity'
+        | 'admit-head'
+        | 'admit-proof'
+        | 'admit-profile'
+        | 'admit-holdings'
+    }
   >,
 ): Step<boolean> {
   // SAFE: the driver answers these with a verdict.

@@ -5,6 +5,7 @@
  */
 import type { Cid } from './cid.ts'
 import { entriesOf, type SetEntry, type StateSource } from './sync-item.ts'
+import { type HoldingsItem, isHoldings } from './sync-message.ts'
 import { digestOfPublishers, textOf } from './sync-publishers.ts'
 import { SyncSet } from './sync-set.ts'
 import type { LogName, MayRead } from './sync-source.ts'
@@ -25,6 +26,8 @@ export class SyncTable {
   readonly #rows = new Map<Cid, readonly SetEntry[]>()
   /** Of logs, by their ids. */
   readonly #logs = new Map<string, SetEntry>()
+  /** Of holdings, likewise. */
+  readonly #nodes = new Map<string, HoldingsItem>()
   readonly #private = new Map<string, SetEntry>()
   readonly #sets = new Map<string, KeptSet>()
   /** The newest head that counts and the oldest that does not yet, by `issued`. */
@@ -42,6 +45,7 @@ export class SyncTable {
     this.#rows.delete(publisher)
     for (const { id } of rows) {
       this.#logs.delete(id)
+      this.#nodes.delete(id)
       this.#private.delete(id)
     }
     for (const { publishers, stale } of this.#sets.values()) {
@@ -51,7 +55,8 @@ export class SyncTable {
 
   /** Anything may be other than before. */
   forget(): void {
-    for (const each of [this.#rows, this.#logs, this.#private, this.#sets]) each.clear()
+    for (const each of [this.#rows, this.#logs, this.#nodes, this.#private, this.#sets])
+      each.clear()
     this.#newestHead = 0
     this.#nextHead = Number.POSITIVE_INFINITY
   }
@@ -90,13 +95,20 @@ export class SyncTable {
     return item === undefined ? null : { publisher: item.publisher, key: item.key as string }
   }
 
+  /** The node whose holdings have an id, likewise. */
+  node(id: string): LogName | null {
+    const item = this.#nodes.get(id)
+    return item === undefined ? null : { publisher: item.publisher, key: item.key }
+  }
+
   #read(publisher: Cid): readonly SetEntry[] {
     const known = this.#rows.get(publisher)
     if (known !== undefined) return known
     const rows = entriesOf(this.#source, publisher)
     this.#rows.set(publisher, rows)
     for (const entry of rows) {
-      if (entry.item.key !== null) this.#logs.set(entry.id, entry)
+      if (isHoldings(entry.item)) this.#nodes.set(entry.id, entry.item)
+      else if (entry.item.key !== null) this.#logs.set(entry.id, entry)
       if (entry.isPrivate) this.#private.set(entry.id, entry)
     }
     const horizon = this.#source.horizon()

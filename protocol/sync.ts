@@ -12,9 +12,10 @@ import { checkEquivocation } from './log.ts'
 import { comparePositions, type LogPosition, type Position, peekRecord } from './record.ts'
 import { pullChain, pullIdentity } from './sync-chain.ts'
 import { compare, type Differences } from './sync-compare.ts'
+import { pullHoldings } from './sync-holdings.ts'
 import { idOf } from './sync-item.ts'
 import { type LogWant, pullLogs } from './sync-log.ts'
-import type { SyncItem, SyncReply } from './sync-message.ts'
+import { type AnyItem, isHoldings, type SyncItem, type SyncReply } from './sync-message.ts'
 import { commonOf, digestOfPublishers, named, type SyncMemory, textOf } from './sync-publishers.ts'
 import { type SyncSet, saltOf } from './sync-set.ts'
 import type { SyncSource } from './sync-source.ts'
@@ -85,10 +86,11 @@ function* pullDifferences(
 ): Step<void> {
   if (differences.surplus.length > 0) outcome.behind = true
   const listed = new Set(common)
-  const theirs = differences.theirs.filter(({ publisher }) => listed.has(publisher))
+  const all = differences.theirs.filter(({ publisher }) => listed.has(publisher))
+  const theirs = all.filter(isState)
   for (const item of theirs) {
     if (item.key !== null || !mayAsk(outcome)) continue
-    yield* pullIdentity(outcome, source, item, set.get(idOf(item))?.item)
+    yield* pullIdentity(outcome, source, item, itemAt(set, item))
   }
   const logs = theirs.filter(({ key }) => key !== null)
   // A cut that came with a chain may have taken records back.
@@ -96,17 +98,26 @@ function* pullDifferences(
   const wants = logs.flatMap((item) => wantOf(outcome, stands, item) ?? [])
   for (const item of logs) {
     if (!item.forked || !mayAsk(outcome)) continue
-    if (!stands.get(idOf(item))?.item.forked) yield* pullForked(outcome, stands, item)
+    if (!itemAt(stands, item)?.forked) yield* pullForked(outcome, stands, item)
   }
   const refused = yield* pullLogs(outcome, wants)
   const stalled = wants.filter(({ id }) => refused.get(id) === 'BLOB_MISSING')
   if (stalled.length > 0) yield* pullStalled(outcome, source.set(common), stalled)
+  yield* pullHoldings(outcome, source, all.filter(isHoldings))
+}
+
+const isState = (item: AnyItem): item is SyncItem => !isHoldings(item)
+
+/** The chain or log here that stands at the place of another one. */
+function itemAt(set: SyncSet, place: Pick<SyncItem, 'publisher' | 'key'>): SyncItem | undefined {
+  const item = set.get(idOf(place))?.item
+  return item !== undefined && isState(item) ? item : undefined
 }
 
 /** What a log that differs has for this node: records after its own, or a newer head. */
 function wantOf(outcome: SyncOutcome, set: SyncSet, theirs: SyncItem): LogWant | null {
   if (theirs.forked) return null
-  const own = set.get(idOf(theirs))?.item
+  const own = itemAt(set, theirs)
   if (own !== undefined) {
     const order = comparePositions(theirs, own)
     if (order < 0 || own.forked) {
@@ -125,7 +136,7 @@ function wantAfter(set: SyncSet, item: SyncItem, before: Position | null): LogWa
   const id = idOf(item)
   // SAFE: asked of logs only.
   const { publisher, key } = item as SyncItem & { readonly key: string }
-  return { id, publisher, key, after: endOf(set.get(id)?.item), before }
+  return { id, publisher, key, after: endOf(itemAt(set, item)), before }
 }
 
 const endOf = (own: SyncItem | undefined): LogPosition | null =>
@@ -152,7 +163,7 @@ function* pullStalled(outcome: SyncOutcome, set: SyncSet, wants: readonly LogWan
   outcome.refused.splice(0, outcome.refused.length, ...left)
   yield* pullLogs(
     outcome,
-    wants.map((want) => ({ ...want, after: endOf(set.get(want.id)?.item) })),
+    wants.map((want) => ({ ...want, after: endOf(itemAt(set, want)) })),
   )
 }
 

@@ -196,6 +196,21 @@ export interface PeerRow {
   readonly seen: number
 }
 
+/** What a node says it holds: its newest statement, and the one that it changes. */
+export interface HoldingsRow {
+  readonly publisher: Cid
+  readonly key: KeyId
+  readonly current: Uint8Array
+  readonly base: Uint8Array | null
+}
+
+/** When a model was last used here. */
+export interface UseRow {
+  readonly record: Cid
+  /** Milliseconds. */
+  readonly used: number
+}
+
 export interface TokenRow {
   readonly id: string
   readonly label: string
@@ -262,7 +277,7 @@ export interface Catalogue {
   rival(publisher: Cid): RivalBranch | null
   /** All publishers with a chain, in the order of their coming. */
   publishers(): readonly Cid[]
-  /** Removes a stranger, one without records: its chain, profile and heads. */
+  /** Removes a stranger, one without records: its chain, profile, heads and holdings. */
   dropPublisher(publisher: Cid): void
 
   // Logs and records
@@ -421,7 +436,19 @@ export interface Catalogue {
   putTree(cid: Cid, nodes: readonly Uint8Array[]): void
   tree(cid: Cid): readonly Uint8Array[] | null
 
+  // Holdings
+  /** By publisher, then key. */
+  holdings(): readonly HoldingsRow[]
+  /** Keeps the newest statement of a node; one a device key. */
+  putHoldings(row: HoldingsRow): void
+  dropHoldings(publisher: Cid, key: KeyId): void
+
   // The node's own
+  /** The models that were used here, the one used longest ago first, then by record id. */
+  uses(): readonly UseRow[]
+  /** Notes when a model was last used. */
+  putUse(use: UseRow): void
+  dropUse(record: Cid): void
   peers(): readonly PeerRow[]
   putPeer(peer: PeerRow): void
   removePeer(peer: string): void

@@ -18,6 +18,8 @@ export interface RegistryEvents {
   readonly head: { readonly publisher: Cid; readonly key: KeyId; readonly envelope: Uint8Array }
   /** A trust rule was set or removed; null: others may do something else now, too. */
   readonly trust: { readonly publisher: Cid | null }
+  /** Nodes of a publisher hold other models than before, as they say. */
+  readonly holdings: { readonly publisher: Cid }
   /** Models of a publisher may stand otherwise than before: withdrawn, erased, taken back by a cut. */
   readonly standing: { readonly publisher: Cid }
 }

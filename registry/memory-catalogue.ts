@@ -14,6 +14,7 @@ import {
   type ConflictRow,
   type ErasureRow,
   type HeadRow,
+  type HoldingsRow,
   type Intake,
   type KeyId,
   type LastRoster,
@@ -32,6 +33,7 @@ import {
   type TagRow,
   type TokenRow,
   type UnnamedRow,
+  type UseRow,
   WITHDRAWALS,
   type Withdrawal,
   type WithdrawalRow,
@@ -108,6 +110,9 @@ const emptyState = () => ({
   evidence: new Map<Cid, readonly Evidence[]>(),
   models: new Map<Cid, Model>(),
   trees: new Map<Cid, readonly Uint8Array[]>(),
+  holdings: new Map<string, HoldingsRow>(),
+  /** When. */
+  uses: new Map<Cid, number>(),
   peers: new Map<string, PeerRow>(),
   tokens: new Map<string, TokenRow>(),
   settings: new Map<string, string>(),
@@ -132,6 +137,7 @@ const GROUPS: {
   logs: ({ publisher }) => [publisher],
   heads: ({ publisher }) => [publisher],
   proofs: ({ publisher }) => [publisher],
+  holdings: ({ publisher }) => [publisher],
   mentions: ({ targets }) => targets,
   profiles: ({ publisher }) => [publisher],
   tags: ({ publisher, name, tag }) => [`${publisher} ${name} ${tag}`],
@@ -233,13 +239,14 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   dropPublisher(publisher: Cid): void {
-    const { operations, heads, proofs, profiles, rosters, rivals, evidence, intake } = this.#tables
+    const { operations, heads, proofs, profiles, rosters, rivals, evidence, intake, holdings } =
+      this.#tables
     this.transaction(() => {
       operations.delete(publisher)
       rivals.delete(publisher)
       evidence.delete(publisher)
       for (const kind of ['records', 'profiles']) intake.delete(`${publisher} ${kind}`)
-      for (const table of [heads, proofs]) {
+      for (const table of [heads, proofs, holdings]) {
         for (const { key } of table.of(publisher)) table.delete(`${publisher} ${key}`)
       }
       for (const table of [profiles, rosters]) {
@@ -818,6 +825,35 @@ export class MemoryCatalogue implements Catalogue {
 
   tree(cid: Cid): readonly Uint8Array[] | null {
     return this.#tables.trees.get(cid) ?? null
+  }
+
+  holdings(): readonly HoldingsRow[] {
+    return [...this.#tables.holdings.values()].sort(
+      (a, b) => compareText(a.publisher, b.publisher) || compareText(a.key, b.key),
+    )
+  }
+
+  putHoldings({ publisher, key, current, base }: HoldingsRow): void {
+    const row = { publisher, key, current: current.slice(), base: base?.slice() ?? null }
+    this.#tables.holdings.set(`${publisher} ${key}`, row)
+  }
+
+  dropHoldings(publisher: Cid, key: KeyId): void {
+    this.#tables.holdings.delete(`${publisher} ${key}`)
+  }
+
+  uses(): readonly UseRow[] {
+    return [...this.#tables.uses.keys()]
+      .map((record) => ({ record, used: this.#tables.uses.get(record) ?? 0 }))
+      .sort((a, b) => a.used - b.used || compareText(a.record, b.record))
+  }
+
+  putUse({ record, used }: UseRow): void {
+    this.#tables.uses.set(record, used)
+  }
+
+  dropUse(record: Cid): void {
+    this.#tables.uses.delete(record)
   }
 
   peers(): readonly PeerRow[] {

@@ -55,6 +55,7 @@ import { Publication, type PublicationOptions, type PublicationPlan } from './pu
 import type { Purpose } from './purpose.ts'
 import { type QuotaLimits, Quotas } from './quotas.ts'
 import { renewals } from './renewal.ts'
+import { Replicas } from './replicas.ts'
 import { noReserve, type Reserve } from './reserve.ts'
 import { Rosters } from './rosters.ts'
 import { type JudgedAttestation, type RunGrant, RunRight } from './run-right.ts'
@@ -105,6 +106,7 @@ export class Registry {
   readonly #runRight: RunRight
   readonly #statements: Statements
   readonly #files: ModelFiles
+  readonly replicas: Replicas
   /** The rules of the book, with the rosters as they stand now. */
   #policy: TrustPolicy
   /** Publishers with records here that may no longer be listed. */
@@ -186,6 +188,12 @@ export class Registry {
       onSigned: (signed) => this.#signed(signed),
     })
     this.#files = new ModelFiles({ catalogue, blobs, audiences, runRight: this.#runRight, policy })
+    this.replicas = new Replicas({
+      catalogue,
+      identity: (each) => identities.get(each),
+      policy,
+      clock,
+    })
     const exclusively: Publication['exclusively'] = (work) => this.#publication.exclusively(work)
     const isDoubtful = (record: Cid) => this.isContested(record) || this.isUnclosed(record)
     this.#erasure = new Erasure({ catalogue, blobs, clock, exclusively, isDoubtful })
@@ -201,6 +209,7 @@ export class Registry {
     await registry.#publication.recover()
     registry.#erasure.note()
     registry.#judge()
+    registry.replicas.load()
     return registry
   }
 
@@ -294,6 +303,7 @@ export class Registry {
 
   #trustChanged(publisher: Cid | null): void {
     this.#judge()
+    this.replicas.review()
     this.#events.emit('trust', { publisher })
   }
 
@@ -379,6 +389,7 @@ export class Registry {
       this.quotas.forget()
       this.#files.recordsGone()
       this.#erasure.note()
+      this.replicas.review(publisher)
       if (verdict.ok && verdict.value.isReplaced) this.#admitEvidence(publisher)
       this.#rosterChanged(publisher)
       this.#events.emit('identity', { publisher })
@@ -475,6 +486,25 @@ export class Registry {
       this.#events.emit('head', { publisher, key, envelope })
     }
     return verdict
+  }
+
+  /** Like {@link Replicas.admit}. */
+  admitHoldings(current: Uint8Array, base: Uint8Array | null): ReturnType<Replicas['admit']> {
+    const verdict = this.replicas.admit(current, base)
+    if (verdict.ok && verdict.value.isNew) {
+      const { publisher } = verdict.value
+      this.#events.emit('changed', { publisher })
+      this.#events.emit('holdings', { publisher })
+    }
+    return verdict
+  }
+
+  /** Lets go of statements of holdings that have run out. Call it now and then. */
+  reviewHoldings(): void {
+    for (const publisher of this.replicas.review()) {
+      this.#events.emit('changed', { publisher })
+      this.#events.emit('holdings', { publisher })
+    }
   }
 
   // Signing
@@ -700,6 +730,13 @@ export class Registry {
   /** Like {@link ModelFiles.incomplete}. */
   incompleteModels(): readonly Cid[] {
     return this.#files.incomplete()
+  }
+
+  /** Models for everybody whose files are all here, own ones first: what the node says it holds. */
+  heldForAll(): readonly Cid[] {
+    return this.mirroredModels().filter(
+      (record) => this.audiences.ofRecord(record) === null && this.holding(record).complete,
+    )
   }
 
   /** Like {@link ModelFiles.runnable}. */

@@ -7,6 +7,7 @@ import {
   type ConflictRow,
   type ErasureRow,
   type HeadRow,
+  type HoldingsRow,
   type Intake,
   type KeyId,
   type LastRoster,
@@ -25,6 +26,7 @@ import {
   type TagRow,
   type TokenRow,
   type UnnamedRow,
+  type UseRow,
   WITHDRAWALS,
   type Withdrawal,
   type WithdrawalRow,
@@ -57,6 +59,7 @@ const TABLES_OF_STRANGERS = [
   'evidence',
   'intake',
   'proofs',
+  'holdings',
 ]
 const RECORDS = 'SELECT record AS id, kind, envelope FROM records'
 const ofLog = (column: string, table: string): string =>
@@ -548,6 +551,46 @@ export class SqliteCatalogue implements Catalogue {
   }
 
   // The node's own
+
+  holdings(): readonly HoldingsRow[] {
+    return this.#db
+      .all<HoldingsRow>(
+        'SELECT publisher, key, current, base FROM holdings ORDER BY publisher, key',
+      )
+      .map(({ publisher, key, current, base }) => ({
+        publisher,
+        key,
+        current: plain(current),
+        base: base === null ? null : plain(base),
+      }))
+  }
+
+  putHoldings({ publisher, key, current, base }: HoldingsRow): void {
+    this.#db.run(
+      `INSERT INTO holdings (publisher, key, current, base) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET current = excluded.current, base = excluded.base`,
+      publisher,
+      key,
+      current,
+      base,
+    )
+  }
+
+  dropHoldings(publisher: Cid, key: KeyId): void {
+    this.#db.run('DELETE FROM holdings WHERE publisher = ? AND key = ?', publisher, key)
+  }
+
+  uses(): readonly UseRow[] {
+    return this.#db.all<UseRow>('SELECT record, used FROM uses ORDER BY used, record')
+  }
+
+  putUse({ record, used }: UseRow): void {
+    this.#db.run('INSERT OR REPLACE INTO uses VALUES (?, ?)', record, used)
+  }
+
+  dropUse(record: Cid): void {
+    this.#db.run('DELETE FROM uses WHERE record = ?', record)
+  }
 
   peers(): readonly PeerRow[] {
     return this.#db

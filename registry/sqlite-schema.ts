@@ -274,4 +274,17 @@ export const MIGRATIONS: readonly string[] = [
   -- Blobs that no model names. since: when that was noticed first.
   CREATE TABLE unnamed (cid TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
   `,
+  `
+  -- What nodes say they hold: the newest statement, and the one that it changes. Large, so by row.
+  CREATE TABLE holdings (
+    id INTEGER PRIMARY KEY,
+    publisher TEXT NOT NULL,
+    key TEXT NOT NULL,
+    current BLOB NOT NULL,
+    base BLOB,
+    UNIQUE (publisher, key)
+  );
+  -- When models were last used here.
+  CREATE TABLE uses (record TEXT PRIMARY KEY, used INTEGER NOT NULL) WITHOUT ROWID;
+  `,
 ]

@@ -38,6 +38,8 @@ export interface Archive extends SyncSource {
     readonly ahead: boolean
   }>
   admitProof(first: Uint8Array, second: Uint8Array): Verdict<unknown>
+  /** @throws ZoariumError DISK_FULL, STORE */
+  admitHoldings(current: Uint8Array, base: Uint8Array | null): Verdict<unknown>
 
   /** The HTTPS address in the profile of a publisher whose files are mirrored; null: there is none. */
   webAddress(publisher: Cid): string | null
@@ -96,6 +98,7 @@ function stateOf(registry: Registry): StateSource {
         isPrivate: audiences.of(publisher, log.key) !== null,
       }))
     },
+    holdings: (publisher) => registry.replicas.states(publisher),
     horizon: () => registry.horizon(),
   }
 }
@@ -149,6 +152,10 @@ export function archiveOf(registry: Registry): Archive {
         const row = catalogue.record(record)
         return row === null ? [] : [expectOk(peekRecord(row.envelope))]
       }),
+    stated(id) {
+      const node = table.node(id)
+      return node === null ? null : registry.replicas.node(node.publisher, node.key)
+    },
     proof: (publisher, key) => catalogue.proof(publisher, key),
 
     identity: (publisher) => registry.identity(publisher),
@@ -163,6 +170,7 @@ export function archiveOf(registry: Registry): Archive {
     admitRecords: (records) => registry.admitRecords(records),
     admitHead: (envelope) => registry.admitHead(envelope),
     admitProof: (first, second) => registry.admitProof(first, second),
+    admitHoldings: (current, base) => registry.admitHoldings(current, base),
 
     mayRead: (publisher, key, reader) => registry.audiences.mayRead(publisher, key, reader),
     mayReadRecord: (record, reader) => registry.audiences.mayReadRecord(record, reader),
@@ -170,12 +178,7 @@ export function archiveOf(registry: Registry): Archive {
     tree: (cid) => registry.tree(cid),
     keepTree: (cid, nodes) => registry.keepTree(cid, nodes),
     blobKept: (cid, size) => registry.blobKept(cid, size),
-    provided: (limit) =>
-      registry
-        .mirroredModels()
-        .filter((record) => registry.audiences.ofRecord(record) === null)
-        .filter((record) => registry.holding(record).complete)
-        .slice(0, limit),
+    provided: (limit) => registry.heldForAll().slice(0, limit),
 
     knownPeers: () => catalogue.peers(),
     keepPeer: (peer) => catalogue.putPeer(peer),

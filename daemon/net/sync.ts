@@ -216,6 +216,8 @@ export class SyncService {
         return this.#judged(peer, archive.admitProof(effect.first, effect.second))
       case 'admit-profile':
         return this.#judged(peer, archive.admitProfile(effect.envelope))
+      case 'admit-holdings':
+        return this.#judged(peer, archive.admitHoldings(effect.current, effect.base))
     }
   }
 

@@ -111,6 +111,7 @@ export class ModelNode {
       chain: (publisher: Cid) =>
         this.#logs.has(publisher) ? { length: 3, tip: publisher, isContested: false } : null,
       logs: (publisher: Cid) => this.#logs.get(publisher) ?? [],
+      holdings: () => [],
       horizon: () => Number.MAX_SAFE_INTEGER,
     }
     this.#table = new SyncTable(state)
@@ -132,6 +133,7 @@ export class ModelNode {
       recordAt: none,
       cardless: () => [],
       head: none,
+      stated: none,
       proof: none,
     }
   }

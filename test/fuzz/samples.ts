@@ -6,6 +6,7 @@ import { toHex } from '../../protocol/bytes.ts'
 import { type Cid, cidOf } from '../../protocol/cid.ts'
 import { type ContentTree, createTreeHasher } from '../../protocol/content-tree.ts'
 import { signHeartbeat } from '../../protocol/heartbeat.ts'
+import { holdingsId, inOrder, signHoldings } from '../../protocol/holdings.ts'
 import { commitmentOf, keySetOf } from '../../protocol/identity.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
 import type { RecordBody } from '../../protocol/record.ts'
@@ -94,6 +95,35 @@ export const heartbeats: readonly Uint8Array[] = [
   ),
 ]
 
+const some = ['a', 'b', 'c'].map((name) => cidOf('dag-cbor', utf8(name)))
+export const HOLDINGS_ISSUED = issued + 100
+const stated = { ...serving, issued: HOLDINGS_ISSUED, expires: HOLDINGS_ISSUED + DAY_MS }
+const full = signHoldings(
+  {
+    ...stated,
+    base: null,
+    models: inOrder([model.signed.id, ...some]),
+    gone: [],
+    room: 2 ** 36,
+  },
+  seed('serve'),
+)
+/** One that names all, and one that changes it. */
+export const holdings: readonly Uint8Array[] = [
+  full,
+  signHoldings(
+    {
+      ...stated,
+      issued: HOLDINGS_ISSUED + 1,
+      base: holdingsId(full),
+      models: [cidOf('dag-cbor', utf8('d'))],
+      gone: inOrder(some.slice(1)),
+      room: 0,
+    },
+    seed('serve'),
+  ),
+]
+
 const linksOf = (bytes: Uint8Array): CID[] => {
   const found: CID[] = []
   const visit = (value: unknown): void => {
@@ -113,7 +143,7 @@ export const pool: Pool = {
   keys,
   links: records.flatMap((each) => linksOf(each.subarray(0, -64))),
   words: [
-    ...['record', 'head', 'identity', 'binding', 'heartbeat', 'receipt'],
+    ...['record', 'head', 'identity', 'binding', 'heartbeat', 'holdings', 'receipt'],
     ...['model', 'withdraw', 'tag', 'attest', 'profile', 'roster', 'succeed'],
     ...[
       'genesis',

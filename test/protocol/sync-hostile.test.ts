@@ -40,6 +40,7 @@ function nodeWith(publishers: number): SyncSource {
   const state = {
     chain: (tip: Cid) => ({ length: 1, tip, isContested: false }),
     logs: () => logs,
+    holdings: () => [],
     horizon: () => Number.MAX_SAFE_INTEGER,
   }
   const table = new SyncTable(state)
@@ -56,6 +57,7 @@ function nodeWith(publishers: number): SyncSource {
     recordAt: none,
     cardless: () => [],
     head: none,
+    stated: none,
     proof: none,
   }
 }

@@ -44,7 +44,9 @@ describe('protocol/sync-table', () => {
     const right = own.tag('nuclei', 'right', own.publisher)
     admit(registry, left)
     assert.equal(registry.admitRecord(right.envelope, null).ok, false)
-    assert.ok(archive.set([own.publisher]).entries.some(({ item }) => item.forked))
+    assert.ok(
+      archive.set([own.publisher]).entries.some(({ item }) => 'forked' in item && item.forked),
+    )
     agree(archive)
 
     // The root settles the fork for the other branch: ours is taken back.
@@ -57,7 +59,9 @@ describe('protocol/sync-table', () => {
     const thief = new TestPublisher('table')
     thief.delegate('publish', new Uint8Array(32).fill(1))
     assert.equal(registry.admitIdentity(own.publisher, thief.operations, 0).ok, false)
-    assert.ok(archive.set([own.publisher]).entries.some(({ item }) => item.forked))
+    assert.ok(
+      archive.set([own.publisher]).entries.some(({ item }) => 'forked' in item && item.forked),
+    )
     agree(archive)
     registry.publishProfile({ label: 'x', displayName: 'X', handle: null, url: null, ror: null })
     agree(archive)
@@ -75,7 +79,9 @@ describe('protocol/sync-table', () => {
     const first = own.tag('nuclei', 'x', own.publisher)
     const again = new TestPublisher('proof alone').tag('nuclei', 'y', own.publisher)
     expectOk(registry.admitProof(first.envelope, again.envelope))
-    assert.ok(archive.set([own.publisher]).entries.some(({ item }) => item.forked))
+    assert.ok(
+      archive.set([own.publisher]).entries.some(({ item }) => 'forked' in item && item.forked),
+    )
     agree(archive)
   })
 
@@ -89,7 +95,8 @@ describe('protocol/sync-table', () => {
     const signed = own.tag('nuclei', 'x', own.publisher)
     admit(registry, signed)
     expectOk(registry.admitHead(own.head(signed, now)))
-    const days = (): number[] => archive.set([own.publisher]).entries.map(({ item }) => item.day)
+    const days = (): number[] =>
+      archive.set([own.publisher]).entries.map(({ item }) => ('day' in item ? item.day : 0))
     const today = Math.floor(now / DAY_MS)
     assert.ok(days().includes(today))
     now -= 2 * MAX_CLOCK_AHEAD_MS
@@ -122,6 +129,7 @@ describe('protocol/sync-table', () => {
         return { length: 1, tip: publisher, isContested: false }
       },
       logs: () => [log(open, false), log(secret, true)],
+      holdings: () => [],
       horizon: () => 0,
     })
     const both = [p.publisher, q.publisher]
@@ -167,6 +175,7 @@ describe('protocol/sync-table', () => {
             isContested: false,
           }),
           logs: () => [],
+          holdings: () => [],
           horizon: () => 0,
         }
         const table = new SyncTable(state)

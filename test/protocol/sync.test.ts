@@ -99,6 +99,8 @@ class Node {
         return archive.admitProof(effect.first, effect.second)
       case 'admit-profile':
         return archive.admitProfile(effect.envelope)
+      case 'admit-holdings':
+        return archive.admitHoldings(effect.current, effect.base)
     }
   }
 

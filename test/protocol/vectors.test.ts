@@ -15,6 +15,7 @@ import { type FolderFile, folderCid } from '../../protocol/folder.ts'
 import { readHandleDocument } from '../../protocol/handle.ts'
 import { readHead } from '../../protocol/head.ts'
 import { readHeartbeat } from '../../protocol/heartbeat.ts'
+import { readHoldings } from '../../protocol/holdings.ts'
 import { readIdentity } from '../../protocol/identity.ts'
 import { readBundle } from '../../protocol/key-bundle.ts'
 import { LEAF_BYTES } from '../../protocol/limits.ts'
@@ -31,12 +32,18 @@ import {
 } from '../../protocol/reference.ts'
 import { readRosterCar } from '../../protocol/roster-car.ts'
 import { verifyStrict } from '../../protocol/signature.ts'
-import { contentOf, makeVectors, type Vector } from '../vectors/generate.ts'
+import { contentOf, makeVectors, statedJson, type Vector } from '../vectors/generate.ts'
 import { readFrame } from '../vectors/messages.ts'
 
 interface Speaker {
   readonly operations: readonly string[]
   readonly envelope: string
+  readonly now: number
+}
+interface Stated {
+  readonly operations: readonly string[]
+  readonly current: string
+  readonly base: string | null
   readonly now: number
 }
 interface Place {
@@ -77,6 +84,10 @@ const replays: Readonly<Record<string, (input: never) => Verdict<unknown>>> = {
     readBinding(fromHex(envelope), identityOf(operations), now),
   'heartbeat.json': ({ operations, envelope, now }: Speaker) =>
     readHeartbeat(fromHex(envelope), identityOf(operations), now),
+  'holdings.json': ({ operations, current, base, now }: Stated) => {
+    const known = base === null ? null : fromHex(base)
+    return map(readHoldings(fromHex(current), known, identityOf(operations), now), statedJson)
+  },
   'content.json': ({ size }: { size: number }) => {
     const bytes = contentOf(size)
     const hasher = createTreeHasher()

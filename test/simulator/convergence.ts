@@ -2,6 +2,7 @@
 import type { Cid } from '../../protocol/cid.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../../protocol/limits.ts'
 import { entriesOf, lineOf, placeOf } from '../../protocol/sync-item.ts'
+import { isHoldings } from '../../protocol/sync-message.ts'
 import type { SimulatedNode } from './node.ts'
 import { headerOf } from './reading.ts'
 
@@ -72,6 +73,7 @@ function stateOf(node: SimulatedNode, held: ReadonlySet<string>, now: number): S
   for (const publisher of registry.trust.with('list')) {
     const isFrozen = registry.isFrozen(publisher)
     const lines = entriesOf(archive, publisher).flatMap(({ item }): readonly Holding[] => {
+      if (isHoldings(item)) return []
       const { key } = item
       if (key === null) return [{ key, text: isFrozen ? `frozen ${publisher}` : lineOf(item) }]
       // Of a forked log nodes may hold different parts; it is enough that all know.

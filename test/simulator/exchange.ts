@@ -174,6 +174,8 @@ export class Pull {
         return this.#judged(archive.admitProof(effect.first, effect.second))
       case 'admit-profile':
         return this.#judged(archive.admitProfile(effect.envelope))
+      case 'admit-holdings':
+        return this.#judged(archive.admitHoldings(effect.current, effect.base))
     }
   }
 

@@ -1020,6 +1020,47 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
       assert.equal(catalogue.tree(leaf), null)
     })
 
+    it('keeps the newest statement of holdings of each key, by publisher and key', () => {
+      const [publisher, key] = [embl.publisher, embl.key('serve')]
+      const first = { publisher, key, current: utf8('all'), base: null }
+      const other = { publisher: crick.publisher, key, current: utf8('crick'), base: null }
+      const more = { ...first, key: embl.key('publish') }
+      for (const row of [first, other, more]) catalogue.putHoldings(row)
+      const changed = { ...first, current: utf8('change'), base: utf8('all') }
+      catalogue.putHoldings(changed)
+      const inOrder = [changed, other, more].sort((a, b) =>
+        `${a.publisher} ${a.key}` < `${b.publisher} ${b.key}` ? -1 : 1,
+      )
+      assert.deepEqual(catalogue.holdings(), inOrder)
+      catalogue.dropHoldings(more.publisher, more.key)
+      catalogue.dropHoldings(more.publisher, more.key)
+      assert.deepEqual(
+        catalogue.holdings(),
+        inOrder.filter((row) => row !== more),
+      )
+      catalogue.putIdentityOp(crick.publisher, 0, utf8('op'))
+      catalogue.dropPublisher(crick.publisher)
+      assert.deepEqual(catalogue.holdings(), [changed])
+    })
+
+    it('keeps when models were last used, the one used longest ago first', () => {
+      const [a, b, c] = ['a', 'b', 'c'].map((each) => cidOf('dag-cbor', utf8(each))) as [
+        Cid,
+        Cid,
+        Cid,
+      ]
+      catalogue.putUse({ record: a, used: 2 })
+      catalogue.putUse({ record: b, used: 2 })
+      catalogue.putUse({ record: c, used: 1 })
+      const [first, second] = a < b ? [a, b] : [b, a]
+      const order = (): readonly Cid[] => catalogue.uses().map(({ record }) => record)
+      assert.deepEqual(order(), [c, first, second])
+      catalogue.putUse({ record: c, used: 3 })
+      assert.deepEqual(catalogue.uses().at(-1), { record: c, used: 3 })
+      catalogue.dropUse(first)
+      assert.deepEqual(order(), [second, c])
+    })
+
     it('keeps peers, the last seen first', () => {
       const peer = { addresses: ['/ip4/127.0.0.1/tcp/1'], publisher: null, binding: null }
       catalogue.putPeer({ ...peer, peer: 'a', seen: 1 })
@@ -1069,6 +1110,11 @@ export function catalogueSuite(name: string, open: () => Catalogue): void {
       catalogue.putHead(embl.publisher, embl.key(), envelope, 1)
       envelope.fill(0)
       assert.deepEqual(catalogue.heads(embl.publisher)[0]?.envelope, utf8('head'))
+      const [current, base] = [utf8('current'), utf8('base')]
+      catalogue.putHoldings({ publisher: embl.publisher, key: embl.key(), current, base })
+      for (const bytes of [current, base]) bytes.fill(0)
+      const kept = catalogue.holdings()[0]
+      assert.deepEqual([kept?.current, kept?.base], [utf8('current'), utf8('base')])
     })
   })
 }

@@ -11,7 +11,7 @@ import { signBinding } from '../../protocol/binding.ts'
 import { compareBytes, concat, fromHex, toHex } from '../../protocol/bytes.ts'
 import { readCar, writeCar } from '../../protocol/car.ts'
 import { type CborMap, type CborValue, decode } from '../../protocol/cbor.ts'
-import { type Cid, cidOf, linkOf } from '../../protocol/cid.ts'
+import { type Cid, cidOf, digestOf, linkOf } from '../../protocol/cid.ts'
 import { createTreeHasher } from '../../protocol/content-tree.ts'
 import { publicKeyOf, sha256 } from '../../protocol/crypto.ts'
 import type { Scope } from '../../protocol/scope.ts'
@@ -20,6 +20,7 @@ import { expectOk } from '../../protocol/errors.ts'
 import { folderCid } from '../../protocol/folder.ts'
 import { type Head, signHead } from '../../protocol/head.ts'
 import { type Heartbeat, signHeartbeat } from '../../protocol/heartbeat.ts'
+import { type Holdings, holdingsId, inOrder, readHoldings, signHoldings, type StatedHoldings } from '../../protocol/holdings.ts'
 import { type Draft, draftOperation } from '../../protocol/identity-draft.ts'
 import { encodeBundle } from '../../protocol/key-bundle.ts'
 import {
@@ -833,6 +834,53 @@ function bundleVectors(): Vector[] {
   ]
 }
 
+/** What a node says it holds, as JSON. */
+export const statedJson = ({ holdings, id, models }: StatedHoldings): unknown => ({ id, holdings, models: inOrder(models) })
+
+function holdingsVectors(): Vector[] {
+  const chain = operations.map(toHex)
+  const { publisher, key, peer } = binding
+  const records = ['a', 'b', 'c', 'd'].map((name) => cidOf('dag-cbor', utf8(name)))
+  const stated = { publisher, key, peer, issued: NOW + DAY_MS, expires: NOW + 3 * DAY_MS, room: 2 ** 36 }
+  const all: Holdings = { ...stated, base: null, models: inOrder(records.slice(0, 3)), gone: [] }
+  const full = signHoldings(all, seeds.serve)
+  const changes: Holdings = {
+    ...stated,
+    issued: NOW + 2 * DAY_MS,
+    base: holdingsId(full),
+    models: records.slice(3),
+    gone: records.slice(0, 1),
+    room: 0,
+  }
+  const changed = signHoldings(changes, seeds.serve)
+  const of = (current: Uint8Array, base: Uint8Array | null = null, now = NOW + 2 * DAY_MS) => ({
+    operations: chain,
+    current: toHex(current),
+    base: base === null ? null : toHex(base),
+    now,
+  })
+  const ok = (description: string, current: Uint8Array, base: Uint8Array | null = null): Vector =>
+    valid(description, of(current, base), statedJson(expectOk(readHoldings(current, base, identity, NOW + 2 * DAY_MS))))
+  const bent = (change: Record<string, CborValue>, bytes = full) => forged(bytes, change, 'holdings', seeds.serve)
+  const digests = (some: readonly Cid[]) => concat(some.map(digestOf))
+  return [
+    ok('all that is held', full),
+    ok('what has changed since', changed, full),
+    ok('nothing is held', signHoldings({ ...all, models: [] }, seeds.serve)),
+    invalid('RECORD_INVALID', 'a change without what it changes', of(changed)),
+    invalid('RECORD_INVALID', 'a change of another statement', of(changed, signHoldings({ ...all, models: [] }, seeds.serve))),
+    invalid('RECORD_INVALID', 'a change of a change', of(bent({ base: linkOf(holdingsId(changed)) }, changed), changed)),
+    invalid('RECORD_INVALID', 'models in another order', of(bent({ models: digests([...all.models].reverse()) }))),
+    invalid('RECORD_INVALID', 'a model twice', of(bent({ models: digests([...all.models.slice(0, 1), ...all.models.slice(0, 1)]) }))),
+    invalid('RECORD_INVALID', 'half a digest', of(bent({ models: digests(all.models).subarray(16) }))),
+    invalid('RECORD_INVALID', 'something gone of all', of(bent({ gone: digests(records.slice(0, 1)) }))),
+    invalid('RECORD_INVALID', 'a life of more than 7 days', of(bent({ expires: NOW + 8 * DAY_MS + 1 }))),
+    invalid('BINDING_INVALID', 'run out', of(full, null, NOW + 3 * DAY_MS + 1)),
+    invalid('SIG_INVALID', 'a flipped bit', of(flipped(full, -64))),
+    invalid('UNKNOWN_FIELD', 'a surplus field', of(bent({ comment: 'hello' }))),
+  ]
+}
+
 function speakerVectors(type: 'binding' | 'heartbeat', envelope: Uint8Array, statement: { issued: number; expires: number }): Vector[] {
   const chain = operations.map(toHex)
   const at = (now: number, bytes = envelope) => ({ operations: chain, envelope: toHex(bytes), now })
@@ -924,6 +972,7 @@ export const makeVectors = (): Readonly<Record<string, readonly Vector[]>> => ({
   'bundle.json': bundleVectors(),
   'binding.json': speakerVectors('binding', bindingEnvelope, binding),
   'heartbeat.json': speakerVectors('heartbeat', heartbeatEnvelope, heartbeat),
+  'holdings.json': holdingsVectors(),
   'content.json': contentVectors(),
   'tree.json': treeVectors(),
   'folder.json': folderVectors(),

@@ -146,12 +146,25 @@ const EXAMPLES: readonly [family: string, fields: Fields][] = [
       results: [{ address: '/ip4/192.0.2.1/tcp/1', code: 'UNREACHABLE', message: null, ms: 12 }],
     },
   ],
+  ['sync-request', { t: 'get-holdings', nodes: [[of(16, 6), of(32)], [of(16, 7), null]] }],
+  ['sync-reply', { t: 'holdings', nodes: [[of(64), of(65)], [of(64), null], [null, null]] }],
 ]
 
 const example = (type: string): { family: string; fields: Fields } => {
   const found = EXAMPLES.find(([, fields]) => fields.t === type)
   if (found === undefined) throw new TypeError(`no example of ${type}`)
   return { family: found[0], fields: found[1] }
+}
+
+/** The holdings of a node among other items. */
+function valuedItems(): Vector {
+  const { family, fields } = example('items')
+  const frame = dagCbor.encode({ ...fields, items: [[of(32), null, 0, 3, of(32), 0, false], [of(32), key, 1e12, 2e12, of(32, 9)]] })
+  return {
+    description: `${family}: items, with the holdings of a node`,
+    input: { family, frame: toHex(frame) },
+    expected: expectOk(readFrame(family, frame)),
+  }
 }
 
 export function messageVectors(): Vector[] {
@@ -171,6 +184,8 @@ export function messageVectors(): Vector[] {
   const of33 = Array.from({ length: 33 }, () => ({ name: null, size: 0, mediaType: null }))
   return [
     ...valid,
+    valuedItems(),
+    refused('RECORD_INVALID', 'holdings of a node without a key', 'items', { items: [[of(32), null, 1, 2, of(32)]] }),
     refused('PEER', 'a type that there is not', 'done', { t: 'gone' }),
     refused('PEER', 'a reply as a request', 'done', { t: 'state' }),
     refused('PEER', 'no type', 'done', {}, ['t']),

@@ -33,6 +33,8 @@ const item = row(
   is.int(0, 1e8),
   is.bool,
 )
+const node = row(digest, key, is.time, is.time, digest)
+const stated = is.nullable(is.bytes(SIGNATURE, 320 * 1024 + SIGNATURE))
 const after = row(is.time, is.time, digest)
 const name = is.text(32, /^[0-9a-f]*$/)
 const parts = is.bytes(96)
@@ -104,6 +106,7 @@ const FAMILIES = {
       logs: is.list(row(id, is.nullable(after)), 256),
       limit: is.int(1, 1000),
     }),
+    'get-holdings': is.fields({ t, nodes: is.list(row(id, is.nullable(digest)), 256) }),
     'get-roster': is.fields({ t, of: link }),
     done: is.fields({ t, behind: is.bool }),
   },
@@ -112,7 +115,10 @@ const FAMILIES = {
     parts: is.fields({ t, parts: is.list(parts, 256) }),
     items: is.fields({
       t,
-      items: is.list(item, 1000),
+      items: is.list(
+        (value) => (Array.isArray(value) && value.length === 5 ? node : item)(value),
+        1000,
+      ),
       lacks: is.list(is.int(0, 4095), 4096),
       more: is.bool,
     }),
@@ -125,6 +131,7 @@ const FAMILIES = {
     profile: is.fields({ t, envelope: is.nullable(record) }),
     proof: is.fields({ t, first: is.nullable(record), second: is.nullable(record) }),
     records: is.fields({ t, logs: is.list(page, 256) }),
+    holdings: is.fields({ t, nodes: is.list(row(stated, stated), 256) }),
     roster: is.fields({
       t,
       records: is.list(link, 32),

@@ -1,6 +1,6 @@
 /**
  * Signed statements as the tables of docs/protocol.md have them: records of each kind, heads,
- * bindings, heartbeats.
+ * bindings, heartbeats, holdings.
  */
 import { createHash } from 'node:crypto'
 import { CID } from 'multiformats/cid'
@@ -206,11 +206,41 @@ const heartbeat = living(
   5 * 60_000,
 )
 
+/** Digests of 32 bytes, one after the other and ascending. */
+const digests = (max: number): is.Rule =>
+  is.also(is.bytes(0, 32 * max), (value) => {
+    const hex = Buffer.from(value as Uint8Array).toString('hex')
+    if (hex.length % 64 !== 0) return 'not whole digests'
+    const each = hex.match(/.{64}/g) ?? []
+    return each.every((one, n) => n === 0 || (each[n - 1] ?? '') < one) ? null : 'not ascending'
+  })
+
+const holdings = is.also(
+  living(
+    {
+      publisher: is.payload,
+      key,
+      peer,
+      base: is.nullable(is.payload),
+      models: digests(10_000),
+      gone: digests(256),
+      room: is.int(0, 20 * 2 ** 40),
+    },
+    7 * DAY,
+  ),
+  (value) => {
+    const { base, models, gone } = value as { base: unknown; models: Uint8Array; gone: Uint8Array }
+    if (base === null) return gone.length === 0 ? null : 'something gone of all'
+    return models.length <= 256 * 32 ? null : 'too many changes'
+  },
+)
+
 const TYPES = {
   record: { rule: recordFault, maxBytes: 256 * 1024 },
   head: { rule: head, maxBytes: 16 * 1024 },
   binding: { rule: binding, maxBytes: 16 * 1024 },
   heartbeat: { rule: heartbeat, maxBytes: 60 * 1024 },
+  holdings: { rule: holdings, maxBytes: 320 * 1024 },
 } as const
 export type StatementType = keyof typeof TYPES
 

@@ -11,9 +11,9 @@ import { failureMessage } from '../../../protocol/message.ts'
 import { readRecord } from '../../../protocol/record.ts'
 import { pull } from '../../../protocol/sync.ts'
 import { answer } from '../../../protocol/sync-answer.ts'
-import { idOf } from '../../../protocol/sync-item.ts'
+import { idOf, idOfHoldings, idOfItem } from '../../../protocol/sync-item.ts'
 import {
-  type SyncItem,
+  type AnyItem,
   type SyncReply,
   type SyncRequest,
   syncReplies,
@@ -25,6 +25,7 @@ import type { Registry } from '../../../registry/registry.ts'
 import { Breach, type Outcome, type Target } from '../fuzzer.ts'
 import { type History, historyOf, openNode } from '../history.ts'
 import { Random } from '../random.ts'
+import { HOLDINGS_ISSUED, holdings } from '../samples.ts'
 
 const HISTORY_BYTES = 12
 /** Questions that the peer answers; after that it fails. */
@@ -90,6 +91,10 @@ class Liar {
         return { t: 'proof', first: this.#envelope(), second: this.#envelope() }
       case 'get-roster':
         return { t: 'roster', records: [this.#tip()], car: null }
+      case 'get-holdings': {
+        const asked = request.nodes ?? []
+        return { t: 'holdings', nodes: asked.slice(random.below(2)).map(() => this.#stated()) }
+      }
       case 'get-records':
         return {
           t: 'records',
@@ -102,23 +107,33 @@ class Liar {
     }
   }
 
+  #stated(): { readonly current: Uint8Array | null; readonly base: Uint8Array | null } {
+    const random = this.#random
+    const some = (): Uint8Array | null => (random.once(4) ? null : random.pick(holdings))
+    return { current: some(), base: some() }
+  }
+
   /** @param after in order, and behind that one; null: in any order */
-  #items(after: string | null): SyncItem[] {
+  #items(after: string | null): AnyItem[] {
     const items = Array.from({ length: 1 + this.#random.below(6) }, () => this.#item())
     if (after === null) return items
-    const byId = new Map(items.map((item) => [idOf(item), item]))
+    const byId = new Map(items.map((item) => [idOfItem(item), item]))
     return [...byId]
       .filter(([id]) => id > after)
       .sort(([one], [other]) => (one < other ? -1 : 1))
       .map(([, item]) => item)
   }
 
-  #item(): SyncItem {
+  #item(): AnyItem {
     const random = this.#random
     const { publisher: own } = this.#history
     const { publisher } = own
     const keys = [own.key(), own.key(), own.key(), own.key('serve'), 'ab'.repeat(32)]
     const key = random.once(3) ? null : random.pick(keys)
+    if (random.once(5)) {
+      const issued = HOLDINGS_ISSUED - random.below(2)
+      return { publisher, key: own.key('serve'), issued, expires: issued + 1000, tip: this.#tip() }
+    }
     const tip = random.once(8) ? null : this.#tip()
     const [epoch, seq] = [random.below(3), random.below(14)]
     return { publisher, key, epoch, seq, tip, day: random.below(3), forked: random.once(4) }
@@ -214,6 +229,8 @@ function perform(source: Source, liar: Liar, ahead: SyncReply[], effect: SyncEff
       return source.admitProof(effect.first, effect.second)
     case 'admit-profile':
       return source.admitProfile(effect.envelope)
+    case 'admit-holdings':
+      return source.admitHoldings(effect.current, effect.base)
   }
 }
 
@@ -303,6 +320,17 @@ function requestOf(t: Question['t'], { publisher: own }: History, random: Random
       return { t, publisher, key }
     case 'get-roster':
       return { t, of: publisher }
+    case 'get-holdings': {
+      const node = idOfHoldings({ publisher, key: own.key('serve') })
+      const base = random.once(2) ? null : tip
+      return {
+        t,
+        nodes: [
+          { id: node, base },
+          { id: idOf({ publisher, key }), base: null },
+        ],
+      }
+    }
     case 'get-rival':
     case 'get-profile':
       return { t, publisher }

@@ -13,7 +13,17 @@ import { syncReplies, syncRequests } from '../../../protocol/sync-message.ts'
 import { Breach, settle, type Target } from '../fuzzer.ts'
 import type { Value } from '../loose-cbor.ts'
 import { type Family, messageFault } from '../rules/messages.ts'
-import { bindings, chain, heads, heartbeats, parsed, pool, publisher, records } from '../samples.ts'
+import {
+  bindings,
+  chain,
+  heads,
+  heartbeats,
+  holdings,
+  parsed,
+  pool,
+  publisher,
+  records,
+} from '../samples.ts'
 import { mutateValue } from '../value-mutants.ts'
 
 const [record = new Uint8Array(0), other] = records
@@ -23,6 +33,7 @@ const digest = new Uint8Array(32).fill(3)
 const salt = new Uint8Array(16).fill(7)
 const place = 'ab'.repeat(16)
 const item = { publisher: id, key, epoch: 0, seq: 4, tip: id, day: 20_000, forked: false }
+const node = { publisher: id, key, issued: 1e12, expires: 2e12, tip: id }
 const error = failureMessage({ code: 'BUSY', message: 'later', limit: 3, got: 'four' }, 1000)
 
 /** Every message at least once. */
@@ -66,6 +77,13 @@ const examples = {
       ],
       limit: 1000,
     }),
+    syncRequests.encode({
+      t: 'get-holdings',
+      nodes: [
+        { id: place, base: id },
+        { id: place, base: null },
+      ],
+    }),
     syncRequests.encode({ t: 'get-roster', of: id }),
     syncRequests.encode({ t: 'done', behind: true }),
   ],
@@ -76,7 +94,7 @@ const examples = {
       parts: new Uint8Array(96),
     }),
     syncReplies.encode({ t: 'parts', parts: [new Uint8Array(96).fill(1)] }),
-    syncReplies.encode({ t: 'items', items: [item], lacks: [3], more: true }),
+    syncReplies.encode({ t: 'items', items: [item, node], lacks: [3], more: true }),
     syncReplies.encode({ t: 'identity', operations: chain.slice(0, 2), more: false }),
     syncReplies.encode({ t: 'rival', from: 1, operations: chain.slice(1, 3) }),
     syncReplies.encode({ t: 'profile', envelope: record }),
@@ -92,6 +110,13 @@ const examples = {
           head: heads[0] ?? null,
           more: true,
         },
+      ],
+    }),
+    syncReplies.encode({
+      t: 'holdings',
+      nodes: [
+        { current: holdings[1] ?? null, base: holdings[0] ?? null },
+        { current: null, base: null },
       ],
     }),
     syncReplies.encode({ t: 'roster', records: [id], car: digest }),

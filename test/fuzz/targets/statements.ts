@@ -1,10 +1,11 @@
-/** Records of each kind, heads, bindings, heartbeats: as they came and signed anew. */
+/** Records of each kind, heads, bindings, heartbeats, holdings: as they came and signed anew. */
 import type { CID } from 'multiformats/cid'
 import { peekBinding, signBinding } from '../../../protocol/binding.ts'
 import { concat, equalBytes } from '../../../protocol/bytes.ts'
 import type { Verdict } from '../../../protocol/errors.ts'
 import { readHead, signHead } from '../../../protocol/head.ts'
 import { peekHeartbeat, signHeartbeat } from '../../../protocol/heartbeat.ts'
+import { peekHoldings, signHoldings } from '../../../protocol/holdings.ts'
 import { readRecord, type SignedRecord, signRecord } from '../../../protocol/record.ts'
 import { mutateBytes } from '../byte-mutants.ts'
 import { Breach, type Mutant, settle, type Target } from '../fuzzer.ts'
@@ -14,7 +15,7 @@ import { folderOf } from '../rules/content.ts'
 import { readEncoded } from '../rules/encoding.ts'
 import { isMap } from '../rules/grammar.ts'
 import { idOf, type StatementType, statementFault } from '../rules/statements.ts'
-import { bindings, heads, heartbeats, parsed, pool, records } from '../samples.ts'
+import { bindings, heads, heartbeats, holdings, parsed, pool, records } from '../samples.ts'
 import { type Signer, signAs, signers, signerWith } from '../signers.ts'
 import { mutateValue } from '../value-mutants.ts'
 
@@ -129,4 +130,5 @@ export const statementTargets: readonly Target[] = [
   statementTarget('head', 30, 'head', heads, readHead, ({ head }, seed) => signHead(head, seed)),
   statementTarget('binding', 30, 'binding', bindings, peekBinding, signBinding),
   statementTarget('heartbeat', 30, 'heartbeat', heartbeats, peekHeartbeat, signHeartbeat),
+  statementTarget('holdings', 30, 'holdings', holdings, peekHoldings, signHoldings),
 ]

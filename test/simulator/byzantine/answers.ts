@@ -6,6 +6,7 @@ import { cidOf } from '../../../protocol/cid.ts'
 import { MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_SYNC_ITEMS } from '../../../protocol/limits.ts'
 import type { SetEntry } from '../../../protocol/sync-item.ts'
 import {
+  isHoldings,
   type LogPage,
   MARK_BYTES,
   SPLIT,
@@ -44,7 +45,9 @@ export function bendItems(
   const asked = ({ id }: SetEntry): boolean =>
     id > (request.after ?? '') && request.ranges.some(({ range }) => id.startsWith(range))
   const entries = archive.set(archive.publishers()).entries.filter(asked)
-  const items = entries.flatMap(({ item }) => bend(item) ?? []).slice(0, MAX_SYNC_ITEMS)
+  const items = entries
+    .flatMap(({ item }) => (isHoldings(item) ? item : (bend(item) ?? [])))
+    .slice(0, MAX_SYNC_ITEMS)
   return { t: 'items', items, lacks: [], more: false }
 }
 
