@@ -1,12 +1,14 @@
 /**
- * What this node says of itself: the binding of its PeerId to its publisher, and heartbeats with
- * what it serves. Both are signed by the `serve` key and run out by themselves. Where that key may
+ * What this node says of itself: the binding of its PeerId to its publisher, heartbeats with what it
+ * serves, and what it holds. All are signed by the `serve` key and run out by themselves. Where that key may
  * not speak, nothing is said: other nodes would refuse it.
  */
 import { type PeerRole, signBinding } from '../protocol/binding.ts'
+import type { Cid } from '../protocol/cid.ts'
 import { servingDevice } from '../protocol/delegation.ts'
 import { accept, type Failure, refuse, type Verdict } from '../protocol/errors.ts'
 import { type HeartbeatBody, signHeartbeat } from '../protocol/heartbeat.ts'
+import { nextHoldings, type StatedHoldings, signHoldings } from '../protocol/holdings.ts'
 import { MAX_BINDING_MS } from '../protocol/limits.ts'
 import type { Clock } from '../registry/clock.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -19,7 +21,7 @@ export const HEARTBEAT_LIFE_MS = 45_000
 export const HEARTBEAT_INTERVAL_MS = 15_000
 
 export interface PresenceOptions {
-  readonly registry: Pick<Registry, 'publisher' | 'signer' | 'identity'>
+  readonly registry: Pick<Registry, 'publisher' | 'signer' | 'identity' | 'replicas'>
   /** PeerId of this node. */
   readonly peer: string
   readonly clock: Clock
@@ -28,6 +30,21 @@ export interface PresenceOptions {
   /** The present state of engines, queue and models. */
   readonly offer: () => HeartbeatBody
   readonly log: Pick<Log, 'info' | 'warn'>
+}
+
+/** What a node holds. */
+export interface HoldingsOffer {
+  readonly models: ReadonlySet<Cid>
+  /** Bytes that it would still take. */
+  readonly room: number
+  readonly lifeMs: number
+}
+
+export interface SignedHoldings {
+  readonly key: string
+  readonly current: Uint8Array
+  /** The statement that it changes, or null. */
+  readonly base: Uint8Array | null
 }
 
 interface Speaker {
@@ -84,6 +101,31 @@ export class Presence {
       },
       speaker.seed,
     )
+  }
+
+  /**
+   * A signed statement of what is held, with the one that it changes; null where the node may not
+   * speak, or there is no news.
+   * @param isNews whether something is to be said after what was said last
+   */
+  holdings(
+    { models, room, lifeMs }: HoldingsOffer,
+    isNews: (before: StatedHoldings) => boolean,
+  ): SignedHoldings | null {
+    const speaker = this.#speaker()
+    if (speaker === null) return null
+    const { clock, registry, peer } = this.#options
+    const { publisher } = registry
+    const { key, seed } = speaker
+    const before = registry.replicas.node(publisher, key)
+    if (before !== null && before.holdings.peer === peer && !isNews(before)) return null
+    // Also where the clock was set back: the later one counts.
+    const issued = Math.max(clock.now(), (before?.holdings.issued ?? 0) + 1)
+    const expires = issued + lifeMs
+    const next = { speaker: { publisher, key, peer }, issued, expires, models, room }
+    const holdings = nextHoldings(next, before)
+    const base = holdings.base === null ? null : (before?.base ?? before?.current ?? null)
+    return { key, current: signHoldings(holdings, seed), base }
   }
 
   /** Why nothing is said, or null. */

@@ -20,6 +20,8 @@ export interface RegistryEvents {
   readonly trust: { readonly publisher: Cid | null }
   /** Nodes of a publisher hold other models than before, as they say. */
   readonly holdings: { readonly publisher: Cid }
+  /** Files of these models are about to be deleted: they are held no more. */
+  readonly leaving: { readonly records: readonly Cid[] }
   /** Models of a publisher may stand otherwise than before: withdrawn, erased, taken back by a cut. */
   readonly standing: { readonly publisher: Cid }
 }

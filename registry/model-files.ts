@@ -3,6 +3,7 @@ import type { Cid } from '../protocol/cid.ts'
 import type { Audiences } from './audiences.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Catalogue, ModelFileRow, ModelRow } from './catalogue.ts'
+import { decideMirror, type MirrorDecision } from './mirror-rules.ts'
 import type { RunRight } from './run-right.ts'
 import type { TrustPolicy } from './trust.ts'
 
@@ -24,6 +25,11 @@ export class ModelFiles {
   readonly #parts: ModelFilesParts
   /** What was found of each model: complete until a blob goes, lacking until one comes. */
   #found = { complete: new Set<Cid>(), lacking: new Set<Cid>(), losses: 0 }
+  /** What the rules say of each model, as long as they are the same. */
+  #decided: { readonly policy: TrustPolicy | null; readonly of: Map<Cid, MirrorDecision> } = {
+    policy: null,
+    of: new Map(),
+  }
 
   constructor(parts: ModelFilesParts) {
     this.#parts = parts
@@ -32,6 +38,7 @@ export class ModelFiles {
   /** Records may have been taken back. */
   recordsGone(): void {
     this.#found.complete.clear()
+    this.#decided.of.clear()
   }
 
   /** Files have come; null: of any model. */
@@ -77,9 +84,38 @@ export class ModelFiles {
     return [...new Set([...followed, ...runRight.attestedModels()])]
   }
 
-  /** Models that this node may mirror and does not hold in full. */
+  /** What the mirror rules say of a model. */
+  decision(model: ModelRow): MirrorDecision {
+    const policy = this.#parts.policy()
+    if (policy !== this.#decided.policy) this.#decided = { policy, of: new Map() }
+    const { of } = this.#decided
+    const decided = of.get(model.record) ?? decideMirror(policy.mirror, policy.own, model)
+    // Without its card nothing is known of it yet.
+    if (model.description.inputs.length > 0) of.set(model.record, decided)
+    return decided
+  }
+
+  /** Models that this node fetches by itself and does not hold in full. */
   incomplete(): readonly Cid[] {
-    return this.mirrored().filter((record) => !this.#isComplete(record))
+    return this.mirrored().filter((record) => !this.#isComplete(record) && this.#isWanted(record))
+  }
+
+  #isWanted(record: Cid): boolean {
+    const { policy, of } = this.#decided
+    const known = policy === this.#parts.policy() ? of.get(record) : undefined
+    if (known !== undefined) return known.fetch === 'always'
+    const model = this.#parts.catalogue.model(record)
+    return model !== null && this.decision(model).fetch === 'always'
+  }
+
+  /** Whether a model is kept whatever else needs the room. */
+  isFirm(model: ModelRow): boolean {
+    return (
+      model.publisher === this.#parts.policy().own ||
+      (this.decision(model).fetch === 'always' &&
+        model.withdrawn !== 'recall' &&
+        this.mayMirror(model))
+    )
   }
 
   /** Models that may run here and are whole, own ones first; recalled ones are left out. */

@@ -40,6 +40,7 @@ import { type DiskSpace, endlessDisk } from './disk-space.ts'
 import { type Collected, type CollectedAll, Erasure } from './erasure.ts'
 import { Events, type RegistryEvents } from './events.ts'
 import { failpoint } from './failpoint.ts'
+import { type Evicted, Eviction, type RoomOptions } from './eviction.ts'
 import { isForked } from './fork.ts'
 import { Handles } from './handles.ts'
 import { type AdmittedIdentity, Identities } from './identities.ts'
@@ -47,6 +48,7 @@ import { type JoinPlan, planJoin } from './joining.ts'
 import { type LogStatus, type LogStatusParts, logStatuses } from './log-status.ts'
 import { Lookup } from './lookup.ts'
 import { MaxSeen, memoryJournal } from './max-seen.ts'
+import type { MirrorDecision } from './mirror-rules.ts'
 import { type Holding, ModelFiles } from './model-files.ts'
 import { OwnLog } from './own-log.ts'
 import type { Package } from './package.ts'
@@ -81,6 +83,14 @@ export interface RegistryParts {
   readonly cards?: CardReader
 }
 
+/** A model that is about to get lost. */
+export interface ScarceModel {
+  readonly model: ModelRow
+  /** Institutions that hold it in full. */
+  readonly replicas: number
+  readonly floor: number
+}
+
 export class Registry {
   readonly publisher: Cid
   readonly catalogue: Catalogue
@@ -107,6 +117,7 @@ export class Registry {
   readonly #statements: Statements
   readonly #files: ModelFiles
   readonly replicas: Replicas
+  readonly #eviction: Eviction
   /** The rules of the book, with the rosters as they stand now. */
   #policy: TrustPolicy
   /** Publishers with records here that may no longer be listed. */
@@ -195,6 +206,14 @@ export class Registry {
       clock,
     })
     const exclusively: Publication['exclusively'] = (work) => this.#publication.exclusively(work)
+    this.#eviction = new Eviction({
+      catalogue,
+      blobs,
+      clock,
+      isFirm: (model) => this.#files.isFirm(model),
+      exclusively,
+      onLeaving: (records) => this.#events.emit('leaving', { records }),
+    })
     const isDoubtful = (record: Cid) => this.isContested(record) || this.isUnclosed(record)
     this.#erasure = new Erasure({ catalogue, blobs, clock, exclusively, isDoubtful })
   }
@@ -722,6 +741,80 @@ export class Registry {
     return this.#files.mayMirror(model)
   }
 
+  /** Like {@link ModelFiles.decision}. */
+  mirrorDecision(model: ModelRow): MirrorDecision {
+    return this.#files.decision(model)
+  }
+
+  /**
+   * Pins a model: its files are fetched and kept. @param name what it is, for people
+   * @returns whether it was not pinned; @throws ZoariumError POLICY, DISK_FULL, STORE
+   */
+  pin({ record }: ModelRow, name: string): boolean {
+    const isNew = this.#book.pin(record, name)
+    if (isNew) this.#trustChanged(null)
+    return isNew
+  }
+
+  /** Takes that back. @returns whether it was pinned; @throws ZoariumError POLICY, DISK_FULL, STORE */
+  unpin(record: Cid): boolean {
+    const wasPinned = this.#book.unpin(record)
+    if (wasPinned) this.#trustChanged(null)
+    return wasPinned
+  }
+
+  /** Files of a model are about to be read here, or run. */
+  opens(record: Cid): void {
+    this.#eviction.opens(record)
+    this.used(record)
+  }
+
+  /** Like {@link Eviction.used}; a full disk keeps nobody from using what is here. */
+  used(record: Cid): void {
+    try {
+      this.#eviction.used(record)
+    } catch (error) {
+      if (!(error instanceof ZoariumError)) throw error
+    }
+  }
+
+  /** Like {@link Eviction.makeRoom}. */
+  makeRoom(bytes: number, options: RoomOptions): Promise<Evicted> {
+    return this.#eviction.makeRoom(bytes, options)
+  }
+
+  /** Institutions that hold a model in full, this node's among them, as their nodes say. */
+  holders(record: Cid): readonly Cid[] {
+    const { publisher } = this
+    const isHere = this.holding(record).complete && !this.#eviction.isLeaving(record)
+    const isElsewhere = this.replicas
+      .nodes(publisher)
+      .some(({ holdings, models }) => !this.signer.keys().has(holdings.key) && models.has(record))
+    const own = isHere || isElsewhere ? [publisher] : []
+    return [...own, ...this.replicas.holders(record, publisher)]
+  }
+
+  /** Models for everybody that are listed here, with fewer copies than their floor; own ones first. */
+  *scarceModels(): Generator<ScarceModel> {
+    for (const publisher of this.trust.with('list')) {
+      for (const record of this.catalogue.modelIds(publisher)) {
+        const scarce = this.#scarce(record)
+        if (scarce !== null) yield scarce
+      }
+    }
+  }
+
+  #scarce(record: Cid): ScarceModel | null {
+    const { floor: highest } = this.trust.mirror
+    const most = Math.max(highest, ...this.trust.mirror.rules.map((rule) => rule.floor ?? 0))
+    const replicas = this.holders(record).length
+    if (replicas >= most || this.audiences.ofRecord(record) !== null) return null
+    const model = this.catalogue.model(record)
+    if (model === null) return null
+    const { floor } = this.mirrorDecision(model)
+    return replicas < floor ? { model, replicas, floor } : null
+  }
+
   /** Like {@link ModelFiles.mirrored}. */
   mirroredModels(): readonly Cid[] {
     return this.#files.mirrored()
@@ -735,7 +828,10 @@ export class Registry {
   /** Models for everybody whose files are all here, own ones first: what the node says it holds. */
   heldForAll(): readonly Cid[] {
     return this.mirroredModels().filter(
-      (record) => this.audiences.ofRecord(record) === null && this.holding(record).complete,
+      (record) =>
+        this.audiences.ofRecord(record) === null &&
+        this.holding(record).complete &&
+        !this.#eviction.isLeaving(record),
     )
   }
 

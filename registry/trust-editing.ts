@@ -1,5 +1,13 @@
 /** Changes of the policy file's text that keep what the operator wrote beside them. */
-import { type Document, isMap, isSeq, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
+import {
+  type Document,
+  isMap,
+  isScalar,
+  isSeq,
+  parseDocument,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml'
 import type { Cid } from '../protocol/cid.ts'
 import type { Right, RosterRule } from './trust.ts'
 
@@ -42,6 +50,34 @@ export function withRoster(text: string, roster: Omit<RosterRule, 'line'>): stri
 
 export const withoutRoster = (text: string, publisher: Cid, name: string): string =>
   without(text, 'rosters', { publisher, name })
+
+/** The file with a model record pinned. @param name what it is, for people */
+export function withPin(text: string, record: Cid, name: string): string {
+  const document = parseDocument(text)
+  if (!document.has('mirror')) document.set('mirror', document.createNode({}))
+  const mirror = document.get('mirror')
+  if (!isMap(mirror)) throw new TypeError('the policy was not checked before the change')
+  if (!mirror.has('pins')) mirror.set('pins', document.createNode([]))
+  const pins = mirror.get('pins')
+  if (!isSeq(pins)) throw new TypeError('the policy was not checked before the change')
+  if (pins.items.some((item) => isScalar(item) && item.value === record)) return text
+  mirror.flow = false
+  pins.flow = false
+  const pin = document.createNode(record)
+  pin.comment = ` ${name}`
+  pins.items.push(pin)
+  return textOf(document)
+}
+
+/** The file without that pin. */
+export function withoutPin(text: string, record: Cid): string {
+  const document = parseDocument(text)
+  const pins = document.getIn(['mirror', 'pins'])
+  if (!isSeq(pins)) return text
+  pins.items = pins.items.filter((item) => !(isScalar(item) && item.value === record))
+  pins.flow = pins.items.length === 0
+  return textOf(document)
+}
 
 type Named = Readonly<Record<string, string>>
 

@@ -18,14 +18,23 @@
  *       - attested: 2                # at least so many
  *         of: [embl, bafyrei...]     # of these publishers, by id or petname
  *         publishers: [bafyrei...]   # optional: only models of these; default: of all listed ones
+ *     mirror:                        # optional: whose files are fetched (mirror-rules.ts)
+ *       floor: 2                     # copies that are kept, at as many institutions
+ *       otherwise: demand            # always, demand or never: models that no rule fits
+ *       rules:                       # the first that fits decides
+ *         - tags: [nuclei]           # and publishers, licenses, largest: all that are given must hold
+ *           fetch: always
+ *       pins: [bafyrei...]           # model records that are kept, whatever the rules say
  */
 import type { Cid } from '../protocol/cid.ts'
 import { expectOk, type Failure, ZoariumError } from '../protocol/errors.ts'
 import type { RosterRule, TrustPolicy, TrustRule } from './trust.ts'
 import {
   type TrustChange,
+  withoutPin,
   withoutRoster,
   withoutRule,
+  withPin,
   withRoster,
   withRule,
 } from './trust-editing.ts'
@@ -131,6 +140,25 @@ export class TrustBook {
     const text = this.#checkedText()
     if (expectOk(parseTrust(text, this.#own)).roster(publisher, name) === null) return false
     this.#replace(withoutRoster(text, publisher, name))
+    return true
+  }
+
+  /**
+   * Pins a model: its files are fetched and kept.
+   * @param name what it is, for people; @returns whether it was not pinned; @throws ZoariumError POLICY
+   */
+  pin(record: Cid, name: string): boolean {
+    const text = this.#checkedText()
+    if (expectOk(parseTrust(text, this.#own)).mirror.pins.includes(record)) return false
+    this.#replace(withPin(text, record, name))
+    return true
+  }
+
+  /** @returns whether it was pinned; @throws ZoariumError POLICY */
+  unpin(record: Cid): boolean {
+    const text = this.#checkedText()
+    if (!expectOk(parseTrust(text, this.#own)).mirror.pins.includes(record)) return false
+    this.#replace(withoutPin(text, record))
     return true
   }
 

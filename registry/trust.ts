@@ -5,6 +5,7 @@
  */
 import type { Cid } from '../protocol/cid.ts'
 import type { RosterRight } from '../protocol/roster.ts'
+import { DEFAULT_MIRROR, type MirrorRules } from './mirror-rules.ts'
 
 /**
  * Each right includes those before it.
@@ -73,6 +74,7 @@ export interface TrustRules {
   readonly rules: readonly TrustRule[]
   readonly rosters?: readonly RosterRule[]
   readonly run?: readonly RunRule[]
+  readonly mirror?: MirrorRules
 }
 
 /** The rules in force. Immutable. */
@@ -81,6 +83,7 @@ export class TrustPolicy {
   readonly rules: readonly TrustRule[]
   readonly rosters: readonly RosterRule[]
   readonly run: readonly RunRule[]
+  readonly mirror: MirrorRules
   readonly #byPublisher: ReadonlyMap<Cid, TrustRule>
   readonly #grants: ReadonlyMap<Cid, Grant>
   readonly #membership: Membership
@@ -88,13 +91,14 @@ export class TrustPolicy {
   /** @param membership by default nobody is a member: no roster is known */
   constructor(
     own: Cid | null,
-    { rules, rosters = [], run = [] }: TrustRules,
+    { rules, rosters = [], run = [], mirror = DEFAULT_MIRROR }: TrustRules,
     membership: Membership = () => [],
   ) {
     this.own = own
     this.rules = rules
     this.rosters = rosters
     this.run = run
+    this.mirror = mirror
     this.#membership = membership
     this.#byPublisher = new Map(rules.map((rule) => [rule.publisher, rule]))
     this.#grants = this.#collect()
