@@ -17,6 +17,7 @@ import type {
   NewTokenView,
   NodeView,
   PeerView,
+  PinView,
   ProfileChange,
   ProfileView,
   PublishView,
@@ -157,6 +158,12 @@ export class Client {
           }
     return readJson(await this.#request('POST', '/v1/join', options))
   }
+
+  pins = async () => (await this.#get<{ items: readonly PinView[] }>('/v1/pins')).items
+  pin = async (ref: string) =>
+    (await this.#post<{ items: readonly PinView[] }>('/v1/pins', { ref })).items
+  unpin = async (ref: string) =>
+    (await this.#delete<{ items: readonly PinView[] }>(`/v1/pins/${encodeURIComponent(ref)}`)).items
 
   tokens = async () => (await this.#get<{ items: readonly TokenView[] }>('/v1/tokens')).items
   addToken = (token: { label: string; scopes: readonly Scope[]; expiresMs: number | null }) =>

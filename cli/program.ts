@@ -16,6 +16,7 @@ import { addJoin } from './commands/join.ts'
 import { addKeys } from './commands/keys.ts'
 import { addLeave } from './commands/leave.ts'
 import { addPeers } from './commands/peers.ts'
+import { addPin } from './commands/pin.ts'
 import { addProfile } from './commands/profile.ts'
 import { addPublish } from './commands/publish.ts'
 import { addPull } from './commands/pull.ts'
@@ -29,6 +30,7 @@ import { addSync } from './commands/sync.ts'
 import { addTag } from './commands/tag.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addTrust } from './commands/trust.ts'
+import { addUnpin } from './commands/unpin.ts'
 import { addVerify } from './commands/verify.ts'
 import { addWithdraw } from './commands/withdraw.ts'
 import { Output } from './output.ts'
@@ -46,6 +48,8 @@ const COMMANDS = [
   addSearch,
   addShow,
   addPull,
+  addPin,
+  addUnpin,
   addVerify,
   addExport,
   addImport,

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 import { ZoariumError } from '../protocol/errors.ts'
 import { HEARTBEAT_LABEL, MAX_RESIDENCY } from '../protocol/heartbeat.ts'
+import { MAX_HOLDINGS_MS } from '../protocol/limits.ts'
 import { DEFAULT_QUOTAS, type QuotaLimits } from '../registry/quotas.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 import { SCRUB_BYTES_PER_SECOND } from './scrub.ts'
@@ -43,6 +44,12 @@ export interface Config {
     readonly follow: boolean
     /** Bytes of files on this node, own ones included, above which nothing is fetched. */
     readonly maxBytes: number
+    /** How long a model lacks copies before the first node fills one, and each one after it, seconds. */
+    readonly turnSeconds: number
+    /** Tell others which models this node holds; false: it is not counted, and fills nothing up. */
+    readonly tell: boolean
+    /** How long others count what this node said it holds when it is not heard any more, seconds. */
+    readonly wordSeconds: number
   }
   readonly inference: {
     /** Run requests of other nodes whose publisher has `list` or more here. */
@@ -80,6 +87,14 @@ export const DEFAULT_HTTP = '127.0.0.1:7070'
 export const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/7071'
 /** 200 GiB: what a member may ask of the others. */
 export const DEFAULT_MIRROR_BYTES = 200 * 1024 ** 3
+
+/** Five minutes: a model that was just published spreads by itself meanwhile. */
+export const DEFAULT_TURN_SECONDS = 300
+/** A day. */
+export const MAX_TURN_SECONDS = 24 * 3600
+/** Three days: a machine that is off over a weekend makes nobody copy what it holds. */
+export const DEFAULT_WORD_SECONDS = 3 * 24 * 3600
+export const MAX_WORD_SECONDS = MAX_HOLDINGS_MS / 1000
 
 /** Flags of `zoarium daemon`; each replaces what the file says, but peers, which are added. */
 export interface DaemonOptions {
@@ -156,6 +171,9 @@ function readFile(folder: string, root: unknown): Config {
     mirror: {
       follow: mirror.flag('follow', true),
       maxBytes: mirror.integer('maxBytes', DEFAULT_MIRROR_BYTES),
+      tell: mirror.flag('tell', true),
+      turnSeconds: mirror.within('turnSeconds', 1, MAX_TURN_SECONDS, DEFAULT_TURN_SECONDS),
+      wordSeconds: mirror.within('wordSeconds', 1, MAX_WORD_SECONDS, DEFAULT_WORD_SECONDS),
     },
     inference: {
       acceptRemote: inference.flag('acceptRemote', true),
@@ -299,6 +317,12 @@ class Section {
     if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
       throw this.wrong(name, 'a list of texts', value)
     }
+    return value
+  }
+
+  within(name: string, min: number, max: number, fallback: number): number {
+    const value = this.integer(name, fallback)
+    if (value < min || value > max) throw this.wrong(name, `from ${min} to ${max}`, value)
     return value
   }
 

@@ -34,6 +34,7 @@ import { Network } from './net/network.ts'
 import { publicAddress } from './net/web-socket-address.ts'
 import { Node } from './node.ts'
 import { Offer } from './offer.ts'
+import { type AtRisk, Placing } from './placing.ts'
 import { HEARTBEAT_INTERVAL_MS, Presence } from './presence.ts'
 import { PublicWeb } from './public-web.ts'
 import { Publishing } from './publishing.ts'
@@ -41,6 +42,7 @@ import { quotaViews } from './quota-views.ts'
 import { whyForbidden } from './runnable.ts'
 import { Scrub } from './scrub.ts'
 import { SelfCheck } from './self-check.ts'
+import { Telling } from './telling.ts'
 import { Tokens } from './tokens.ts'
 import { watchTrust } from './trust-watch.ts'
 import { Views } from './views.ts'
@@ -152,22 +154,68 @@ async function start(
     offer: () => offer.body(),
   })
   const nearest = new Nearest({ registry, network, inference, views })
-  const inferring = new Inferring({ registry, network, inference, nearest, views })
-  const metrics = createMetrics(registry, network, inference, views, () => scrub.view())
+  const inferring = new Inferring({
+    registry,
+    network,
+    inference,
+    nearest,
+    views,
+    fetch: (model, signal) => mirror.fetch(model, signal),
+  })
+  const metrics = createMetrics(
+    registry,
+    network,
+    inference,
+    views,
+    () => scrub.view(),
+    () => placing.atRisk,
+  )
+  const { follow, maxBytes, tell, turnSeconds, wordSeconds } = config.mirror
   const mirror = new Mirror({
     registry,
     network,
-    follow: config.mirror.follow,
-    maxBytes: config.mirror.maxBytes,
+    follow,
+    maxBytes,
+    mayGo: (model, isStrict) => placing.mayGo(model, isStrict),
+    isInUse: (record) => inference.status().warm.includes(record),
+    onEvicted: ({ models, bytes }) => {
+      metrics.evictedBytes.inc(bytes)
+      for (const record of models) node.emit('blob', { record, complete: false })
+      beatSoon()
+    },
     clock,
     log: log.child({ part: 'mirror' }),
     onProgress: (progress) => node.emit('progress', { ...progress }),
     onComplete: (model) => {
       node.emit('blob', { record: model.record, complete: true })
       beatSoon()
+      telling.kick()
     },
   })
   stops.push(() => mirror.stop())
+  const placing = new Placing({
+    registry,
+    network,
+    mirror,
+    fills: follow && tell,
+    maxBytes,
+    turnMs: turnSeconds * 1000,
+    clock,
+    log: log.child({ part: 'placing' }),
+    onLook: () => telling.kick(),
+  })
+  stops.push(() => placing.stop())
+  const telling = new Telling({
+    isOn: tell,
+    registry,
+    presence,
+    room: () => placing.room(),
+    lifeMs: wordSeconds * 1000,
+    clock,
+    log: log.child({ part: 'telling' }),
+    onTold: (key) => network.spread(registry.publisher, key),
+  })
+  stops.push(() => telling.stop())
   const self = new SelfCheck({
     registry,
     network,
@@ -236,6 +284,7 @@ async function start(
     attesting: new Attesting({ registry, inference, engine, self }),
     self,
     mirror,
+    placing,
     handles,
     scrub,
     keys,
@@ -294,7 +343,10 @@ async function start(
   registry.on('record', ({ id, record }) => {
     node.emit('record', { record: id, publisher: record.publisher, kind: record.kind })
     mirror.kick()
-    if (record.publisher === registry.publisher) beatSoon()
+    if (record.publisher === registry.publisher) {
+      beatSoon()
+      telling.kick()
+    }
     if (record.kind === 'profile') handles.kick()
   })
   registry.on('head', ({ publisher, key, envelope }) => {
@@ -304,6 +356,9 @@ async function start(
     }
     node.emit('head', { publisher })
   })
+  registry.on('holdings', ({ publisher }) => node.emit('holdings', { publisher }))
+  // Before the files go: nothing says of a model that it is held here while it is not.
+  registry.on('leaving', () => telling.tell())
   registry.on('fork', ({ publisher, key }) => {
     endForbidden()
     network.spread(publisher, key)
@@ -313,6 +368,7 @@ async function start(
     mirror.leaveErased()
     mirror.kick()
     beatSoon()
+    telling.kick()
   })
   registry.on('identity', ({ publisher }) => node.emit('identity', { publisher }))
   registry.on('trust', () => {
@@ -348,6 +404,8 @@ async function start(
   renewKeys()
   registry.heads()
   mirror.kick()
+  telling.kick()
+  placing.start()
   handles.kick()
   collect()
   scrub.kick()
@@ -395,6 +453,7 @@ const createMetrics = (
   inference: Inference,
   views: Views,
   scrub: () => ScrubView | null,
+  atRisk: () => AtRisk,
 ): Metrics =>
   new Metrics({
     zoarium_records: { help: 'Records here', read: () => registry.counts().records },
@@ -409,8 +468,16 @@ const createMetrics = (
       read: () => registry.blobs.rotten,
     },
     zoarium_incomplete_models: {
-      help: 'Models that this node may mirror and does not hold in full',
+      help: 'Models that this node fetches by itself and does not hold in full',
       read: () => registry.incompleteModels().length,
+    },
+    zoarium_models_at_risk: {
+      help: 'Models listed here that fewer institutions hold than their floor',
+      read: () => atRisk().total,
+    },
+    zoarium_holders: {
+      help: 'Nodes whose word on what they hold is known here, this one included',
+      read: () => registry.replicas.nodes().length,
     },
     zoarium_scrubbed_bytes: {
       help: 'Bytes hashed anew in the round of the scrub that is under way, or was the last',

@@ -19,7 +19,7 @@ import { LOCAL, type Nearest } from './nearest.ts'
 import type { PeerRequest, RemoteResult } from './net/infer.ts'
 import type { Network } from './net/network.ts'
 import type { Candidate, Route } from './route.ts'
-import { runnableOf, whyForbidden, whyNotRunnable } from './runnable.ts'
+import { isOnDemand, runnableOf, whyForbidden, whyNotRunnable } from './runnable.ts'
 import type { Views } from './views.ts'
 
 /** Longest that a request may take where it does not say. */
@@ -50,6 +50,8 @@ export interface InferringOptions {
   readonly inference: Pick<Inference, 'run'>
   readonly nearest: Nearest
   readonly views: Views
+  /** Fetches a model's files, as {@link Mirror.fetch}. */
+  readonly fetch: (model: ModelRow, signal: AbortSignal) => Promise<unknown>
 }
 
 /** What is to be run. */
@@ -80,6 +82,7 @@ export class Inferring {
   ): Promise<InferAnswer> {
     const request = { model, inputs, options, signal }
     if (options.on === LOCAL) {
+      await this.#bring(request)
       this.#requireHere(request)
       return this.#local(request)
     }
@@ -156,6 +159,7 @@ export class Inferring {
     const { registry, inference } = this.#options
     const { output, accept } = options
     try {
+      registry.opens(model.record)
       const result = await inference.run(
         runnableOf(registry, model),
         new Map(inputs.map(({ name, bytes, mediaType }) => [name, { bytes, mediaType }])),
@@ -187,6 +191,14 @@ export class Inferring {
   }
 
   /** `run` without `--on` is here or nowhere; the error says where else. */
+  /** Fetches a model that may run here and comes on demand. */
+  async #bring({ model, options, signal }: Request): Promise<void> {
+    const { registry, fetch } = this.#options
+    const isMissing = whyNotRunnable(registry, model)?.code === 'BLOB_MISSING'
+    if (!isMissing || !isOnDemand(registry, model)) return
+    await fetch(model, AbortSignal.any([signal, AbortSignal.timeout(deadlineOf(options))]))
+  }
+
   #requireHere({ model, inputs }: Request): void {
     const { registry, nearest, views } = this.#options
     const failure = whyNotRunnable(registry, model)

@@ -24,6 +24,12 @@ export class Metrics {
     registers: [this.#registry],
   })
 
+  readonly evictedBytes = new Counter({
+    name: 'zoarium_evicted_bytes_total',
+    help: 'Bytes of files deleted to make room for others',
+    registers: [this.#registry],
+  })
+
   /** @param gauges read at each scrape: name -> value, or the values of each `kind` */
   constructor(gauges: Readonly<Record<string, { help: string; read: () => number | Counts }>>) {
     collectDefaultMetrics({ register: this.#registry })

@@ -1,11 +1,13 @@
 /**
  * Replication of files: fetches what this node may and wants to hold, one model at a time (each
- * file comes over several streams and providers), and tries again later what nobody could give.
+ * file comes over several streams and providers), and tries again later what nobody could give. Where
+ * there is no room for what is wanted, files go that nothing obliges this node to keep.
  */
 import type { Cid } from '../protocol/cid.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import type { ModelFileRow, ModelRow } from '../registry/catalogue.ts'
 import type { Clock } from '../registry/clock.ts'
+import type { Evicted } from '../registry/eviction.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Log } from './log.ts'
 import type { Network } from './net/network.ts'
@@ -31,8 +33,14 @@ export interface MirrorOptions {
   readonly follow: boolean
   /** Bytes of files on this node above which nothing is fetched. */
   readonly maxBytes: number
+  /** Whether a model may go to make room; `strict`: only where its floor is kept without it. */
+  readonly mayGo: (model: ModelRow, isStrict: boolean) => Promise<boolean>
+  /** Whether a model is in use, so that its files stay. */
+  readonly isInUse: (record: Cid) => boolean
+  /** Models went to make room. */
+  readonly onEvicted: (evicted: Evicted) => void
   readonly clock: Clock
-  readonly log: Pick<Log, 'warn'>
+  readonly log: Pick<Log, 'warn' | 'info'>
   readonly onProgress: (progress: Progress) => void
   /** A model became complete. */
   readonly onComplete: (model: ModelRow) => void
@@ -107,13 +115,68 @@ export class Mirror {
   }
 
   /**
-   * Fetches every file of a model that is not here.
+   * Fetches every file of a model that is not here, and makes room for it where that is needed.
    * @returns bytes of the model, and bytes that were missing
    * @throws ZoariumError TRUST without the right to mirror, ERASED, QUOTA,
    * NO_PROVIDER, CONTENT_MISMATCH, DISK_FULL, STORE, CANCELLED
    */
-  async fetch(model: ModelRow, signal: AbortSignal): Promise<{ bytes: number; fetched: number }> {
+  fetch(model: ModelRow, signal: AbortSignal): Promise<{ bytes: number; fetched: number }> {
+    return this.#fetch(model, model.files, signal, true)
+  }
+
+  /** Like {@link fetch}, of one file. */
+  async fetchFile(model: ModelRow, file: ModelFileRow, signal: AbortSignal): Promise<void> {
+    await this.#fetch(model, [file], signal, true)
+  }
+
+  /** Like {@link fetch}, to keep a model from getting lost: only where there is room. */
+  async fill(model: ModelRow, signal: AbortSignal): Promise<void> {
+    await this.#fetch(model, model.files, signal, false)
+  }
+
+  /** Bytes of files that are being fetched. */
+  get coming(): number {
+    return sizeOf([...this.#coming.values()])
+  }
+
+  async #fetch(
+    model: ModelRow,
+    files: readonly ModelFileRow[],
+    signal: AbortSignal,
+    mayEvict: boolean,
+  ): Promise<{ bytes: number; fetched: number }> {
     const { registry, onComplete } = this.#options
+    this.#requireRight(model)
+    // Files of equal bytes are one blob.
+    const missing = [
+      ...new Map(
+        files
+          .filter(({ cid }) => registry.blobs.stat(cid) === null)
+          .map((file) => [file.cid, file] as const),
+      ).values(),
+    ]
+    const wanted = missing.filter(({ cid }) => !this.#coming.has(cid))
+    const leave = new AbortController()
+    const fetching = { record: model.record, leave }
+    this.#fetching.add(fetching)
+    const any = AbortSignal.any([signal, this.#stop.signal, leave.signal])
+    try {
+      if (mayEvict) await this.#makeRoom(wanted)
+      this.#requireRoom(model, wanted)
+      for (const file of missing) {
+        await this.#downloads.join(file.cid, any, (until) => this.#download(model, file, until))
+      }
+    } finally {
+      this.#fetching.delete(fetching)
+    }
+    registry.used(model.record)
+    await registry.mendCard(model)
+    if (missing.length > 0 && registry.holding(model.record).complete) onComplete(model)
+    return { bytes: sizeOf(files), fetched: sizeOf(missing) }
+  }
+
+  #requireRight(model: ModelRow): void {
+    const { registry } = this.#options
     if (model.withdrawn === 'erase') {
       throw new ZoariumError('ERASED', 'the model was erased')
     }
@@ -123,28 +186,33 @@ export class Mirror {
         hint: `zoarium trust add ${model.publisher} mirror`,
       })
     }
-    // Files of equal bytes are one blob.
-    const missing = [
-      ...new Map(registry.holding(model.record).missing.map((file) => [file.cid, file])).values(),
-    ]
-    this.#requireRoom(
-      model,
-      missing.filter(({ cid }) => !this.#coming.has(cid)),
-    )
-    const leave = new AbortController()
-    const fetching = { record: model.record, leave }
-    this.#fetching.add(fetching)
-    const any = AbortSignal.any([signal, this.#stop.signal, leave.signal])
-    try {
-      for (const file of missing) {
-        await this.#downloads.join(file.cid, any, (until) => this.#download(model, file, until))
-      }
-    } finally {
-      this.#fetching.delete(fetching)
+    const { fetch, rule } = registry.mirrorDecision(model)
+    if (fetch !== 'never') return
+    const line = rule?.line ?? null
+    throw new ZoariumError('TRUST', 'a mirror rule says that its files are never fetched', {
+      field: line === null ? 'mirror.otherwise' : `trust.yaml line ${line}`,
+      hint: `zoarium pin ${model.record} makes an exception`,
+    })
+  }
+
+  /** Lets files go that need not stay, where there is no room for others; what is above the floor first. */
+  async #makeRoom(files: readonly ModelFileRow[]): Promise<void> {
+    if (files.length === 0) return
+    const { registry, maxBytes, mayGo, isInUse, onEvicted, log } = this.#options
+    for (const isStrict of [true, false]) {
+      const needed = sizeOf(files)
+      const over = registry.blobs.held.bytes + this.coming + needed - maxBytes
+      const short = needed - registry.quotas.spare()
+      if (over <= 0 && short <= 0) return
+      const evicted = await registry.makeRoom(Math.max(over, short), {
+        isBusy: (record) =>
+          isInUse(record) || [...this.#fetching].some((each) => each.record === record),
+        mayGo: (model) => mayGo(model, isStrict),
+      })
+      if (evicted.models.length === 0) continue
+      log.info(evicted, 'models went to make room for others')
+      onEvicted(evicted)
     }
-    await registry.mendCard(model)
-    if (missing.length > 0) onComplete(model)
-    return { bytes: sizeOf(model.files), fetched: sizeOf(missing) }
   }
 
   async #download(model: ModelRow, file: ModelFileRow, signal: AbortSignal): Promise<void> {
@@ -172,7 +240,7 @@ export class Mirror {
     const { registry, maxBytes } = this.#options
     const { quotas } = registry
     const coming = [...this.#coming.values()]
-    const total = registry.blobs.held.bytes + sizeOf(coming) + sizeOf(files)
+    const total = registry.blobs.held.bytes + this.coming + sizeOf(files)
     if (total <= maxBytes) {
       const others = coming.filter((each) => each.publisher === publisher)
       quotas.requireRoom(publisher, sizeOf(others) + sizeOf(files))
@@ -183,7 +251,7 @@ export class Mirror {
     throw new ZoariumError('QUOTA', 'the files would exceed mirror.maxBytes', {
       limit: maxBytes,
       got: total,
-      hint: 'raise mirror.maxBytes in config.yaml',
+      hint: 'raise mirror.maxBytes in config.yaml, or unpin what need not stay',
     })
   }
 

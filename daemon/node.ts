@@ -18,6 +18,7 @@ import type {
   NewTokenView,
   NodeView,
   PeerView,
+  PinView,
   ProfileView,
   PublisherView,
   PublishView,
@@ -33,7 +34,7 @@ import type {
   TrustView,
 } from '../protocol/api.ts'
 import type { Claim } from '../protocol/attestation.ts'
-import type { Cid } from '../protocol/cid.ts'
+import { type Cid, parseCid } from '../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../protocol/errors.ts'
 import { type HandleDocument, handleDocument } from '../protocol/handle.ts'
 import type { ProfileBody, WithdrawBody } from '../protocol/record.ts'
@@ -73,9 +74,11 @@ import type { Metrics } from './metrics.ts'
 import type { Mirror } from './mirror.ts'
 import { LOCAL, type Nearest } from './nearest.ts'
 import type { Network, NetworkPeer } from './net/network.ts'
+import type { Placing } from './placing.ts'
 import type { Presence } from './presence.ts'
 import type { Publishing } from './publishing.ts'
 import { quotaViews } from './quota-views.ts'
+import { isOnDemand } from './runnable.ts'
 import type { Scrub } from './scrub.ts'
 import type { SelfCheck } from './self-check.ts'
 import type { Tokens } from './tokens.ts'
@@ -99,6 +102,7 @@ export interface NodeParts {
   readonly self: Pick<SelfCheck, 'settled' | 'isAsking'>
   readonly mirror: Mirror
   readonly doctor: Pick<Doctor, 'examine'>
+  readonly placing: Pick<Placing, 'atRisk'>
   readonly keys: Pick<OwnKeys, 'overview'>
   readonly renewals: Pick<KeyRenewals, 'views'>
   readonly presence: Pick<Presence, 'silence'>
@@ -157,6 +161,15 @@ export class Node implements NodeApi {
       },
       quotas: quotaViews(registry, network, views),
       incomplete: registry.incompleteModels().length,
+      atRisk: {
+        total: this.#parts.placing.atRisk.total,
+        models: this.#parts.placing.atRisk.models.map(({ model, replicas, floor }) => ({
+          ref: views.ref(model),
+          record: model.record,
+          replicas,
+          floor,
+        })),
+      },
       scrub: this.#parts.scrub.view(),
       self: self.isAsking ? 'asking' : registry.whyUnsure() === null ? 'sure' : 'unsure',
       renewals: renewals.views(),
@@ -258,12 +271,15 @@ export class Node implements NodeApi {
     }
   }
 
-  file(ref: string, path: string): FileAnswer {
-    const { registry } = this.#parts
+  async file(ref: string, path: string, signal: AbortSignal): Promise<FileAnswer> {
+    const { registry, mirror } = this.#parts
     const model = expectOk(registry.resolve(ref))
     const file = model.files.find((entry) => entry.path === path)
     if (file === undefined) {
       throw new ZoariumError('NOT_FOUND', 'the model has no such file', { field: path })
+    }
+    if (registry.blobs.stat(file.cid) === null && isOnDemand(registry, model)) {
+      await mirror.fetchFile(model, file, signal)
     }
     if (registry.blobs.stat(file.cid) === null) {
       throw new ZoariumError('BLOB_MISSING', 'the file is not on this node', {
@@ -275,7 +291,10 @@ export class Node implements NodeApi {
       size: file.size,
       mediaType: file.mediaType,
       cid: file.cid,
-      open: (range) => registry.blobs.open(file.cid, range),
+      open: (range) => {
+        registry.opens(model.record)
+        return registry.blobs.open(file.cid, range)
+      },
     }
   }
 
@@ -534,6 +553,43 @@ export class Node implements NodeApi {
 
   leave(publisher: string, name: string): LeaveView {
     return this.#parts.federation.leave(publisher, name)
+  }
+
+  pins(): readonly PinView[] {
+    const { registry, views } = this.#parts
+    return registry.trust.mirror.pins.map((record) => {
+      const model = registry.catalogue.model(record)
+      const isListed = model !== null && registry.trust.may(model.publisher, 'list')
+      const { complete: held } = registry.holding(record)
+      return { record, ref: isListed ? views.ref(model) : null, held }
+    })
+  }
+
+  pin(ref: string): readonly PinView[] {
+    const { registry, views } = this.#parts
+    const model = expectOk(registry.resolve(ref))
+    if (!registry.mayMirror(model)) {
+      throw new ZoariumError('TRUST', 'no rule lets this node hold files of that publisher', {
+        field: model.publisher,
+        hint: `zoarium trust add ${views.nameOf(model.publisher)} mirror`,
+      })
+    }
+    registry.pin(model, views.ref(model))
+    return this.pins()
+  }
+
+  unpin(ref: string): readonly PinView[] {
+    const { registry } = this.#parts
+    // The model may be gone, or its publisher not listed any more.
+    const id = parseCid(ref)
+    const record = id.ok ? id.value : expectOk(registry.resolve(ref)).record
+    if (!registry.unpin(record)) {
+      throw new ZoariumError('NOT_FOUND', 'the model is not pinned', {
+        got: ref,
+        hint: 'zoarium pin list',
+      })
+    }
+    return this.pins()
   }
 
   tokens(): readonly TokenView[] {

@@ -76,6 +76,12 @@ function whyDoubtful(registry: Registry, model: ModelRow): Failure | null {
   return null
 }
 
+/** Whether the files of a model come when they are used, by a mirror rule. */
+export const isOnDemand = (registry: Registry, model: ModelRow): boolean =>
+  registry.mirrorDecision(model).fetch === 'demand' &&
+  registry.mayMirror(model) &&
+  whyDoubtful(registry, model) === null
+
 const onnxOf = (model: ModelRow) => {
   const entry = model.description.weights.find((weights) => weights.format === 'onnx')
   if (entry === undefined) return null

@@ -12,11 +12,13 @@ import { type Sleep, systemSleep } from './net/sleep.ts'
 import type { Presence } from './presence.ts'
 
 /** Changes within so long are told together: a model that is fetched rarely comes alone. */
-export const TELL_DELAY_MS = 3_000
+export const TELL_DELAY_MS = 2_000
 /** Statements that a life has: so often may one be lost, or a node be down, before it is not counted. */
 const PER_LIFE = 3
 
 export interface TellingOptions {
+  /** Whether anything is told at all. */
+  readonly isOn: boolean
   readonly registry: Registry
   readonly presence: Pick<Presence, 'holdings'>
   /** Bytes that the node would take to keep models from getting lost. */
@@ -41,7 +43,7 @@ export class Telling {
 
   /** Something may have changed: tells soon. Cheap to repeat. */
   kick(): void {
-    if (this.#isDue || this.#stop.signal.aborted) return
+    if (!this.#options.isOn || this.#isDue || this.#stop.signal.aborted) return
     this.#isDue = true
     const { sleep = systemSleep } = this.#options
     sleep(TELL_DELAY_MS, this.#stop.signal).then(
@@ -55,6 +57,7 @@ export class Telling {
 
   /** Tells now, where there is something to tell. What cannot be written is told another time. */
   tell(): void {
+    if (!this.#options.isOn) return
     try {
       this.#tell()
     } catch (error) {

@@ -71,6 +71,11 @@ export class Views {
       withdrawn: model.withdrawn,
       audience: this.#audience(model.record),
       held: this.#registry.holding(model.record).complete,
+      replicas:
+        this.#registry.audiences.ofRecord(model.record) === null
+          ? this.#registry.holders(model.record).length
+          : null,
+      floor: this.#registry.mirrorDecision(model).floor,
       runnable: { here: reason === null, reason: reason?.message ?? null },
     }
   }
@@ -93,6 +98,9 @@ export class Views {
       key,
       position: { epoch, seq },
       files: model.files.map((file) => ({ ...file, held: !missing.has(file.cid) })),
+      holders: registry.holders(model.record).map((each) => this.publisher(each)),
+      fetch: registry.mirrorDecision(model).fetch,
+      pinned: registry.trust.mirror.pins.includes(model.record),
       bytes: model.files.reduce((sum, { size }) => sum + size, 0),
       aliases: model.aliases,
       versions: registry

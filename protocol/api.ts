@@ -65,8 +65,10 @@ export interface NodeView {
   readonly engine: EngineView
   /** Limits that are met now. */
   readonly quotas: readonly QuotaView[]
-  /** Models that this node may mirror and does not hold in full yet. */
+  /** Models that this node fetches by itself and does not hold in full yet. */
   readonly incomplete: number
+  /** Models for everybody that fewer institutions hold than their floor, as of the last look. */
+  readonly atRisk: AtRiskView
   /** The last round in which all files were hashed anew, or the one under way; null: none yet. */
   readonly scrub: ScrubView | null
   /**
@@ -97,6 +99,26 @@ export interface FindingView {
   readonly message: string
   /** What to change. */
   readonly hint?: string
+}
+
+export interface AtRiskView {
+  readonly total: number
+  /** The first 20 of them, own ones first. */
+  readonly models: readonly {
+    readonly ref: string
+    readonly record: Cid
+    readonly replicas: number
+    readonly floor: number
+  }[]
+}
+
+/** GET /v1/pins */
+export interface PinView {
+  readonly record: Cid
+  /** Null where the model is not listed here now. */
+  readonly ref: string | null
+  /** Whether every file is here. */
+  readonly held: boolean
 }
 
 export interface ScrubView {
@@ -238,6 +260,10 @@ export interface ModelSummary {
   readonly audience: readonly string[] | null
   /** Whether every file is on this node. */
   readonly held: boolean
+  /** Institutions that hold every file, by the word of their nodes; null: private, so nobody tells. */
+  readonly replicas: number | null
+  /** How many are kept, as this node's mirror rules have it. */
+  readonly floor: number
   /** Whether this node may and can run it now, and if not why. */
   readonly runnable: { readonly here: boolean; readonly reason: string | null }
 }
@@ -255,6 +281,11 @@ export interface ModelView extends ModelSummary {
   readonly key: string
   readonly position: { readonly epoch: number; readonly seq: number }
   readonly files: readonly ModelFileView[]
+  /** Who holds every file, this node's publisher first. */
+  readonly holders: readonly PublisherView[]
+  /** What this node does with the files by its mirror rules. */
+  readonly fetch: 'always' | 'demand' | 'never'
+  readonly pinned: boolean
   readonly bytes: number
   readonly aliases: readonly string[]
   readonly versions: readonly { readonly version: string; readonly record: Cid }[]
@@ -669,7 +700,7 @@ export interface NewTokenView extends TokenView {
 
 /** One event of GET /v1/events; `type` is the SSE event name. */
 export interface EventView {
-  readonly type: 'record' | 'blob' | 'progress' | 'peer' | 'identity' | 'head'
+  readonly type: 'record' | 'blob' | 'progress' | 'peer' | 'identity' | 'head' | 'holdings'
   readonly at: string
   readonly data: Readonly<Record<string, unknown>>
 }

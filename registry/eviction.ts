@@ -31,6 +31,8 @@ export interface EvictionParts {
   readonly clock: Clock
   /** Whether the rules, or a pin, keep a model whatever else needs the room. */
   readonly isFirm: (model: ModelRow) => boolean
+  /** Whether every file of a model is here. */
+  readonly isWhole: (record: Cid) => boolean
   /** Runs work while nothing is published: its files lie in the store before a record names them. */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>
   /** These are held no more from now on. Called before their files go. */
@@ -57,6 +59,7 @@ export class Eviction {
   /** When models were last opened for reading. */
   readonly #opened = new Map<Cid, number>()
   readonly #leaving = new Set<Cid>()
+  #queue: Promise<unknown> = Promise.resolve()
 
   constructor(parts: EvictionParts) {
     this.#parts = parts
@@ -99,16 +102,27 @@ export class Eviction {
   }
 
   /**
-   * Deletes files until so many bytes are free, or nothing where that cannot be reached.
+   * Deletes files until so many bytes are free, or nothing where that cannot be reached. One call after
+   * the other.
    * @throws ZoariumError STORE; what is left is what was there before
    */
   makeRoom(bytes: number, options: RoomOptions): Promise<Evicted> {
     const isBusy = (record: Cid): boolean => options.isBusy(record) || this.#isOpening(record)
-    return this.#parts.exclusively(async () => {
+    const work = this.#queue.then(async () => {
+      // Others may be asked for long; nobody who publishes waits for that.
       const chosen = await this.#choose(bytes, { ...options, isBusy })
-      if (chosen === null) return { models: [], bytes: 0 }
-      return this.#evict(chosen)
+      return this.#parts.exclusively(() => {
+        const left = chosen.filter((model) => !isBusy(model.record) && !this.#parts.isFirm(model))
+        const freed = this.#freed(left)
+        // Some may have had nothing to give but what others need, too.
+        const going = left.filter(({ files }) => files.some(({ cid }) => freed.has(cid)))
+        return going.length > 0 && sum(freed) >= bytes
+          ? this.#evict(going, freed)
+          : Promise.resolve({ models: [], bytes: 0 })
+      })
     })
+    this.#queue = work.catch(() => {})
+    return work
   }
 
   /** Models of which files are here and which may go, the one used longest ago first. */
@@ -126,20 +140,25 @@ export class Eviction {
       .sort((a, b) => a.used - b.used || (a.model.record < b.model.record ? -1 : 1))
   }
 
-  /** The fewest models, in order, whose files make room enough; null: all of them do not. */
-  async #choose(
-    bytes: number,
-    { isBusy, mayGo }: RoomOptions,
-  ): Promise<readonly ModelRow[] | null> {
+  /** The first models, in order, whose files make room enough, or all that may go. */
+  async #choose(bytes: number, { isBusy, mayGo }: RoomOptions): Promise<readonly ModelRow[]> {
     const chosen: ModelRow[] = []
+    // What models name here, also what others name too, at least: the exact sum is looked up rarely.
+    let [named, enough] = [0, bytes]
     for (const { model } of this.#candidates(isBusy)) {
-      if (sum(this.#freed(chosen)) >= bytes) break
-      if (await mayGo(model)) chosen.push(model)
+      if (named >= enough) {
+        const lacking = bytes - sum(this.#freed(chosen))
+        if (lacking <= 0) break
+        enough = named + lacking
+      }
+      // What is not here in full is no copy that anybody would miss.
+      if (!this.#parts.isWhole(model.record) || (await mayGo(model))) {
+        chosen.push(model)
+        named += model.files.reduce((all, { size }) => all + size, 0)
+      }
       await setImmediate()
     }
-    // Those asked about may have come into use while others were asked.
-    const left = chosen.filter(({ record }) => !isBusy(record))
-    return left.length > 0 && sum(this.#freed(left)) >= bytes ? left : null
+    return chosen
   }
 
   /** Blobs that no model but these names, with their sizes. */
@@ -158,7 +177,7 @@ export class Eviction {
     return freed
   }
 
-  async #evict(models: readonly ModelRow[]): Promise<Evicted> {
+  async #evict(models: readonly ModelRow[], freed: ReadonlyMap<Cid, number>): Promise<Evicted> {
     const { blobs, catalogue, onLeaving } = this.#parts
     const records = models.map(({ record }) => record)
     for (const record of records) this.#leaving.add(record)
@@ -166,7 +185,7 @@ export class Eviction {
     try {
       onLeaving(records)
       failpoint('evict.after-word')
-      for (const [cid, size] of this.#freed(models)) {
+      for (const [cid, size] of freed) {
         await blobs.remove(cid)
         bytes += size
         failpoint('evict.after-unlink')

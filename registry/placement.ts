@@ -73,10 +73,13 @@ export function turnOf(
   return Math.max(0, place - wanted + 1)
 }
 
-/** Part of a turn by which this node is later than others with the same one, from 0 to below 1. */
+/**
+ * Part of a turn by which this node is later than others with the same one, from 0 to below a half: it
+ * does not fetch all that it is to fill at once, and who comes after it still sees what it did.
+ */
 export function delayOf(record: Cid, self: Pick<PlacementNode, 'publisher' | 'key'>): number {
   const [high = 0, low = 0] = scoreOf(record, self).subarray(30)
-  return (high * 256 + low) / 65536
+  return (high * 256 + low) / 65536 / 2
 }
 
 /** A shortage, and this node's turn. */

@@ -215,6 +215,12 @@ export class Quotas {
     })
   }
 
+  /** Bytes that may come before too little of the disk stays free. */
+  spare(): number {
+    const { free, total } = this.#disk.read()
+    return Math.max(0, free - Math.ceil((total * this.limits.diskFreePercent) / 100))
+  }
+
   /** A limit is met: something is left out. */
   meet(kind: QuotaKind, publisher: Cid | null, limit: number, until: number | null = null): void {
     const key = `${kind} ${publisher}`

@@ -39,8 +39,8 @@ import { Closure } from './closure.ts'
 import { type DiskSpace, endlessDisk } from './disk-space.ts'
 import { type Collected, type CollectedAll, Erasure } from './erasure.ts'
 import { Events, type RegistryEvents } from './events.ts'
-import { failpoint } from './failpoint.ts'
 import { type Evicted, Eviction, type RoomOptions } from './eviction.ts'
+import { failpoint } from './failpoint.ts'
 import { isForked } from './fork.ts'
 import { Handles } from './handles.ts'
 import { type AdmittedIdentity, Identities } from './identities.ts'
@@ -211,6 +211,7 @@ export class Registry {
       blobs,
       clock,
       isFirm: (model) => this.#files.isFirm(model),
+      isWhole: (record) => this.holding(record).complete,
       exclusively,
       onLeaving: (records) => this.#events.emit('leaving', { records }),
     })
@@ -794,19 +795,20 @@ export class Registry {
     return [...own, ...this.replicas.holders(record, publisher)]
   }
 
-  /** Models for everybody that are listed here, with fewer copies than their floor; own ones first. */
-  *scarceModels(): Generator<ScarceModel> {
+  /**
+   * Looks at all models for everybody that are listed here, own ones first: those that have fewer copies
+   * than their floor, and null for each other one.
+   */
+  *scarceModels(): Generator<ScarceModel | null> {
+    const { floor, rules } = this.trust.mirror
+    const most = Math.max(floor, ...rules.map((rule) => rule.floor ?? 0))
     for (const publisher of this.trust.with('list')) {
-      for (const record of this.catalogue.modelIds(publisher)) {
-        const scarce = this.#scarce(record)
-        if (scarce !== null) yield scarce
-      }
+      for (const record of this.catalogue.modelIds(publisher)) yield this.#scarce(record, most)
     }
   }
 
-  #scarce(record: Cid): ScarceModel | null {
-    const { floor: highest } = this.trust.mirror
-    const most = Math.max(highest, ...this.trust.mirror.rules.map((rule) => rule.floor ?? 0))
+  /** @param most highest floor of any model */
+  #scarce(record: Cid, most: number): ScarceModel | null {
     const replicas = this.holders(record).length
     if (replicas >= most || this.audiences.ofRecord(record) !== null) return null
     const model = this.catalogue.model(record)

@@ -19,6 +19,11 @@ import type { TrustPolicy } from './trust.ts'
 /** Most models that all nodes together are known to hold: some 30 MB of memory. */
 export const MAX_KNOWN_HOLDINGS = 1_000_000
 
+/** How long the word of a publisher does not count for a model that its node did not give. */
+export const DOUBT_MS = 24 * 3600 * 1000
+/** Most words that are doubted at once, the oldest go first: who lies more lies to no purpose. */
+export const MAX_DOUBTS = 10_000
+
 export interface ReplicasParts {
   readonly catalogue: Catalogue
   readonly identity: (publisher: Cid) => Identity | null
@@ -39,6 +44,8 @@ export class Replicas {
   readonly #copies = new Map<Cid, Copies>()
   /** Models that all nodes together name. */
   #named = 0
+  /** Until when the word of a publisher for a model does not count, milliseconds. */
+  readonly #doubts = new Map<string, number>()
 
   constructor(parts: ReplicasParts) {
     this.#parts = parts
@@ -164,18 +171,30 @@ export class Replicas {
     return [...gone]
   }
 
-  /** Publishers, but one, whose nodes say that they hold a model, in order. */
+  /** Publishers, but one, whose nodes say that they hold a model, and are not doubted; in order. */
   holders(record: Cid, but: Cid | null = null): readonly Cid[] {
     const publishers = this.#copies.get(record)?.nodes.keys() ?? []
-    return [...publishers].filter((each) => each !== but).sort()
+    return [...publishers].filter((each) => each !== but && !this.#isDoubted(each, record)).sort()
   }
 
-  /** Whether a node says that it holds a model. */
-  isHeldBy(
-    { publisher, key }: { readonly publisher: Cid; readonly key: KeyId },
-    record: Cid,
-  ): boolean {
-    return this.#stated.get(publisher)?.get(key)?.models.has(record) ?? false
+  /** A node of a publisher did not give what it says it holds: that does not count for a while. */
+  doubt(publisher: Cid, record: Cid): void {
+    const now = this.#parts.clock.now()
+    for (const [each, until] of this.#doubts) if (until <= now) this.#doubts.delete(each)
+    this.#doubts.set(`${publisher} ${record}`, now + DOUBT_MS)
+    for (const oldest of this.#doubts.keys()) {
+      if (this.#doubts.size <= MAX_DOUBTS) break
+      this.#doubts.delete(oldest)
+    }
+  }
+
+  #isDoubted(publisher: Cid, record: Cid): boolean {
+    return (this.#doubts.get(`${publisher} ${record}`) ?? 0) > this.#parts.clock.now()
+  }
+
+  /** Whether the node of a PeerId says that it holds a model. */
+  isSaidBy(peer: string, record: Cid): boolean {
+    return this.nodes().some(({ holdings, models }) => holdings.peer === peer && models.has(record))
   }
 
   /** What a node says, or null. */

@@ -37,6 +37,7 @@ function printModel(output: Output, model: ModelView): void {
     ['weights', model.weights.join(', ')],
     ['tested', model.tested],
     ['here', hereText(model)],
+    ['copies', copiesText(model)],
     ['runs here', runnable.here ? 'yes' : `no: ${runnable.reason ?? 'unknown'}`],
     ...(model.audience === null ? [] : [['private to', audienceText(model.audience)] as const]),
     ...model.withdrawals.map(
@@ -70,6 +71,13 @@ function printModel(output: Output, model: ModelView): void {
 
 const audienceText = (audience: readonly string[]): string =>
   ['its own publisher', ...audience].join(', ')
+
+function copiesText({ replicas, floor, holders, pinned }: ModelView): string {
+  if (replicas === null) return 'not told of a private model'
+  const names = holders.map((each) => each.petname ?? each.label ?? each.id).join(', ')
+  const few = replicas < floor ? `, fewer than ${floor}: at risk` : ''
+  return `${replicas}${names === '' ? '' : ` (${names})`}${few}${pinned ? '; pinned here' : ''}`
+}
 
 function hereText({ files, bytes }: ModelView): string {
   const missing = files.filter((file) => !file.held)

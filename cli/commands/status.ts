@@ -1,5 +1,6 @@
 /** `zoarium status`: the node at a glance. */
 import type {
+  AtRiskView,
   ErasureView,
   QuotaView,
   RenewalView,
@@ -35,6 +36,7 @@ export function addStatus({ program, session }: Cli): void {
           ],
           ['files', `${blobs.count}, ${formatBytes(blobs.bytes)}`],
           ['to fetch', node.incomplete === 0 ? 'nothing' : count(node.incomplete, 'model')],
+          ['at risk', riskText(node.atRisk)],
           ...(node.scrub === null ? [] : [['checked', scrubText(node.scrub)] as const]),
           [
             'peers',
@@ -53,6 +55,7 @@ export function addStatus({ program, session }: Cli): void {
               : '  SELF_UNSURE: it signs nothing until a node that holds its records is connected; zoarium daemon --help tells of --i-am-alone',
           )
         }
+        for (const model of node.atRisk.models) output.line(`  AT RISK: ${scarceText(model)}`)
         for (const erasure of erased) output.line(`  ERASED: ${erasureText(erasure)}`)
         for (const quota of node.quotas) output.line(`  QUOTA: ${quotaText(quota)}`)
         for (const renewal of node.renewals) output.line(`  RENEW: ${renewalText(renewal)}`)
@@ -73,6 +76,12 @@ export function addStatus({ program, session }: Cli): void {
       })
     })
 }
+
+const riskText = ({ total }: AtRiskView): string =>
+  total === 0 ? 'nothing' : `${count(total, 'model')} with too few copies`
+
+const scarceText = ({ ref, replicas, floor }: AtRiskView['models'][number]): string =>
+  `${ref} is held by ${count(replicas, 'institution')}, and should be by ${floor}`
 
 function scrubText({ started, finished, files, bytes, rotten }: ScrubView): string {
   const state = finished === null ? `since ${started}, under way` : `until ${finished}`

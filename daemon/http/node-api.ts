@@ -19,6 +19,7 @@ import type {
   NewTokenView,
   NodeView,
   PeerView,
+  PinView,
   ProfileView,
   PublishView,
   PullView,
@@ -136,14 +137,17 @@ export interface NodeApi {
   /** Payload and signature of a record. @throws NOT_FOUND */
   envelope(record: Cid): Uint8Array
   identity(publisher: string): IdentityView
-  /** @throws NOT_FOUND, BLOB_MISSING */
-  file(ref: string, path: string): FileAnswer
   /** A file by its content id. @throws BLOB_MISSING */
   blob(cid: Cid): FileAnswer
   /** Whether a text is the ticket of a connected node. */
   isTicket(text: string): boolean
   /** A leaf of a file for another node. @throws TOKEN, BUSY, BLOB_MISSING, PARAMETER */
   leaf(ticket: string, asked: LeafQuery): Promise<LeafAnswer>
+  /**
+   * Fetches it first where a mirror rule says that the model comes on demand.
+   * @throws NOT_FOUND, BLOB_MISSING, and as {@link pull}
+   */
+  file(ref: string, path: string, signal: AbortSignal): Promise<FileAnswer>
 
   /** Folder for uploads that are too large for memory; emptied at start. */
   readonly spool: string
@@ -204,6 +208,12 @@ export interface NodeApi {
   withdrawRoster(name: string): RosterView
   join(options: JoinOptions): Promise<JoinView>
   leave(publisher: string, name: string): LeaveView
+
+  pins(): readonly PinView[]
+  /** @throws NOT_FOUND, AMBIGUOUS, REF, TRUST where files of its publisher may not be held */
+  pin(ref: string): readonly PinView[]
+  /** @throws NOT_FOUND where it was not pinned */
+  unpin(ref: string): readonly PinView[]
 
   tokens(): readonly TokenView[]
   addToken(label: string, scopes: readonly Scope[], expiresMs: number | null): NewTokenView

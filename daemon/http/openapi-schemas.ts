@@ -58,6 +58,8 @@ const summary = {
   withdrawn: orNull(withdrawal),
   audience: orNull(list(text)),
   held: truth,
+  replicas: orNull(count),
+  floor: count,
   runnable: object({ here: truth, reason: orNull(text) }),
 }
 
@@ -66,6 +68,9 @@ const model = {
   key,
   position,
   files: list(ref('ModelFile')),
+  holders: list(ref('Publisher')),
+  fetch: choice('always', 'demand', 'never'),
+  pinned: truth,
   bytes: count,
   aliases: list(text),
   versions: list(object({ version: text, record: cid })),
@@ -139,6 +144,10 @@ export const schemas: Readonly<Record<string, Schema>> = {
     }),
     quotas: list(ref('Quota')),
     incomplete: count,
+    atRisk: object({
+      total: count,
+      models: list(object({ ref: text, record: cid, replicas: count, floor: count })),
+    }),
     scrub: orNull(ref('Scrub')),
     self: choice('sure', 'asking', 'unsure'),
     renewals: list(
@@ -338,6 +347,8 @@ export const schemas: Readonly<Record<string, Schema>> = {
     waiting: object({ count, bytes: count, until: orNull(time) }),
   }),
   TagRequest: object({ ref: text, tag: text }),
+  PinRequest: object({ ref: text }),
+  Pins: object({ items: list(object({ record: cid, ref: orNull(text), held: truth })) }),
   Statement: object({ record: cid, target: cid, ref: text }),
   Profile: object({
     record: cid,
@@ -499,7 +510,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
   Tokens: object({ items: list(ref('Token')) }),
   NewToken: object({ ...token, token: text }),
   Event: object({
-    type: choice('record', 'blob', 'progress', 'peer', 'identity', 'head'),
+    type: choice('record', 'blob', 'progress', 'peer', 'identity', 'head', 'holdings'),
     at: time,
     data: anything,
   }),

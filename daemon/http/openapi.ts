@@ -515,6 +515,27 @@ const paths: Readonly<Record<string, Json>> = {
       responses: ok('Who lost what.', json('Leave')),
     }),
   },
+  '/v1/pins': {
+    get: operation({
+      summary: 'Models whose files are kept here, whatever else needs the room',
+      scope: 'read',
+      responses: ok('The pins.', json('Pins')),
+    }),
+    post: operation({
+      summary: 'Pin a model: its files are fetched and kept',
+      scope: 'admin',
+      requestBody: body(json('PinRequest')),
+      responses: ok('The pins.', json('Pins')),
+    }),
+  },
+  '/v1/pins/{ref}': {
+    delete: operation({
+      summary: 'Let a model go where its room is needed, as far as no rule keeps it',
+      scope: 'admin',
+      parameters: [inPath('ref', 'A reference of the model, or the id of its record.')],
+      responses: ok('The pins.', json('Pins')),
+    }),
+  },
   '/v1/tokens': {
     get: operation({
       summary: 'Tokens, without their secrets',

@@ -40,6 +40,7 @@ import { createNode, MAX_CONNECTIONS, type NetNode } from './node.ts'
 import { PartialBlobs } from './partial-blobs.ts'
 import { isFault, type Peer, PeerBook } from './peers.ts'
 import { PeersService } from './peers-service.ts'
+import { type Probed, probe } from './probe.ts'
 import { type FetchOptions, Providers } from './providers.ts'
 import { Redialler } from './redialler.ts'
 import { type Sleep, systemSleep } from './sleep.ts'
@@ -694,6 +695,13 @@ export class Network {
    */
   fetchBlob(blob: WantedBlob, options: FetchOptions): Promise<void> {
     return this.#providers.fetch(blob, options)
+  }
+
+  /** Whether a connected peer gives a part of a file now. Never throws. */
+  async gives(peer: string, blob: Pick<WantedBlob, 'cid' | 'size'>): Promise<Probed> {
+    const named = this.#book.find(peer)
+    if (named === null || !named.isConnected) return 'unknown'
+    return probe(this.#links, named, blob, this.#options.random ?? Math.random)
   }
 
   // Inference

@@ -22,7 +22,7 @@ describe('cli/commands/pull', () => {
     const view: ModelView = { ...honest.view, files }
     return {
       model: () => view,
-      file: (ref, at) => honest.file(ref, at === path ? 'weights.onnx' : at),
+      file: (ref, at, signal) => honest.file(ref, at === path ? 'weights.onnx' : at, signal),
     }
   }
 
@@ -48,8 +48,8 @@ describe('cli/commands/pull', () => {
     const folder = temporaryFolder()
     const run = await pull(
       {
-        file: (ref, path) => ({
-          ...honest.file(ref, path),
+        file: async (ref, path, signal) => ({
+          ...(await honest.file(ref, path, signal)),
           open: async ({ start = 0, end = 0 }) => Readable.from([new Uint8Array(end - start)]),
         }),
       },

@@ -35,8 +35,8 @@ describe('cli/commands/verify', () => {
     const identity = honest.identity('institute-a')
     const fileWith =
       (bytes: Uint8Array): FakeNode['file'] =>
-      (ref, path) => ({
-        ...honest.file(ref, path),
+      async (ref, path, signal) => ({
+        ...(await honest.file(ref, path, signal)),
         ...(path === 'weights.onnx'
           ? { size: bytes.length, open: async () => Readable.from([bytes]) }
           : {}),

@@ -6,6 +6,8 @@ import {
   DEFAULT_HTTP,
   DEFAULT_LISTEN,
   DEFAULT_MIRROR_BYTES,
+  DEFAULT_TURN_SECONDS,
+  DEFAULT_WORD_SECONDS,
   readConfig,
 } from '../../daemon/config.ts'
 import { SCRUB_BYTES_PER_SECOND } from '../../daemon/scrub.ts'
@@ -52,7 +54,13 @@ describe('daemon/config', () => {
         mdns: true,
         dht: true,
       },
-      mirror: { follow: true, maxBytes: DEFAULT_MIRROR_BYTES },
+      mirror: {
+        follow: true,
+        maxBytes: DEFAULT_MIRROR_BYTES,
+        tell: true,
+        turnSeconds: DEFAULT_TURN_SECONDS,
+        wordSeconds: DEFAULT_WORD_SECONDS,
+      },
       inference: { acceptRemote: true, residency: [] },
       web: { allowPrivate: [] },
       keys: { renew: true },
@@ -82,7 +90,7 @@ network:
   peers: [/ip4/10.0.0.2/tcp/1]
   mdns: false
   dht: false
-mirror: { follow: false, maxBytes: 0 }
+mirror: { follow: false, maxBytes: 0, tell: false, turnSeconds: 1, wordSeconds: 604800 }
 inference: { acceptRemote: false, residency: ["country:DE"] }
 web: { allowPrivate: [zoo.example.org] }
 keys: { renew: false }
@@ -110,7 +118,7 @@ logLevel: debug
         mdns: false,
         dht: false,
       },
-      mirror: { follow: false, maxBytes: 0 },
+      mirror: { follow: false, maxBytes: 0, tell: false, turnSeconds: 1, wordSeconds: 604800 },
       inference: { acceptRemote: false, residency: ['country:DE'] },
       web: { allowPrivate: ['zoo.example.org'] },
       keys: { renew: false },
@@ -172,6 +180,10 @@ logLevel: debug
       ['quotas: { recordsPerDay: -1 }', 'quotas.recordsPerDay', '-1'],
       ['mirror: { maxBytes: 1.5 }', 'mirror.maxBytes', '1.5'],
       ['mirror: { maxBytes: -1 }', 'mirror.maxBytes', '-1'],
+      ['mirror: { turnSeconds: 0 }', 'mirror.turnSeconds', '0'],
+      ['mirror: { turnSeconds: 86401 }', 'mirror.turnSeconds', '86401'],
+      ['mirror: { wordSeconds: 0 }', 'mirror.wordSeconds', '0'],
+      ['mirror: { wordSeconds: 604801 }', 'mirror.wordSeconds', '604801'],
       ['mirror: { maxBytes: 100 GiB }', 'mirror.maxBytes', '"100 GiB"'],
       ['web: { allowPrivate: [10.0.0.1] }', 'web.allowPrivate', '["10.0.0.1"]'],
       ['logLevel: loud', 'logLevel', '"loud"'],

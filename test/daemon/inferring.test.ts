@@ -345,6 +345,7 @@ describe('daemon/inferring', () => {
     it('says why a run was ended by it', async () => {
       const cut = new Inferring({
         ...parts,
+        fetch: () => assert.fail(),
         inference: {
           run: async () => {
             say('recall')

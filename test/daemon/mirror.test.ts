@@ -23,6 +23,9 @@ describe('daemon/mirror', () => {
   let completed: Cid[]
   let progress: string[]
   let warnings: object[]
+  let evicted: Cid[]
+  let inUse: Set<Cid>
+  let mayGo: (model: ModelRow, isStrict: boolean) => boolean
   let sleeps: { readonly ms: number; wake(): void; readonly signal: AbortSignal }[]
   /** Called by every fetch before it gives its bytes. */
   let onFetch: (cid: Cid, signal: AbortSignal) => Promise<void> | void
@@ -43,7 +46,10 @@ describe('daemon/mirror', () => {
       follow: true,
       maxBytes: 1e9,
       clock,
-      log: { warn: (fields: object) => void warnings.push(fields) },
+      mayGo: async (model, isStrict) => mayGo(model, isStrict),
+      isInUse: (record) => inUse.has(record),
+      onEvicted: ({ models }) => void evicted.push(...models),
+      log: { warn: (fields: object) => void warnings.push(fields), info: () => {} },
       onProgress: ({ path, done, size }) => void progress.push(`${path} ${done}/${size}`),
       onComplete: ({ record }) => void completed.push(record),
       sleep: (ms, signal) =>
@@ -64,6 +70,9 @@ describe('daemon/mirror', () => {
     completed = []
     progress = []
     warnings = []
+    evicted = []
+    inUse = new Set()
+    mayGo = () => true
     sleeps = []
     onFetch = () => {}
     create()
@@ -168,7 +177,7 @@ describe('daemon/mirror', () => {
         data: {
           limit: sizeOf(row) - 1,
           got: sizeOf(row),
-          hint: 'raise mirror.maxBytes in config.yaml',
+          hint: 'raise mirror.maxBytes in config.yaml, or unpin what need not stay',
         },
       })
       assert.deepEqual(asked, [])

@@ -54,7 +54,10 @@ describe('daemon/node', () => {
       follow: false,
       maxBytes: 1e9,
       clock,
-      log: { warn: () => {} },
+      mayGo: async () => false,
+      isInUse: () => false,
+      onEvicted: () => {},
+      log: { warn: () => {}, info: () => {} },
       onProgress: () => {},
       onComplete: () => {},
     })
@@ -66,6 +69,7 @@ describe('daemon/node', () => {
       attesting: new Attesting(parts),
       mirror,
       doctor: { examine: () => assert.fail('not asked here') },
+      placing: { atRisk: { total: 0, models: [] } },
       keys: { overview: () => assert.fail('not asked here') },
       renewals: { views: () => [] },
       handles: {
@@ -309,13 +313,10 @@ describe('daemon/node', () => {
       expectOk(parts.registry.admitRecord(erase.envelope, null))
       const refused = { code: 'ERASED' }
       for (const ref of ['embl/nuclei@1.0.0', record]) {
-        for (const road of [
-          () => node.model(ref),
-          () => node.resolve(ref),
-          () => node.file(ref, 'rdf.yaml'),
-        ]) {
+        for (const road of [() => node.model(ref), () => node.resolve(ref)]) {
           assert.throws(road, refused)
         }
+        await assert.rejects(node.file(ref, 'rdf.yaml', signal), refused)
         await assert.rejects(node.pull(ref, signal), refused)
         await assert.rejects(node.route(ref, 1), refused)
       }
@@ -364,16 +365,17 @@ describe('daemon/node', () => {
       const made = cardModel(embl, 'nuclei')
       const { files } = await hold(parts, made)
       const weights = made.files.get('weights.onnx') ?? assert.fail()
-      const { size, mediaType, cid, open } = node.file('embl/nuclei', 'weights.onnx')
+      const file = await node.file('embl/nuclei', 'weights.onnx', signal)
+      const { size, mediaType, cid, open } = file
       assert.deepEqual([size, mediaType, cid], [weights.length, files[1]?.mediaType, files[1]?.cid])
       assert.deepEqual(await readAll(await open({})), weights)
       assert.deepEqual(await readAll(await open({ start: 2, end: 5 })), weights.slice(2, 5))
-      assert.throws(() => node.file('embl/nuclei', 'other.onnx'), {
+      await assert.rejects(node.file('embl/nuclei', 'other.onnx', signal), {
         code: 'NOT_FOUND',
         data: { field: 'other.onnx' },
       })
       await hold(parts, cardModel(embl, 'missing'), false)
-      assert.throws(() => node.file('embl/missing', 'weights.onnx'), {
+      await assert.rejects(node.file('embl/missing', 'weights.onnx', signal), {
         code: 'BLOB_MISSING',
         data: { field: 'weights.onnx', hint: 'zoarium pull embl/missing' },
       })

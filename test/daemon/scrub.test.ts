@@ -172,7 +172,10 @@ describe('daemon/scrub', () => {
       follow: true,
       maxBytes: 1e9,
       clock,
-      log: { warn: () => assert.fail() },
+      mayGo: async () => false,
+      isInUse: () => false,
+      onEvicted: () => assert.fail(),
+      log: { warn: () => assert.fail(), info: () => assert.fail() },
       onProgress: () => {},
       onComplete: () => came(),
     })

@@ -109,7 +109,10 @@ export async function daemonParts(
   const inference = new Inference({ engine, clock })
   const views = new Views(registry)
   const nearest = new Nearest({ registry, network, inference, views })
-  const inferring = new Inferring({ registry, network, inference, nearest, views })
+  const fetch = async (): Promise<never> => {
+    throw new ZoariumError('NO_PROVIDER', 'nobody has it')
+  }
+  const inferring = new Inferring({ registry, network, inference, nearest, views, fetch })
   const self = new SelfCheck({ registry, network, log: createLog('silent'), isAlone: false })
   return { ...test, network, engine, inference, views, nearest, inferring, self }
 }

@@ -91,6 +91,8 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     withdrawn: null,
     audience: null,
     held: true,
+    replicas: 2,
+    floor: 2,
     runnable: { here: true, reason: null },
   }
   const model: ModelView = {
@@ -98,6 +100,9 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     key: record.key,
     position: { epoch: record.epoch, seq: record.seq },
     files: body.files.map((file) => ({ ...file, held: true })),
+    holders: [owner],
+    fetch: 'always',
+    pinned: false,
     bytes: body.files.reduce((sum, file) => sum + file.size, 0),
     aliases: [],
     versions: [{ version: body.version, record: id }],
@@ -218,6 +223,10 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
       },
       quotas: [],
       incomplete: 0,
+      atRisk: {
+        total: 1,
+        models: [{ ref: model.ref, record: id, replicas: 1, floor: 2 }],
+      },
       scrub: { started: AT, finished: AT, files: 2, bytes: 5_000_000, rotten: 1 },
       self: 'sure',
       renewals: [],
@@ -286,7 +295,7 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     leaf: async () => {
       throw new ZoariumError('TOKEN', 'the ticket is not valid any more')
     },
-    file: (ref, path) => {
+    file: async (ref, path) => {
       const file = find(ref).files.find((each) => each.path === path)
       const bytes = made.files.get(path)
       if (file === undefined || bytes === undefined) {
@@ -306,6 +315,12 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
     },
     attest: async () => ({ record: id, target: id, ref: model.ref }),
     withdraw: async () => ({ record: id, target: id, ref: model.ref }),
+    pins: () => [{ record: id, ref: model.ref, held: true }],
+    pin: (ref) => [{ record: find(ref).record, ref, held: true }],
+    unpin: (ref) => {
+      find(ref)
+      return []
+    },
     erasures: () => [],
     eraseHere: async () => ({ count: 1, bytes: 2 }),
     restoreHere: () => [],

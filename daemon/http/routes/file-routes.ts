@@ -7,6 +7,7 @@ import { LEAF_BYTES, MAX_BLOB_BYTES } from '../../../protocol/limits.ts'
 import { needs, requireScope } from '../auth.ts'
 import { parseByteRange } from '../byte-range.ts'
 import type { Context, RequestState } from '../context.ts'
+import { whileConnected } from '../disconnect.ts'
 import { flag, readQuery } from '../fields.ts'
 import type { FileAnswer, NodeApi } from '../node-api.ts'
 
@@ -27,13 +28,15 @@ const INERT_TYPES: ReadonlySet<string> = new Set([
 
 export function addFileRoutes(router: Router<RequestState>, node: NodeApi): void {
   router.get('/v1/models/:publisher/:name/files/*path', needs('read'), async (ctx) => {
-    const file = node.file(`${ctx.params.publisher}/${ctx.params.name}`, ctx.params.path ?? '')
+    const ref = `${ctx.params.publisher}/${ctx.params.name}`
+    const file = await node.file(ref, ctx.params.path ?? '', whileConnected(ctx))
     await sendFile(ctx, file, REVALIDATE)
   })
 
   router.get('/v1/records/:cid/files/*path', needs('read'), async (ctx) => {
     const cid = expectOk(parseCid(ctx.params.cid ?? ''))
-    await sendFile(ctx, node.file(cid, ctx.params.path ?? ''), IMMUTABLE)
+    const file = await node.file(cid, ctx.params.path ?? '', whileConnected(ctx))
+    await sendFile(ctx, file, IMMUTABLE)
   })
 
   router.get('/v1/blobs/:cid', async (ctx) => {

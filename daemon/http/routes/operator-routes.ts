@@ -1,4 +1,4 @@
-/** What the operator decides: trust rules and tokens. */
+/** What the operator decides: trust rules, pins and tokens. */
 import type { Router } from '@koa/router'
 import type { Right, Scope } from '../../../protocol/api.ts'
 import { ZoariumError } from '../../../protocol/errors.ts'
@@ -44,6 +44,19 @@ export function addOperatorRoutes(router: Router<RequestState>, node: NodeApi): 
 
   router.delete('/v1/trust/:publisher', needs('admin'), (ctx) => {
     ctx.body = node.removeTrust(ctx.params.publisher ?? '')
+  })
+
+  router.get('/v1/pins', needs('read'), (ctx) => {
+    ctx.body = { items: node.pins() }
+  })
+
+  router.post('/v1/pins', needs('admin'), async (ctx) => {
+    const pin = readFields(await readJson(ctx), { ref: text(MAX_REF_CHARS) })
+    ctx.body = { items: node.pin(required(pin.ref, 'ref')) }
+  })
+
+  router.delete('/v1/pins/:ref', needs('admin'), (ctx) => {
+    ctx.body = { items: node.unpin(ctx.params.ref ?? '') }
   })
 
   router.get('/v1/tokens', needs('admin'), (ctx) => {
