@@ -99,6 +99,8 @@ describe('daemon/views', () => {
       withdrawn: null,
       audience: null,
       held: true,
+      replicas: 1,
+      floor: 2,
       runnable: { here: true, reason: null },
     })
   })
