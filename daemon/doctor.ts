@@ -153,7 +153,11 @@ export class Doctor {
             message: 'no other node is connected',
             hint: 'zoarium peers add MULTIADDR, or zoarium join a federation; a firewall may forbid the port: network.dialPorts, docs/operations.md',
           }
-        : { check: 'peers', state: 'ok', message: `${peers.length} connected, ${members} members` },
+        : {
+            check: 'peers',
+            state: 'ok',
+            message: `${peers.length} connected, of which members: ${members}`,
+          },
     )
     const table = dhtPeers()
     if (table !== null) {

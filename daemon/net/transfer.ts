@@ -301,6 +301,8 @@ export class Transfer {
     this.#streams += lanes
     source.lanes.web = lanes
     try {
+      if (lanes === 0)
+        throw new ZoariumError('BUSY', 'no room for more lanes', { limit: MAX_STREAMS })
       const door = await this.#door(source.peer)
       const open = Array.from(
         { length: lanes },

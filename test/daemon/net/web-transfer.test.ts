@@ -115,10 +115,7 @@ describe('daemon/net/transfer, over HTTPS', () => {
     for (const bend of [
       () => ({ status: 404, body: nothing }),
       () => ({ status: 206, body: null }),
-      () => ({ status: 206, body: nothing }),
       () => ({ status: 409, body: Buffer.from('{"error": {"code": "GIVEN", "got": "AA"}}') }),
-      () => ({ status: 409, body: Buffer.from('no') }),
-      () => ({ status: 200, body: new Uint8Array(LEAF_BYTES) }),
       () => {
         throw new Error('the connection was refused')
       },
