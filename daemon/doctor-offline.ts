@@ -4,9 +4,12 @@ import net from 'node:net'
 import type { DoctorView, FindingView } from '../protocol/api.ts'
 import { ZoariumError } from '../protocol/errors.ts'
 import { dataFolder } from '../registry/data-folder.ts'
-import { readConfig } from './config.ts'
+import { type Config, readConfig } from './config.ts'
 import { folderFinding } from './doctor.ts'
+import { proxyList } from './http/client-address.ts'
 import { parseListenAddress } from './http/listen-address.ts'
+import { parseTold } from './net/address.ts'
+import { publicAddress } from './net/web-socket-address.ts'
 
 /** Opens nothing of the folder but its configuration. */
 export async function examineFolder(folder: string): Promise<DoctorView> {
@@ -20,6 +23,7 @@ export async function examineFolder(folder: string): Promise<DoctorView> {
   findings.push(folderFinding(paths.path))
   try {
     const config = readConfig(paths.config, { folder })
+    checkAddresses(config)
     findings.push({ check: 'config', state: 'ok', message: 'config.yaml can be used' })
     const listeners = config.http.listen.map((text) => ({ ...parseListenAddress(text), text }))
     const ports = config.network.listen.flatMap((text) => {
@@ -38,6 +42,19 @@ export async function examineFolder(folder: string): Promise<DoctorView> {
   const hint = 'zoarium daemon; where it runs elsewhere, name it: --url or ZOARIUM_URL'
   findings.push({ check: 'daemon', state: 'fail', message: 'the daemon is not running', hint })
   return { findings, isWell: false }
+}
+
+/** What the daemon would refuse at its start. @throws ZoariumError */
+function checkAddresses({ http, network }: Config): void {
+  if (http.publicUrl !== null) publicAddress(http.publicUrl)
+  proxyList(http.proxies)
+  for (const text of [...network.listen, ...network.announce, ...network.peers]) {
+    if (parseTold(text) === null) {
+      throw new ZoariumError('CONFIG', `config.yaml: not a multiaddr: ${text.slice(0, 80)}`, {
+        hint: 'for example /ip4/192.0.2.1/tcp/7071',
+      })
+    }
+  }
 }
 
 async function portFinding(host: string, port: number, text: string): Promise<FindingView> {

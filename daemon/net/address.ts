@@ -100,7 +100,7 @@ export interface AddressRules {
 }
 
 export class AddressPolicy {
-  readonly #own: BlockList
+  readonly #own: () => BlockList
   readonly #ports: readonly number[]
   readonly #listed = new Set<string>()
   readonly #listedNames = new Set<string>()
@@ -108,8 +108,9 @@ export class AddressPolicy {
   /** Loopback is a network like others only to a node that listens nowhere else. */
   readonly #isLoopbackNode: boolean
 
-  constructor({ listen, ports = [], own = ownNetworks() }: AddressRules) {
-    this.#own = own
+  constructor({ listen, ports = [], own }: AddressRules) {
+    // Read when it is needed: a machine joins and leaves networks.
+    this.#own = own === undefined ? ownNetworks : () => own
     this.#ports = ports
     this.#isLoopbackNode = listen.length > 0 && listen.every(isLoopback)
   }
@@ -149,7 +150,7 @@ export class AddressPolicy {
     const host = plainHost(address)
     if (includes(senseless, host)) return false
     if (includes(loopback, host)) return this.#isLoopbackNode
-    return isPublicAddress(host) || includes(this.#own, host)
+    return isPublicAddress(host) || includes(this.#own(), host)
   }
 
   /** Resolves names for dials: addresses that may not be reached are left out. */

@@ -25,6 +25,9 @@ export const MAX_KNOWN = 1000
 export const MAX_HINTS = 256
 export const MAX_HINT_TRIES = 3
 
+/** Name of libp2p's error where the bound of dials (node.ts) lets none through. */
+const DENIED = 'DialDeniedError'
+
 export interface RediallerOptions {
   readonly archive: Pick<Archive, 'knownPeers' | 'forgetPeer' | 'may'>
   readonly addresses: AddressPolicy
@@ -129,7 +132,9 @@ export class Redialler {
       this.#waits.delete(peer)
       // A member is in the book now; another is not wanted.
       this.#hints.delete(peer)
-    } catch {
+    } catch (error) {
+      // Too many dials this minute: it did not fail, and is tried as soon as there is room.
+      if (error instanceof Error && error.name === DENIED) return
       const failures = (this.#waits.get(peer)?.failures ?? 0) + 1
       if (this.#hints.has(peer) && failures >= MAX_HINT_TRIES) {
         this.#hints.delete(peer)

@@ -281,7 +281,10 @@ describe('daemon/doctor-offline', () => {
     taken.close()
     assert.deepEqual(states(view, 'ports'), ['ok', 'fail'])
     assert.deepEqual([states(view, 'config'), states(view, 'daemon')], [['ok'], ['fail']])
-    config('network: {listne: []}\n')
-    assert.deepEqual(states(await examineFolder(folder), 'config'), ['fail'])
+    const wrong = ['network: {listne: []}', 'network: {peers: [here]}', 'http: {proxies: [me]}']
+    for (const text of [...wrong, 'http: {publicUrl: "http://a.example"}']) {
+      config(text)
+      assert.deepEqual(states(await examineFolder(folder), 'config'), ['fail'], text)
+    }
   })
 })

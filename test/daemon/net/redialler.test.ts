@@ -32,7 +32,7 @@ const told = (n: number) => ({ peer: peerId(n), addresses: [`/ip4/8.8.4.${n % 25
 function start(known: PeerRow[], { ports = [] as number[] } = {}) {
   const dialled: string[] = []
   const connected = new Set<string>()
-  const state = { now: START, answers: false, room: true }
+  const state = { now: START, answers: false, denies: false, room: true }
   const redialler = new Redialler({
     archive: {
       knownPeers: () => known,
@@ -49,6 +49,7 @@ function start(known: PeerRow[], { ports = [] as number[] } = {}) {
     hasRoom: () => state.room,
     dial: async (targets) => {
       dialled.push(...targets.map((each) => each.toString()))
+      if (state.denies) throw Object.assign(new Error('not now'), { name: 'DialDeniedError' })
       if (!state.answers) throw new Error('nobody')
     },
     clock: { now: () => state.now },
@@ -96,6 +97,12 @@ describe('daemon/net/redialler', () => {
     assert.deepEqual(await round(), row(5).addresses)
     const { round: campus } = start([row(1)], { ports: [443] })
     assert.deepEqual(await campus(), [])
+  })
+
+  it('counts no dial as failed that the bound of dials held back', async () => {
+    const { round, state } = start([row(1)])
+    state.denies = true
+    for (let n = 0; n < 3; n++) assert.equal((await round()).length, 1)
   })
 
   it('dials nobody while there are enough connections', async () => {
