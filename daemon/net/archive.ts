@@ -55,7 +55,7 @@ export interface Archive extends SyncSource {
   keepTree(cid: Cid, nodes: readonly Uint8Array[]): void
   /** A blob has become visible. */
   blobKept(cid: Cid, size: number): void
-  /** Model records for everybody whose files are all here, this node's own first. */
+  /** Models that the DHT is told of: own ones, then those with too few copies, fewest first. */
   provided(limit: number): readonly Cid[]
 
   /** Peers that were met before, for the next start. */
@@ -109,6 +109,22 @@ function tableOf(registry: Registry, state: StateSource): SyncTable {
   registry.on('changed', ({ publisher }) => table.changed(publisher))
   registry.on('trust', () => table.forget())
   return table
+}
+
+/** What is held here for everybody: own models, then those with too few copies, fewest first. */
+function provided(registry: Registry): readonly Cid[] {
+  const { publisher, catalogue, replicas, trust } = registry
+  const own = new Set(catalogue.modelIds(publisher))
+  const { floor, rules } = trust.mirror
+  const most = Math.max(floor, ...rules.map((rule) => rule.floor ?? 0))
+  const held = registry.heldForAll()
+  const scarce = held
+    .filter((record) => !own.has(record))
+    // The copy here is one more.
+    .map((record) => ({ record, copies: replicas.holders(record, publisher).length + 1 }))
+    .filter(({ copies }) => copies < most)
+    .sort((a, b) => a.copies - b.copies)
+  return [...held.filter((record) => own.has(record)), ...scarce.map(({ record }) => record)]
 }
 
 /** The archive of a registry. */
@@ -178,7 +194,7 @@ export function archiveOf(registry: Registry): Archive {
     tree: (cid) => registry.tree(cid),
     keepTree: (cid, nodes) => registry.keepTree(cid, nodes),
     blobKept: (cid, size) => registry.blobKept(cid, size),
-    provided: (limit) => registry.heldForAll().slice(0, limit),
+    provided: (limit) => provided(registry).slice(0, limit),
 
     knownPeers: () => catalogue.peers(),
     keepPeer: (peer) => catalogue.putPeer(peer),
