@@ -126,7 +126,8 @@ export class FrameStream {
       this.#chunks[0] = first.subarray(length)
       return first.subarray(0, length)
     }
-    const bytes = new Uint8Array(length)
+    // Every byte is set below; a leaf need not be filled with zeros first.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     let offset = 0
     let used = 0
     while (offset < length) {
