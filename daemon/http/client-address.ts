@@ -47,8 +47,11 @@ export function clientAddress(request: IncomingMessage, proxies: BlockList): str
 const isProxy = (address: string, proxies: BlockList): boolean =>
   proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 
-/** A socket for both families writes IPv4 as IPv6; a proxy may add the port. */
+/**
+ * A socket for both families writes IPv4 as IPv6, a link-local address with its interface, which no
+ * multiaddr has; a proxy may add the port.
+ */
 function plain(text: string): string {
   const host = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ?? /^(\d+(?:\.\d+){3}):\d+$/.exec(text)?.[1]
-  return (host ?? text).replace(/^::ffff:(?=\d+\.)/i, '')
+  return (host ?? text).replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/s, '')
 }

@@ -132,7 +132,7 @@ export class WebSockets implements Transport {
       return
     }
     this.#server.handleUpgrade(request, socket, head, (opened) => {
-      const remote = ipPortToMultiaddr(from, port).encapsulate('/ws')
+      const remote = ipPortToMultiaddr(from.replace(/%.*$/, ''), port).encapsulate('/ws')
       const connection = this.#connection(opened, remote, 'inbound')
       this.#components.upgrader
         .upgradeInbound(connection, { signal: this.#stop.signal })

@@ -132,6 +132,9 @@ describe('daemon/http/client-address', () => {
     assert.equal(from('::ffff:10.1.1.1', '203.0.113.7:4711'), '203.0.113.7')
     assert.equal(from('10.1.1.1', '[2001:db8::5]:4711'), '2001:db8::5')
     assert.equal(from('203.0.113.9', '198.51.100.1'), '203.0.113.9')
+    // No multiaddr holds the interface of a link-local address.
+    assert.equal(from('fe80::1%eth0'), 'fe80::1')
+    assert.equal(from('10.1.1.1', 'fe80::1%eth0'), 'fe80::1')
   })
 
   it('keeps to the last address that it can tell', () => {
