@@ -56,6 +56,23 @@ describe('cli/commands', () => {
     assert.equal((await run('attest', 'a/b', '--claim', 'liked')).status, EXIT.usage)
   })
 
+  it('pins models, lists them and lets them go', async () => {
+    const { record } = node.view
+    assert.deepEqual((await run('pin', '--json')).json(), { items: node.pins() })
+    assert.match((await run('pin', 'list')).stdout, /MODEL +HELD +RECORD\n.*nuclei@1.0.0 +yes/)
+    assert.match((await run('pin', 'institute-a/nuclei')).stdout, new RegExp(record))
+    assert.equal((await run('pin', 'institute-a/other')).status, EXIT.notFound)
+    assert.equal((await run('unpin', 'institute-a/nuclei')).stdout, 'nothing is pinned\n')
+    assert.equal((await run('unpin')).status, EXIT.usage)
+  })
+
+  it('tells of models that are about to get lost', async () => {
+    const status = (await run('status')).stdout
+    assert.match(status, /at risk +1 model with too few copies/)
+    assert.match(status, /AT RISK: \S+ is held by 1 institution, and should be by 2/)
+    assert.match((await run('show', 'institute-a/nuclei')).stdout, /copies +2 \(institute-a\)/)
+  })
+
   it('takes models back, and says how to go on', async () => {
     const withdraw = (...words: string[]) => run('withdraw', 'institute-a/nuclei', ...words)
     const erased = await withdraw('--verb', 'erase', '--reason', 'licence')

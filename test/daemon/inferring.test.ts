@@ -17,6 +17,7 @@ import {
   remoteAnswer,
 } from '../helpers/daemon-parts.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
+import { keepFiles } from '../helpers/registry.ts'
 import { introduce } from '../helpers/test-registry.ts'
 
 const bytes = encodeNpy({
@@ -97,6 +98,33 @@ describe('daemon/inferring', () => {
         },
       })
       assert.deepEqual(asked(), [])
+    })
+
+    it('fetches first what comes on demand', async () => {
+      const fetched: string[] = []
+      const onDemand = new Inferring({
+        ...parts,
+        fetch: async ({ record, name }) => {
+          fetched.push(name)
+          const made = cardModel(embl, 'fetched')
+          assert.equal(record, later.record)
+          await keepFiles(parts.registry, made)
+        },
+      })
+      const later = await hold(parts, cardModel(embl, 'fetched'), false)
+      const options = { on: LOCAL, output: null, accept: null, deadlineMs: null }
+      const run = () => onDemand.infer(later, INPUTS, options, new AbortController().signal)
+      await assert.rejects(run(), { code: 'BLOB_MISSING' })
+      assert.deepEqual(fetched, [])
+      parts.registry.mirrorDecision = () => ({
+        fetch: 'demand',
+        floor: 2,
+        because: 'otherwise',
+        rule: null,
+      })
+      assert.equal((await run()).node, LOCAL)
+      assert.equal((await run()).node, LOCAL)
+      assert.deepEqual(fetched, ['fetched'])
     })
 
     it('gives the way out here where nobody else can', async () => {

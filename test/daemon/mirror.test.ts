@@ -5,6 +5,7 @@ import type { Cid } from '../../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../../protocol/errors.ts'
 import type { ModelRow } from '../../registry/catalogue.ts'
 import type { Registry } from '../../registry/registry.ts'
+import { memoryTrust, TrustBook, type TrustFile } from '../../registry/trust-file.ts'
 import { TestPublisher } from '../helpers/publisher.ts'
 import { admit, introduce, type TestClock, testRegistry } from '../helpers/test-registry.ts'
 import { inChunks } from '../suites/blob-store.ts'
@@ -22,6 +23,7 @@ describe('daemon/mirror', () => {
   let asked: Cid[]
   let completed: Cid[]
   let progress: string[]
+  let policy: TrustFile
   let warnings: object[]
   let evicted: Cid[]
   let inUse: Set<Cid>
@@ -61,7 +63,9 @@ describe('daemon/mirror', () => {
     })
   }
   beforeEach(async () => {
-    ;({ registry, clock } = await testRegistry())
+    policy = memoryTrust()
+    const trust = new TrustBook(policy, new TestPublisher('here').publisher)
+    ;({ registry, clock } = await testRegistry('here', { trust }))
     embl = new TestPublisher('embl')
     embl.letErase()
     introduce(registry, embl, 'mirror')
@@ -165,6 +169,96 @@ describe('daemon/mirror', () => {
         })
       await assert.rejects(fetch(row, caller.signal), { code: 'CANCELLED' })
       assert.equal(isGivenUp, true)
+    })
+  })
+
+  /** Files come when they are asked for, and go where room is needed. */
+  const onDemand = (mirror = '{ otherwise: demand }'): void => {
+    policy.write(`${policy.read()}mirror: ${mirror}\n`)
+    registry.reloadTrust()
+    assert.equal(registry.trustFault, null)
+  }
+
+  describe('files on demand', () => {
+    it('are not fetched before they are asked for', async () => {
+      const row = model('nuclei')
+      onDemand()
+      await pass()
+      assert.deepEqual([asked, registry.incompleteModels()], [[], []])
+      const [card, weights] = row.files
+      await mirror.fetchFile(row, card ?? assert.fail(), new AbortController().signal)
+      assert.deepEqual([asked, completed], [[card?.cid], []])
+      await mirror.fetchFile(row, weights ?? assert.fail(), new AbortController().signal)
+      assert.deepEqual([asked.length, completed], [2, [row.record]])
+    })
+
+    it('go for others, those used longest ago first, what is above its floor before all', async () => {
+      onDemand()
+      const rows = ['a', 'b', 'c'].map((name) => model(name))
+      const [a, b, c] = rows as [ModelRow, ModelRow, ModelRow]
+      create({ maxBytes: sizeOf(a) + sizeOf(b) })
+      await fetch(a)
+      clock.time += 60_000
+      await fetch(b)
+      const strict: string[] = []
+      mayGo = ({ name }, isStrict) => {
+        if (isStrict) strict.push(name)
+        return !isStrict
+      }
+      clock.time += 60_000
+      await fetch(c)
+      assert.deepEqual([strict, evicted], [['a', 'b'], [a.record]])
+      assert.deepEqual(rows.map(isHeld), [false, true, true])
+      mayGo = ({ name }, isStrict) => isStrict && name === 'c'
+      await fetch(a)
+      assert.deepEqual(rows.map(isHeld), [true, true, false])
+      assert.deepEqual(registry.quotas.states(), [])
+    })
+
+    it('stay where they are in use, being fetched, or the last copy', async () => {
+      onDemand()
+      const [a, b] = [model('a'), model('b')]
+      create({ maxBytes: sizeOf(a) })
+      await fetch(a)
+      inUse.add(a.record)
+      await assert.rejects(fetch(b), { code: 'QUOTA' })
+      inUse.clear()
+      mayGo = () => false
+      await assert.rejects(fetch(b), { code: 'QUOTA' })
+      assert.deepEqual([isHeld(a), evicted], [true, []])
+      mayGo = () => true
+      await fetch(b)
+      assert.deepEqual([isHeld(a), isHeld(b)], [false, true])
+    })
+
+    it('do not go to fill up what others lack', async () => {
+      onDemand()
+      const [a, b] = [model('a'), model('b')]
+      create({ maxBytes: sizeOf(a) })
+      await fetch(a)
+      const { signal } = new AbortController()
+      await assert.rejects(mirror.fill(b, signal), { code: 'QUOTA' })
+      assert.ok(isHeld(a))
+      create({ maxBytes: sizeOf(a) + sizeOf(b) })
+      await mirror.fill(b, signal)
+      assert.deepEqual([isHeld(a), isHeld(b)], [true, true])
+    })
+
+    it('are never fetched where a rule says so, but for a pin', async () => {
+      const row = model('nuclei')
+      onDemand('{ rules: [{ fetch: never }] }')
+      await pass()
+      await assert.rejects(fetch(row), {
+        code: 'TRUST',
+        data: {
+          field: 'trust.yaml line 6',
+          hint: `zoarium pin ${row.record} makes an exception`,
+        },
+      })
+      assert.deepEqual(asked, [])
+      registry.pin(row, 'embl/nuclei')
+      await pass()
+      assert.ok(isHeld(row))
     })
   })
 

@@ -9,6 +9,7 @@ import { hearsGossip, judgeGossip } from '../../daemon/net/gossip.ts'
 import { isFault, type Peer, PeerBook } from '../../daemon/net/peers.ts'
 import { confirmedBy } from '../../daemon/net/sync.ts'
 import { Presence } from '../../daemon/presence.ts'
+import { Telling } from '../../daemon/telling.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { accept, type Code, ZoariumError } from '../../protocol/errors.ts'
 import { readHead } from '../../protocol/head.ts'
@@ -36,6 +37,8 @@ import type { Tally } from './tally.ts'
 
 /** As in daemon/net/network.ts. */
 const GREET_INTERVAL_MS = 10 * 60_000
+/** How long the word of a node on what it holds counts, as in daemon/config.ts. */
+const HOLDINGS_LIFE_MS = 3 * 24 * 3600_000
 /** As in daemon/self-check.ts. */
 const ASK_MS = 10_000
 /** Messages whose bytes are remembered, so that none is passed on twice. */
@@ -116,6 +119,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   #archive: Archive | null = null
   #book: PeerBook | null = null
   #presence: Presence | null = null
+  #telling: Telling | null = null
   /** Peers with a pull under way, and those that are due for another. */
   readonly #pulling = new Set<string>()
   readonly #due = new Set<string>()
@@ -220,6 +224,19 @@ export class SimulatedNode implements Host, ExchangeHost {
       },
       log: { info: () => {}, warn: () => {} },
     })
+    this.#telling = new Telling({
+      isOn: true,
+      registry,
+      presence: this.#presence,
+      room: () => 0,
+      lifeMs: HOLDINGS_LIFE_MS,
+      clock,
+      log: { warn: () => {} },
+      onTold: (key) => {
+        this.tally.add('holdings told')
+        this.#spread(publisher, key)
+      },
+    })
     registry.on('head', ({ publisher: whose, key, envelope }) => {
       if (whose !== publisher) return
       if (registry.audiences.of(whose, key) === null) this.announce(envelope)
@@ -291,6 +308,7 @@ export class SimulatedNode implements Host, ExchangeHost {
     this.#archive = null
     this.#book = null
     this.#presence = null
+    this.#telling = null
     this.#pulling.clear()
     this.#due.clear()
     this.#seen.clear()
@@ -425,6 +443,7 @@ export class SimulatedNode implements Host, ExchangeHost {
   round(): void {
     this.enter(() => {
       this.renewHeads()
+      this.#tellHoldings()
       for (const peer of this.book.connected()) {
         const age = this.clock.now() - peer.greetedAt
         if (age > GREET_INTERVAL_MS || age < 0) this.#greet(peer)
@@ -437,6 +456,16 @@ export class SimulatedNode implements Host, ExchangeHost {
   renewHeads(): void {
     try {
       this.registry.heads()
+    } catch (error) {
+      if (!(error instanceof ZoariumError)) throw error
+    }
+  }
+
+  /** Like a look of daemon/placing.ts, which ends with the word on what is held. */
+  #tellHoldings(): void {
+    try {
+      this.registry.reviewHoldings()
+      this.#telling?.tell()
     } catch (error) {
       if (!(error instanceof ZoariumError)) throw error
     }
