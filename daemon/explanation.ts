@@ -44,6 +44,7 @@ export class Explanation {
               root: model.root,
               withdrawn: model.withdrawn,
               contested: registry.isContested(model.record),
+              ...this.#fetching(model),
             },
       rights: [
         ...RIGHTS.map((right) =>
@@ -53,6 +54,17 @@ export class Explanation {
       ],
       attestations: model === null ? [] : this.#attestations(model),
     }
+  }
+
+  #fetching(model: ModelRow) {
+    const { fetch, floor, because, rule } = this.#registry.mirrorDecision(model)
+    const fetchBecause = {
+      own: 'it is your own',
+      pin: `it is pinned; zoarium unpin ${model.record}`,
+      rule: `a mirror rule says so${at(rule?.line)}`,
+      otherwise: 'no mirror rule fits it',
+    }[because]
+    return { fetch, floor, fetchBecause }
   }
 
   #subject(ref: string): Subject {

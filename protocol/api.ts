@@ -679,6 +679,10 @@ export interface TrustExplanation {
     readonly root: Cid
     readonly withdrawn: 'yank' | 'recall' | 'erase' | null
     readonly contested: boolean
+    /** What the mirror rules say of its files. */
+    readonly fetch: 'always' | 'demand' | 'never'
+    readonly floor: number
+    readonly fetchBecause: string
   } | null
   readonly rights: readonly RightView[]
   /** What others state of the model's files, by record id. */

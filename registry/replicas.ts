@@ -29,6 +29,8 @@ export interface ReplicasParts {
   readonly identity: (publisher: Cid) => Identity | null
   readonly policy: () => TrustPolicy
   readonly clock: Clock
+  /** Default {@link MAX_KNOWN_HOLDINGS}. */
+  readonly maxKnown?: number
 }
 
 /** One model, and how many nodes of each publisher say they hold it. */
@@ -98,9 +100,10 @@ export class Replicas {
       })
     }
     const named = this.#named - (before?.models.size ?? 0) + models.size
-    if (named > MAX_KNOWN_HOLDINGS) {
+    const { maxKnown = MAX_KNOWN_HOLDINGS } = this.#parts
+    if (named > maxKnown) {
       return refuse('QUOTA', 'more holdings than are kept', {
-        limit: MAX_KNOWN_HOLDINGS,
+        limit: maxKnown,
         got: named,
       })
     }

@@ -23,7 +23,7 @@ const VERIFYING = [
     'head',
     'record',
   ],
-  ...['record-body', 'binding', 'heartbeat'],
+  ...['record-body', 'binding', 'heartbeat', 'holdings'],
 ].map((name) => `protocol/${name}.ts`)
 
 /** Least share of branches, in percent, of all files of a group together. */

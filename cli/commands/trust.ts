@@ -68,11 +68,22 @@ where it is wrong, the rules of before stay in force and \`zoarium status\` name
     })
 }
 
+const FETCHED = {
+  always: 'its files are fetched where they may be held',
+  demand: 'its files are fetched on demand where they may be held',
+  never: 'its files are never fetched',
+} as const
+
 function printExplanation(output: Output, view: TrustExplanation): void {
   const { publisher, model, rights, attestations } = view
   const parts = [model?.ref ?? view.ref, formatPublisher(publisher), publisher.id]
   output.line([...new Set(parts)].join('  '))
-  if (model !== null) output.line(`  record ${model.record}`)
+  if (model !== null) {
+    output.line(`  record ${model.record}`)
+    output.line(
+      `  ${FETCHED[model.fetch]}: ${model.fetchBecause}; kept at ${model.floor} institutions`,
+    )
+  }
   if (publisher.handle !== null) output.line(`  handle ${formatHandle(publisher)}`)
   if (view.contested) output.line('  CONTESTED: the identity of the publisher has forked')
   else if (model?.contested) output.line('  CONTESTED: the log of the record has forked')

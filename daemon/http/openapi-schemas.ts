@@ -423,6 +423,9 @@ export const schemas: Readonly<Record<string, Schema>> = {
         root: cid,
         withdrawn: orNull(choice('yank', 'recall', 'erase')),
         contested: truth,
+        fetch: choice('always', 'demand', 'never'),
+        floor: count,
+        fetchBecause: text,
       }),
     ),
     rights: list(

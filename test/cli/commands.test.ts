@@ -49,7 +49,7 @@ describe('cli/commands', () => {
     )
     assert.match(
       (await run('trust', 'explain', 'institute-a')).stdout,
-      /CONTESTED.*\n.*yank\n[\s\S]*run +yes +a rule gives it "run" +zoarium trust add institute-a mirror\n[\s\S]*reviewed +no +withdrawn/,
+      /fetched on demand where they may be held: a mirror rule says so[\s\S]*CONTESTED.*\n.*yank\n[\s\S]*run +yes +a rule gives it "run" +zoarium trust add institute-a mirror\n[\s\S]*reviewed +no +withdrawn/,
     )
     assert.match((await run('trust', 'remove', 'institute-a')).stdout, /run \(own\)/)
     assert.match((await run('attest', 'institute-a/nuclei')).stdout, /nuclei\S*: reproduced\n/)

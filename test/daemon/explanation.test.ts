@@ -54,6 +54,22 @@ describe('daemon/explanation', () => {
     assert.deepEqual([send.granted, send.change], [false, 'zoarium trust add embl list --send'])
   })
 
+  it('tells which mirror rule decides whether files are fetched', async () => {
+    const { record } = await hold(parts, cardModel(embl, 'nuclei'), false)
+    const fetched = () => {
+      const { fetch, floor, fetchBecause } = explanation.of(record).model ?? assert.fail()
+      return [fetch, floor, fetchBecause]
+    }
+    assert.deepEqual(fetched(), ['always', 2, 'no mirror rule fits it'])
+    addRule('mirror:\n  rules:\n    - { fetch: demand, floor: 3 }\n')
+    const text = file.read()?.split('\n') ?? []
+    const line = text.findIndex((each) => each.includes('fetch: demand')) + 1
+    assert.deepEqual(fetched(), ['demand', 3, `a mirror rule says so (line ${line} of trust.yaml)`])
+    const model = parts.registry.catalogue.model(record) ?? assert.fail()
+    parts.registry.pin(model, 'embl/nuclei')
+    assert.deepEqual(fetched(), ['always', 3, `it is pinned; zoarium unpin ${record}`])
+  })
+
   it('says of strangers that no rule names them, and of the own publisher that none need', () => {
     const stranger = right(crick.publisher, 'list')
     assert.deepEqual([stranger.granted, stranger.line], [false, null])

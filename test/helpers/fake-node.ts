@@ -391,6 +391,9 @@ export function createFakeNode(spool: string, overrides: Partial<NodeApi> = {}):
         root: model.root,
         withdrawn: 'yank',
         contested: true,
+        fetch: 'demand',
+        floor: 3,
+        fetchBecause: 'a mirror rule says so (line 9 of trust.yaml)',
       },
       rights: [
         {

@@ -13,7 +13,12 @@ import { pull } from '../../protocol/sync.ts'
 import { answer } from '../../protocol/sync-answer.ts'
 import { isNewer } from '../../protocol/sync-holdings.ts'
 import { idOfHoldings, lineOf } from '../../protocol/sync-item.ts'
-import { isHoldings, syncReplies, syncRequests } from '../../protocol/sync-message.ts'
+import {
+  isHoldings,
+  type SyncReply,
+  syncReplies,
+  syncRequests,
+} from '../../protocol/sync-message.ts'
 import { createSyncMemory } from '../../protocol/sync-publishers.ts'
 import type { SyncInput, SyncOutcome } from '../../protocol/sync-step.ts'
 import type { Registry } from '../../registry/registry.ts'
@@ -52,6 +57,7 @@ async function open(own: TestPublisher, ...listed: readonly TestPublisher[]): Pr
 function pulled(
   from: Node,
   to: Node,
+  bend: (reply: SyncReply) => SyncReply = (reply) => reply,
 ): SyncOutcome & { readonly asked: readonly string[]; readonly bytes: number } {
   const asked: string[] = []
   let bytes = 0
@@ -65,7 +71,7 @@ function pulled(
       asked.push(effect.request.t)
       const frame = syncRequests.encode(effect.request)
       const reply = answer(from.archive, memory, expectOk(syncRequests.decode(frame)))
-      const answered = syncReplies.encode(reply ?? assert.fail())
+      const answered = syncReplies.encode(bend(reply ?? assert.fail()))
       assert.ok(answered.length <= MAX_FRAME_BYTES)
       bytes += frame.length + answered.length
       input = expectOk(syncReplies.decode(answered))
@@ -167,6 +173,35 @@ describe('protocol/sync-holdings', () => {
     assert.equal(end.asked.filter((t) => t === 'get-holdings').length, 2)
     for (const { own } of holders) assert.ok(heldAt(two, own).length > MAX_HOLDINGS_MODELS - 9)
     assert.ok(pulled(one, two).equal)
+  })
+
+  it('leaves a peer that answers for none, or for more than was asked', async () => {
+    const [one, two] = await Promise.all([open(a, b), open(b, a)])
+    say(one, new Holder(a), [])
+    const stated = { current: null, base: null }
+    for (const nodes of [[], [stated, stated]]) {
+      const end = pulled(one, two, (reply) =>
+        reply.t === 'holdings' ? { t: 'holdings', nodes } : reply,
+      )
+      assert.equal(end.failure?.code, 'RECORD_INVALID')
+    }
+    const none = pulled(one, two, (reply) =>
+      reply.t === 'holdings' ? { t: 'holdings', nodes: [stated] } : reply,
+    )
+    assert.deepEqual([none.failure, heldAt(two, a)], [null, []])
+  })
+
+  it('takes in nothing that it did not ask for in the right form', async () => {
+    const [one, two] = await Promise.all([open(a, b, c), open(b, a, c)])
+    say(one, new Holder(a), models.slice(0, 1))
+    const other = new Holder(c).says(models.slice(0, 2), NOW)
+    const end = pulled(one, two, (reply) =>
+      reply.t === 'holdings'
+        ? { t: 'holdings', nodes: [{ current: other.current.slice(0, -1), base: null }] }
+        : reply,
+    )
+    assert.equal(end.refused.length, 1)
+    assert.deepEqual([heldAt(two, a), heldAt(two, c)], [[], []])
   })
 
   it('bounds how many nodes one request asks for', () => {

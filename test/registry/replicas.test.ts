@@ -5,7 +5,7 @@ import { expectOk, type Verdict } from '../../protocol/errors.ts'
 import { inOrder } from '../../protocol/holdings.ts'
 import { MAX_HOLDINGS_MODELS, MAX_HOLDINGS_NODES } from '../../protocol/limits.ts'
 import { MemoryCatalogue } from '../../registry/memory-catalogue.ts'
-import { MAX_KNOWN_HOLDINGS, Replicas } from '../../registry/replicas.ts'
+import { DOUBT_MS, MAX_DOUBTS, MAX_KNOWN_HOLDINGS, Replicas } from '../../registry/replicas.ts'
 import { TrustPolicy } from '../../registry/trust.ts'
 import { HOLDINGS_LIFE_MS, Holder } from '../helpers/holdings.ts'
 import { START, seedOf, TestPublisher, utf8 } from '../helpers/publisher.ts'
@@ -169,16 +169,32 @@ describe('registry/replicas', () => {
   })
 
   it('keeps so many holdings and no more', () => {
-    const count = MAX_KNOWN_HOLDINGS / MAX_HOLDINGS_MODELS
-    const most = Array.from({ length: MAX_HOLDINGS_MODELS }, (_, n) =>
-      cidOf('dag-cbor', utf8(`held ${n}`)),
-    )
-    const all = Array.from({ length: count + 1 }, (_, n) => new TestPublisher(`many ${n}`))
-    const { replicas } = setUp(...all)
-    const last = all.pop() ?? assert.fail()
-    for (const each of all) expectOk(say(replicas, new Holder(each), most, START))
-    assert.equal(codeOf(say(replicas, new Holder(last), most.slice(0, 1), START)), 'QUOTA')
-    expectOk(say(replicas, new Holder(last), [], START))
-    assert.equal(replicas.holders(most[0] as Cid).length, count)
-  }).timeout(60_000)
+    // What all may say together fits several times what one may.
+    assert.ok(MAX_KNOWN_HOLDINGS >= 10 * MAX_HOLDINGS_MODELS * MAX_HOLDINGS_NODES)
+    const { parts } = setUp(a, b)
+    const replicas = new Replicas({ ...parts, maxKnown: 12 })
+    const [one, other] = [new Holder(a), new Holder(b)]
+    expectOk(say(replicas, one, models, START))
+    assert.equal(codeOf(say(replicas, other, models.slice(0, 3), START)), 'QUOTA')
+    expectOk(say(replicas, other, models.slice(0, 2), START + 1))
+    // What goes makes room.
+    expectOk(say(replicas, one, models.slice(0, 1), START + 2))
+    expectOk(say(replicas, other, models, START + 2))
+    assert.equal(replicas.holders(model).length, 2)
+  })
+
+  it('remembers so many doubts and no more, each for a while', () => {
+    const { replicas, clock } = setUp(a, b)
+    for (const each of [a, b]) expectOk(say(replicas, new Holder(each), [model], START))
+    replicas.doubt(a.publisher, model)
+    assert.deepEqual(replicas.holders(model), [b.publisher])
+    for (let n = 0; n < MAX_DOUBTS; n++) replicas.doubt(b.publisher, `${n}` as Cid)
+    assert.deepEqual(replicas.holders(model), [a.publisher, b.publisher].toSorted())
+    replicas.doubt(b.publisher, model)
+    clock.time += DOUBT_MS - 1
+    assert.deepEqual(replicas.holders(model), [a.publisher])
+    clock.time += 1
+    replicas.doubt(a.publisher, models[1] as Cid)
+    assert.equal(replicas.holders(model).length, 2)
+  })
 })
