@@ -346,6 +346,7 @@ async function start(
     if (record.publisher === registry.publisher) {
       beatSoon()
       telling.kick()
+      if (record.kind === 'model') placing.kick()
     }
     if (record.kind === 'profile') handles.kick()
   })
@@ -375,6 +376,7 @@ async function start(
     federation.connectAll()
     endForbidden()
     mirror.retry()
+    placing.kick()
     handles.kick()
     beatSoon()
   })

@@ -19,6 +19,8 @@ import { jitter, type Sleep, systemSleep } from './net/sleep.ts'
 /** Longest time between two looks; a turn has at least four. */
 const LOOK_MS = 60_000
 const LOOKS_PER_TURN = 4
+/** Changes within so long are looked at together, where the operator waits to see them. */
+export const KICK_MS = 3_000
 /** Models that are told to the operator by name; the others are counted. */
 export const MAX_NAMED = 20
 /** Models that are looked at before others have their turn on the event loop. */
@@ -60,6 +62,8 @@ export class Placing {
   readonly #stop = new AbortController()
   #atRisk: AtRisk = { total: 0, models: [] }
   #running: Promise<void> | null = null
+  #isKicked = false
+  #alarm = new AbortController()
 
   constructor(options: PlacingOptions) {
     this.#options = options
@@ -91,10 +95,26 @@ export class Placing {
       while (!this.#stop.signal.aborted) {
         await this.look()
         const pauseMs = jitter(Math.min(LOOK_MS, turnMs / LOOKS_PER_TURN), random)
-        await sleep(pauseMs, this.#stop.signal).catch(() => {})
+        this.#alarm = new AbortController()
+        const signal = AbortSignal.any([this.#alarm.signal, this.#stop.signal])
+        await sleep(pauseMs, signal).catch(() => {})
       }
     }
     this.#running = repeat()
+  }
+
+  /** The operator did something: looks soon. Cheap to repeat. */
+  kick(): void {
+    if (this.#isKicked || this.#stop.signal.aborted) return
+    this.#isKicked = true
+    const { sleep = systemSleep } = this.#options
+    sleep(KICK_MS, this.#stop.signal).then(
+      () => {
+        this.#isKicked = false
+        this.#alarm.abort()
+      },
+      () => {},
+    )
   }
 
   async stop(): Promise<void> {

@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict'
 import type { NetworkPeer } from '../../daemon/net/network.ts'
 import type { Probed } from '../../daemon/net/probe.ts'
-import { FILL_SHARE, MAX_NAMED, Placing, type PlacingOptions } from '../../daemon/placing.ts'
+import {
+  FILL_SHARE,
+  KICK_MS,
+  MAX_NAMED,
+  Placing,
+  type PlacingOptions,
+} from '../../daemon/placing.ts'
 import type { Cid } from '../../protocol/cid.ts'
 import { expectOk, ZoariumError } from '../../protocol/errors.ts'
 import type { ModelRow } from '../../registry/catalogue.ts'
@@ -265,5 +271,31 @@ describe('daemon/placing', () => {
     await placing.stop()
     assert.equal(looks, 2)
     assert.ok(pauses.every((ms) => ms > 0 && ms <= TURN_MS / 2))
+    placing.kick()
+    assert.equal(pauses.length, 2)
+  })
+
+  it('looks soon after a change, once for several', async () => {
+    const woken: (() => void)[] = []
+    const kicked = Promise.withResolvers<void>()
+    create({
+      sleep: (ms, signal) =>
+        new Promise((resolve, reject) => {
+          if (signal.aborted) return reject(signal.reason)
+          if (ms === KICK_MS) woken.push(resolve)
+          signal.addEventListener('abort', () => reject(signal.reason))
+        }),
+      onLook: () => {
+        if (++looks === 2) kicked.resolve()
+        else setImmediate(() => woken[0]?.())
+      },
+    })
+    placing.kick()
+    placing.kick()
+    assert.equal(woken.length, 1)
+    placing.start()
+    await kicked.promise
+    assert.equal(looks, 2)
+    await placing.stop()
   })
 })
