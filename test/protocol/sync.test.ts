@@ -19,6 +19,7 @@ import {
 import { createSyncMemory, type SyncMemory } from '../../protocol/sync-publishers.ts'
 import type { SyncEffect, SyncInput, SyncOutcome, SyncPull } from '../../protocol/sync-step.ts'
 import type { Registry } from '../../registry/registry.ts'
+import { Holder } from '../helpers/holdings.ts'
 import { lastOf, START, TestPublisher } from '../helpers/publisher.ts'
 import { admit, openTestRegistry, trust } from '../helpers/registry.ts'
 
@@ -242,7 +243,11 @@ describe('protocol/sync', () => {
     const one = await Node.open(new TestPublisher('quiet'), b)
     const two = await Node.open(b, one.own)
     publish(one, 2)
+    // What nodes hold is in the set like all else, and costs nothing more.
+    const { current } = new Holder(one.own).says([one.own.publisher], clock.now())
+    expectOk(one.registry.admitHoldings(current, null))
     two.pull(one)
+    assert.equal(two.registry.replicas.nodes().length, 1)
     const outcome = two.pull(one)
     assert.equal(outcome.rounds, 1)
     assert.equal(outcome.equal, true)
