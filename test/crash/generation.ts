@@ -82,6 +82,9 @@ const SUBJECTS = {
   confirm: 'own',
 } as const satisfies Record<Command['do'], string>
 
+/** What nothing runs beside: before the first nobody may sign, during the second the clock is wrong. */
+const ALONE: ReadonlySet<Command['do']> = new Set(['confirm', 'collect'])
+
 const WEIGHTS = {
   publish: 8,
   withdraw: 2,
@@ -205,7 +208,7 @@ class Generation {
       const subject = SUBJECTS[name]
       await until(
         () =>
-          given.size < MAX_AT_ONCE &&
+          given.size < (ALONE.has(name) ? 1 : MAX_AT_ONCE) &&
           ![...given.values()].some((each) => SUBJECTS[each.do] === subject),
       )
       if (isOver) break
@@ -214,7 +217,7 @@ class Generation {
       this.#journal.asked(command)
       given.set(command.n, command)
       child.give(command)
-      if (command.do === 'confirm') await until(() => given.size === 0)
+      if (ALONE.has(name)) await until(() => given.size === 0)
     }
     await until(() => given.size === 0)
     if (kill === null) child.finish()
