@@ -4,6 +4,7 @@
  *
  *     relay SOCKET PORT         leads a Unix socket to a loopback port, so that the test gets in
  *     delay MULTIADDR RTT       a longer line to a node; prints its address
+ *     trickle MULTIADDR BYTES   a line to a node that gives so many bytes, and then one a second
  *     silent HOST PORT COUNT    keeps so many connections open that say nothing
  *     drip HOST PORT COUNT      so many that say a byte a second; prints when all were ended
  *     dial COUNT MULTIADDR      so many honest peers, one after the other; prints how many got in
@@ -47,6 +48,34 @@ async function delay(address: string, rtt: string): Promise<void> {
   const { startDelayProxy } = await import('../helpers/delay-proxy.ts')
   const proxy = await startDelayProxy(address, Number(rtt))
   say({ address: proxy.address })
+}
+
+async function trickle(address: string, free: string): Promise<void> {
+  const tcp = /^\/ip4\/([\d.]+)\/tcp\/(\d+)/
+  const [, host = '', port = ''] = tcp.exec(address) ?? []
+  const server = net.createServer((client) => {
+    const upstream = net.connect(Number(port), host)
+    client.pipe(upstream)
+    client.on('error', () => upstream.destroy())
+    upstream.on('error', () => client.destroy())
+    upstream.on('close', () => client.destroy())
+    let left = Number(free)
+    upstream.on('data', async (bytes) => {
+      client.write(bytes.subarray(0, left))
+      const rest = bytes.subarray(left)
+      left = Math.max(0, left - bytes.length)
+      if (rest.length === 0) return
+      upstream.pause()
+      for (const byte of rest) {
+        await setTimeout(DRIP_MS)
+        client.write(Uint8Array.of(byte))
+      }
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const own = (server.address() as net.AddressInfo).port
+  say({ address: address.replace(tcp, `/ip4/127.0.0.1/tcp/${own}`) })
 }
 
 async function silent(host: string, port: string, count: string): Promise<void> {
@@ -138,6 +167,7 @@ async function knock(host: string): Promise<void> {
 const [first = '', second = '', third = ''] = args
 if (work === 'relay') await relay(first, second)
 else if (work === 'delay') await delay(first, second)
+else if (work === 'trickle') await trickle(first, second)
 else if (work === 'silent') await silent(first, second, third)
 else if (work === 'drip') await drip(first, second, third)
 else if (work === 'dial') await dial(first, second)

@@ -15,6 +15,8 @@ const example = projectPath('docs', 'examples', 'nuclei-unet')
 const WAIT_MS = 90_000
 const POLL_MS = 200
 const LIBP2P_PORT = '7071'
+/** Enough for a line to be believed: keys, hello, and the first records. */
+const FREE_BYTES = 32 * 1024
 /** In private nets that no machine here is on. */
 const ELSEWHERE = ['192.168.77.1', '10.99.1.1', '172.16.9.9', '169.254.169.254', '100.64.3.3']
 
@@ -177,6 +179,18 @@ describe('network', () => {
       assert.equal(succeeded, 3)
       const { endedAfterMs } = await drip.next<{ endedAfterMs: number }>()
       console.log(`      all ended after ${Math.round(endedAfterMs)} ms`)
+    })
+
+    it('fetches from others what a member drips a byte a second', async () => {
+      const machine = lan.lan.machine()
+      const guest = lan.guest(machine, 'trickle', pick(3).address, `${FREE_BYTES}`)
+      const { address } = await guest.next<{ address: string }>()
+      const fetcher = await lan.node('Fetcher', [address, pick(2).address], machine)
+      for (const node of nodes) await follow(fetcher, node)
+      const records = [await publish(pick(0)), await publish(pick(0)), await publish(pick(3))]
+      const ms = await until('it has all', () => haveAll([fetcher], records))
+      console.log(`      after ${ms} ms`)
+      await fetcher.stop()
     })
 
     it('sends nothing to private nets that it is not on, whatever peers say of themselves', async () => {
