@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createLog } from '../../daemon/log.ts'
 import type { NetworkEvents } from '../../daemon/net/network.ts'
 import { ASK_MS, SelfCheck } from '../../daemon/self-check.ts'
+import { ZoariumError } from '../../protocol/errors.ts'
 import { EMPTY_LEDGER, memoryLedger } from '../../registry/ledger.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { Signer } from '../../registry/signer.ts'
@@ -131,6 +132,17 @@ describe('daemon/self-check', () => {
     const check = await start(false, true, true)
     assert.equal(check.isAsking, false)
     publish()
+  })
+
+  it('lives on where its heads cannot be renewed now', async () => {
+    const check = await start(false, true)
+    registry.heads = () => {
+      throw new ZoariumError('STORE', 'disk I/O error')
+    }
+    hear({ ...report, confirms: keys })
+    timeIsOver()
+    await check.settled()
+    assert.equal(registry.whyUnsure(), null)
   })
 
   it('stops while it waits', async () => {

@@ -279,7 +279,7 @@ export class SimulatedNode implements Host, ExchangeHost {
     this.registry.signer.confirm(this.#confirmed)
     this.#confirmed.clear()
     if (!this.registry.signer.isInDoubt) this.tally.add('confirmed by peers')
-    this.registry.heads()
+    this.renewHeads()
   }
 
   /** Dies: what is not on the disk is gone. */
