@@ -48,11 +48,11 @@ export const PROVIDER_CODES: ReadonlySet<Code> = new Set(['BLOB_MISSING', 'BUSY'
 /** Of `/zoarium/blob/1`. */
 export class StreamLane implements LeafLane {
   readonly #frames: FrameStream
-  readonly #blob: WantedBlob
+  readonly #blob: Pick<WantedBlob, 'cid' | 'size'>
   readonly #limits: TransferLimits
   readonly #asked: number[] = []
 
-  constructor(frames: FrameStream, blob: WantedBlob, limits: TransferLimits) {
+  constructor(frames: FrameStream, blob: Pick<WantedBlob, 'cid' | 'size'>, limits: TransferLimits) {
     this.#frames = frames
     this.#blob = blob
     this.#limits = limits

@@ -14,7 +14,7 @@ describe('daemon/net/probe', () => {
   let asker: TestNode
   let holder: TestNode
   /** Which leaf is asked for, of 4. */
-  let at: number
+  let at = 0
 
   beforeEach(async () => {
     const weights = new Uint8Array(3 * LEAF_BYTES + 5).map((_, n) => n >> 12)
