@@ -17,7 +17,7 @@ export type CardReading =
 
 /** One core is left to the event loop; more threads than this are never waited for. */
 const MAX_THREADS = 4
-/** Cards handed to a thread at a time: some milliseconds of work, so that none waits for another. */
+/** Cards handed to a thread at a time: some milliseconds of work, so that all threads have some. */
 const CHUNK = 16
 /** Fewer cards than this are read sooner than a thread is asked. */
 const MIN_AHEAD = 4
@@ -44,8 +44,8 @@ interface Chunk {
 export class CardReader {
   readonly #maxThreads: number
   readonly #ahead = new WeakMap<Uint8Array, CardReading>()
-  readonly #waiting: Chunk[] = []
-  readonly #threads = new Map<Worker, Chunk | null>()
+  /** What each thread was given and has not read yet, in order. */
+  readonly #threads = new Map<Worker, Chunk[]>()
   #idle: NodeJS.Timeout | null = null
 
   /** @param threads 0: cards are never read ahead; default by the number of cores */
@@ -69,63 +69,55 @@ export class CardReader {
     const chunks = Array.from({ length: Math.ceil(cards.length / CHUNK) }, (_, n) =>
       cards.slice(n * CHUNK, (n + 1) * CHUNK),
     )
+    // All at once, so that no thread waits for an event loop that is busy with admission.
     await Promise.all(
-      chunks.map(
-        (chunk) =>
-          new Promise<void>((done) => {
-            this.#waiting.push({ cards: chunk, done })
-            this.#assign()
-          }),
-      ),
+      chunks.map((chunk) => new Promise<void>((done) => this.#give({ cards: chunk, done }))),
     )
   }
 
   /** Ends the threads; what they were reading is read when it is asked for. */
   async close(): Promise<void> {
     if (this.#idle !== null) clearTimeout(this.#idle)
-    for (const { done } of this.#waiting.splice(0)) done()
     await Promise.all([...this.#threads.keys()].map((thread) => thread.terminate()))
   }
 
-  #assign(): void {
+  /** Gives cards to the thread with the least to do. */
+  #give(chunk: Chunk): void {
     if (this.#idle !== null) clearTimeout(this.#idle)
-    for (const [thread, chunk] of this.#threads) if (chunk === null) this.#give(thread)
-    while (this.#waiting.length > 0 && this.#threads.size < this.#maxThreads)
-      this.#give(this.#start())
-    const isIdle = [...this.#threads.values()].every((chunk) => chunk === null)
-    if (isIdle) this.#idle = setTimeout(() => void this.close(), IDLE_MS).unref()
-  }
-
-  #give(thread: Worker): void {
-    const chunk = this.#waiting.shift()
-    if (chunk === undefined) return
-    this.#threads.set(thread, chunk)
+    const [least = null] = [...this.#threads].sort(([, a], [, b]) => a.length - b.length)
+    const isNew = least === null || (least[1].length > 0 && this.#threads.size < this.#maxThreads)
+    const [thread, chunks] = isNew ? this.#start() : least
+    chunks.push(chunk)
     thread.postMessage(chunk.cards)
   }
 
-  #start(): Worker {
+  #start(): readonly [Worker, Chunk[]] {
     const thread = new Worker(SCRIPT, { resourceLimits: { maxOldGenerationSizeMb: THREAD_MIB } })
     // A process that has nothing else to do ends.
     thread.unref()
-    this.#threads.set(thread, null)
+    const chunks: Chunk[] = []
+    this.#threads.set(thread, chunks)
     thread.on('message', (readings: readonly CardReading[]) => {
-      const chunk = this.#threads.get(thread)
+      const chunk = chunks.shift()
       for (const [n, card] of (chunk?.cards ?? []).entries()) {
         const reading = readings[n]
         if (reading !== undefined) this.#ahead.set(card, reading)
       }
-      this.#threads.set(thread, null)
       chunk?.done()
-      this.#assign()
+      this.#rest()
     })
     // Out of memory, say: its cards are read when they are asked for.
     thread.on('error', () => {})
     thread.on('exit', () => {
-      const chunk = this.#threads.get(thread)
       this.#threads.delete(thread)
-      chunk?.done()
-      this.#assign()
+      for (const { done } of chunks) done()
     })
-    return thread
+    return [thread, chunks]
+  }
+
+  /** Ends threads that have had nothing to do for a while. */
+  #rest(): void {
+    if ([...this.#threads.values()].some((chunks) => chunks.length > 0)) return
+    this.#idle = setTimeout(() => void this.close(), IDLE_MS).unref()
   }
 }
