@@ -102,7 +102,7 @@ export function reachFindings(
         check,
         state: 'skip',
         message: `${address}: no member dials it: ${results[0]?.message ?? 'not asked'}`,
-        hint: 'a name is dialled where it is that of your profile: zoarium profile set --url https://NAME',
+        hint: 'a name is dialled where it is that of your profile: zoarium profile set --page https://NAME',
       }
     }
     return {

@@ -153,7 +153,7 @@ describe('daemon/doctor', () => {
     const unasked: DoctorParts['dialBack'] = async (_, addresses) => reached(addresses, 'PARAMETER')
     const node = () => nodeView({ addresses: [NAMED] })
     const view = await examine({ dialBack: unasked, node }).view
-    assert.match(hintOf(view, 'reach'), /profile set --url/)
+    assert.match(hintOf(view, 'reach'), /profile set --page/)
     const nowhere = await examine({ node: () => nodeView({ addresses: [] }) }).view
     assert.deepEqual(states(nowhere, 'reach'), ['ok'])
   })

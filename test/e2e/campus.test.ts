@@ -80,7 +80,7 @@ describe('e2e/campus', () => {
     // Its own name is no public address, and no member dials it on its word alone.
     const unasked = await zoarium(hub, 'doctor')
     assert.match(unasked.stdout, /- {5}reach .*no member dials it/)
-    assert.match(unasked.stdout, /profile set --url/)
+    assert.match(unasked.stdout, /profile set --page/)
     assert.match(unasked.stdout, /WARN {2}dns .*localhost is/)
     const gone = await zoarium({ ...campus, url: 'http://127.0.0.1:9' }, 'doctor')
     assert.equal(gone.code, 6)
