@@ -93,8 +93,8 @@ export interface Finding {
 const MAX_MS = 2000
 /** After so long a decoder that waits for something is taken to wait for ever. */
 const HANG_MS = 5000
-/** Most memory of the whole process at any time. */
-const MAX_RSS_BYTES = 1024 ** 3
+/** Most memory that the mutants of one target may cost, whatever the process held before. */
+const MAX_GROWTH_BYTES = 768 * 1024 ** 2
 /** Mutants between two looks at the memory. */
 const MEMORY_EVERY = 512
 /** Tries at making a failing input smaller. */
@@ -120,6 +120,7 @@ export async function fuzz(
     ms: 0,
   }
   const started = performance.now()
+  const before = process.memoryUsage().rss
   let finding: Finding | null = null
   for (let n = from; n < until && finding === null; n++) {
     const mutant = target.mutant(new Random(seed, target.name, n))
@@ -131,7 +132,7 @@ export async function fuzz(
     tally.slowest = Math.max(tally.slowest, ms)
     if (outcome === 'accepted') tally.accepted++
     else if (outcome !== null) tally.refused.set(outcome, (tally.refused.get(outcome) ?? 0) + 1)
-    const fault = message ?? (n % MEMORY_EVERY === 0 ? memoryFault() : null)
+    const fault = message ?? (n % MEMORY_EVERY === 0 ? memoryFault(before) : null)
     if (fault !== null)
       finding = { target: target.name, at: n, ...(await shrink(target, mutant, fault)) }
   }
@@ -179,9 +180,9 @@ async function inTime(outcome: Promise<Outcome>): Promise<Outcome> {
   }
 }
 
-function memoryFault(): string | null {
-  const { rss } = process.memoryUsage()
-  return rss > MAX_RSS_BYTES ? `the process holds ${rss} bytes` : null
+function memoryFault(before: number): string | null {
+  const growth = process.memoryUsage().rss - before
+  return growth > MAX_GROWTH_BYTES ? `the process has grown by ${growth} bytes` : null
 }
 
 /** Leaves out pieces, half as long each time, as long as something is still wrong. */
