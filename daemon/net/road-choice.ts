@@ -75,7 +75,7 @@ export class RoadChoice {
     if (best !== null) this.#settle(best.road, now)
   }
 
-  /** A road has failed; `other` is left. */
+  /** A road has failed: the other one is left. */
   fail(road: Road, now: number): void {
     const other: Road = road === 'web' ? 'stream' : 'web'
     this.#settle(other, now)

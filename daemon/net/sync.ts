@@ -227,15 +227,20 @@ export class SyncService {
     return reply.value
   }
 
-  /** Between two batches the event loop is free; while one is admitted, the cards of the next are read. */
+  /**
+   * Between two batches the event loop is free; while one is admitted, the cards of the next are read.
+   * Of strangers they are read after the signatures: anybody may make work out of bytes otherwise.
+   */
   async #admitRecords(
     peer: Peer,
     records: readonly PlainRecord[],
   ): Promise<readonly Verdict<unknown>[]> {
     const archive = this.#archive
+    const publisher = this.#links.publisherOf(peer)
+    const isMember = publisher !== null && archive.may(publisher, 'list')
     const batches = batchesOf(records).map((batch) => ({
       batch,
-      ahead: archive.readAhead(batch.flatMap(({ card }) => card ?? [])),
+      ahead: isMember ? archive.readAhead(batch.flatMap(({ card }) => card ?? [])) : null,
     }))
     const verdicts: Verdict<unknown>[] = []
     for (const { batch, ahead } of batches) {

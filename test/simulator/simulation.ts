@@ -529,8 +529,9 @@ class Simulation {
       await node.act(() => operator.settle())
       await node.act(() => operator.moveOn())
     }
-    for (const node of await this.#allSpeak(random)) {
-      throw new Violation('honest nodes can go on', node.name, 'cannot sign')
+    const [mute] = await this.#allSpeak(random)
+    if (mute !== undefined) {
+      throw new Violation('honest nodes can go on', mute.name, 'cannot sign')
     }
   }
 
